@@ -1,0 +1,30 @@
+//! What is this client doing?
+//!
+//! A [`Session`] is a served client's conversation. It looks at message headers on their way to and from a
+//! [`Server`](crate::server::Server) and says by span what is to be done with them ([`Verdict`]); only what
+//! changes is written anew. It owns no socket and no clock.
+//!
+//! * `relay_client` – the client's messages: what goes on, what needs a server connection, what is ours
+//! * `relay_server` – the server's replies: whose they are
+//! * `outstanding` – replies still owed, ours and theirs
+//! * `statements` – prepared statements, by the client's name and by the server's
+//! * `parameters` – the settings that follow the client
+//! * `pin` – why a server connection cannot be given back yet
+
+mod outstanding;
+mod parameters;
+mod pin;
+mod relay_client;
+mod relay_server;
+mod rename;
+mod session;
+mod statements;
+mod verdict;
+
+pub use outstanding::{Expected, Kind, Outstanding};
+pub use parameters::{Parameters, Tracked};
+pub use pin::PinReason;
+pub use relay_server::on_server;
+pub use session::{Session, SessionRules};
+pub use statements::{ClientStatements, ServerStatements, Statement, StatementRegistry};
+pub use verdict::{Patch, Verdict};

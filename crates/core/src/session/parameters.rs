@@ -1,0 +1,160 @@
+//! The settings that follow the client from server connection to server connection.
+//!
+//! PostgreSQL reports changes of some settings by ParameterStatus; those can be followed exactly. Which
+//! ones are followed is fixed at start ([`Tracked`]): PgBouncer's five and `track_extra_parameters`.
+
+use std::sync::Arc;
+
+/// Values of the tracked settings, of one client or of one server connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parameters {
+    /// In the order of [`Tracked`]; `None`: not known.
+    values: Vec<Option<Arc<str>>>,
+}
+
+/// The names of the settings that follow the client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tracked {
+    names: Vec<Box<str>>,
+}
+
+impl Parameters {
+    /// All unknown.
+    #[must_use]
+    pub fn new(tracked: &Tracked) -> Parameters {
+        Parameters { values: vec![None; tracked.names.len()] }
+    }
+
+    /// The value at `index`.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<&Arc<str>> {
+        self.values.get(index)?.as_ref()
+    }
+
+    /// Notes a value; true if it is another than before.
+    pub fn set(&mut self, index: usize, value: &str) -> bool {
+        let Some(place) = self.values.get_mut(index) else { return false };
+        if place.as_deref() == Some(value) {
+            return false;
+        }
+        *place = Some(value.into());
+        true
+    }
+
+    /// Takes over every value that is unknown here.
+    pub fn fill_from(&mut self, other: &Parameters) {
+        for (mine, theirs) in self.values.iter_mut().zip(&other.values) {
+            if mine.is_none() {
+                mine.clone_from(theirs);
+            }
+        }
+    }
+
+    /// Indices where the client wants something that the server does not have.
+    pub fn differing<'a>(&'a self, server: &'a Parameters) -> impl Iterator<Item = (usize, &'a str)> {
+        self.values.iter().zip(&server.values).enumerate().filter_map(|(index, (mine, theirs))| match mine {
+            Some(mine) if !theirs.as_ref().is_some_and(|t| Arc::ptr_eq(mine, t) || mine == t) => {
+                Some((index, mine.as_ref()))
+            }
+            _ => None,
+        })
+    }
+
+    /// Shares the server's value where both are equal, so that the next comparison is one of pointers.
+    pub fn share_from(&mut self, server: &Parameters) {
+        for (mine, theirs) in self.values.iter_mut().zip(&server.values) {
+            if mine == theirs {
+                mine.clone_from(theirs);
+            }
+        }
+    }
+}
+
+impl Tracked {
+    /// PgBouncer's five and those of `track_extra_parameters`.
+    #[must_use]
+    pub fn new(extra: &[String]) -> Tracked {
+        let mut names: Vec<Box<str>> = ALWAYS.iter().map(|&name| name.into()).collect();
+        for name in extra {
+            if !names.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+                names.push(name.as_str().into());
+            }
+        }
+        Tracked { names }
+    }
+
+    /// Place of the setting with this name (case does not matter, as in PostgreSQL).
+    #[must_use]
+    pub fn index(&self, name: &str) -> Option<usize> {
+        self.names.iter().position(|known| known.eq_ignore_ascii_case(name))
+    }
+
+    /// Name of the setting at `index`.
+    #[must_use]
+    pub fn name(&self, index: usize) -> Option<&str> {
+        self.names.get(index).map(AsRef::as_ref)
+    }
+
+    /// Place of `application_name`.
+    #[must_use]
+    pub fn application_name(&self) -> usize {
+        APPLICATION_NAME
+    }
+
+    /// Writes one query that gives a server the client's values, by `set_config`: unlike SET it takes any
+    /// value as a plain string.
+    #[must_use]
+    pub fn set_query<'a>(&self, wanted: impl Iterator<Item = (usize, &'a str)>) -> Vec<u8> {
+        let mut text = Vec::new();
+        for (index, value) in wanted {
+            let Some(name) = self.name(index) else { continue };
+            text.extend_from_slice(if text.is_empty() { b"SELECT " } else { b", " });
+            text.extend_from_slice(b"pg_catalog.set_config(");
+            push_literal(&mut text, name);
+            text.extend_from_slice(b", ");
+            push_literal(&mut text, value);
+            text.extend_from_slice(b", false)");
+        }
+        text
+    }
+}
+
+/// A string literal that means the same whatever `standard_conforming_strings` is.
+fn push_literal(text: &mut Vec<u8>, value: &str) {
+    text.extend_from_slice(if value.contains('\\') { b" E'" } else { b"'" });
+    for byte in value.bytes() {
+        if matches!(byte, b'\'' | b'\\') {
+            text.push(byte);
+        }
+        text.push(byte);
+    }
+    text.push(b'\'');
+}
+
+const ALWAYS: [&str; 5] =
+    ["client_encoding", "DateStyle", "TimeZone", "standard_conforming_strings", "application_name"];
+const APPLICATION_NAME: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_client_wants_otherwise_is_set() {
+        let tracked = Tracked::new(&["IntervalStyle".to_owned(), "timezone".to_owned()]);
+        let (mut client, mut server) = (Parameters::new(&tracked), Parameters::new(&tracked));
+        for (index, value) in ["UTF8", "ISO, MDY", "UTC", "on", "", "postgres"].iter().enumerate() {
+            server.set(index, value);
+        }
+        client.set(tracked.index("datestyle").unwrap(), "German");
+        client.set(tracked.application_name(), r"o'clock\");
+        let query = tracked.set_query(client.differing(&server));
+        assert_eq!(
+            String::from_utf8(query).unwrap(),
+            r"SELECT pg_catalog.set_config('DateStyle', 'German', false), pg_catalog.set_config('application_name',  E'o''clock\\', false)"
+        );
+        client.fill_from(&server);
+        assert_eq!(client.differing(&server).count(), 2);
+        assert!(tracked.set_query(std::iter::empty()).is_empty());
+    }
+}

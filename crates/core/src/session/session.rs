@@ -1,0 +1,267 @@
+//! A served client's conversation.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use howdah_wire::ErrorResponse;
+use howdah_wire::backend::{self, TransactionStatus};
+
+use super::{ClientStatements, Expected, Kind, Parameters, Patch, PinReason, StatementRegistry, Tracked};
+use crate::facts::{CloseReason, Counters};
+use crate::server::Server;
+use crate::settings::PoolMode;
+
+/// What lasts as long as the client does.
+#[derive(Debug)]
+pub struct Session {
+    /// Unique for the life of the process.
+    pub id: u64,
+    pub(super) rules: Arc<SessionRules>,
+    /// The settings that follow this client.
+    pub parameters: Parameters,
+    /// Allocated when the first statement is prepared.
+    pub(super) statements: Option<Box<ClientStatements>>,
+    /// What is left of a message of the client's whose beginning has been dealt with.
+    pub(super) client_rest: Rest,
+    /// The same for a message of the server's.
+    pub(super) server_rest: Rest,
+    /// An error was given to the client outside any server: its messages are dropped up to the next Sync.
+    pub(super) skip_to_sync: bool,
+    pub(super) unnamed: Unnamed,
+    pub(super) pinned: Option<PinReason>,
+    /// The statement last bound may commit.
+    pub(super) bound_commits: bool,
+    /// Some statement bound to a named portal may commit.
+    pub(super) portal_commits: bool,
+    /// Since when the server works for this client.
+    query_since: Option<Instant>,
+    /// Since when this client is inside a transaction.
+    transaction_since: Option<Instant>,
+    /// Since when it has asked for nothing.
+    idle_since: Instant,
+}
+
+/// What all sessions of a pool have in common.
+#[derive(Debug)]
+pub struct SessionRules {
+    /// When server connections are given back.
+    pub mode: PoolMode,
+    /// `max_prepared_statements`; 0: statement names are the server's.
+    pub max_prepared_statements: u32,
+    /// `max_packet_size`.
+    pub max_packet_size: u32,
+    /// `disable_pqexec`.
+    pub disable_pqexec: bool,
+    /// Which settings follow the client.
+    pub tracked: Arc<Tracked>,
+    /// All prepared texts.
+    pub registry: Arc<StatementRegistry>,
+    /// `query_timeout`.
+    pub query_timeout: Option<Duration>,
+    /// `transaction_timeout`.
+    pub transaction_timeout: Option<Duration>,
+    /// `idle_transaction_timeout`.
+    pub idle_transaction_timeout: Option<Duration>,
+    /// `client_idle_timeout`.
+    pub client_idle_timeout: Option<Duration>,
+}
+
+impl SessionRules {
+    /// Statement names are made virtual.
+    #[must_use]
+    pub fn follows_statements(&self) -> bool {
+        self.mode != PoolMode::Session && self.max_prepared_statements > 0
+    }
+}
+
+/// Bytes of a message that are still to come, and what becomes of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Rest {
+    pub(crate) bytes: usize,
+    pub(crate) forward: bool,
+}
+
+/// What is known of the client's unnamed statement.
+#[derive(Debug, Default)]
+pub(super) enum Unnamed {
+    /// Nothing that would matter to the next server connection.
+    #[default]
+    Settled,
+    /// Parsed and not yet bound. The text is with the server connection it was parsed on, if it is short
+    /// enough to be kept.
+    Parsed { kept: bool, commits: bool },
+    /// As before, but that server connection has been given back: the text is here.
+    Carried { definition: Box<[u8]>, commits: bool },
+    /// Bound at least once.
+    Bound { commits: bool },
+}
+
+impl Session {
+    /// A client that has just been let in and asks for nothing yet.
+    #[must_use]
+    pub fn new(id: u64, rules: Arc<SessionRules>, parameters: Parameters, now: Instant) -> Session {
+        Session {
+            id,
+            rules,
+            parameters,
+            statements: None,
+            client_rest: Rest::default(),
+            server_rest: Rest::default(),
+            skip_to_sync: false,
+            unnamed: Unnamed::Settled,
+            pinned: None,
+            bound_commits: false,
+            portal_commits: false,
+            query_since: None,
+            transaction_since: None,
+            idle_since: now,
+        }
+    }
+
+    /// The rules in force.
+    #[must_use]
+    pub fn rules(&self) -> &Arc<SessionRules> {
+        &self.rules
+    }
+
+    /// Takes on the rules of a reloaded configuration. The mode stays: it holds for as long as the client does.
+    pub fn set_rules(&mut self, rules: Arc<SessionRules>) {
+        if rules.mode == self.rules.mode
+            && rules.follows_statements() == self.rules.follows_statements()
+            && Arc::ptr_eq(&rules.tracked, &self.rules.tracked)
+        {
+            self.rules = rules;
+        }
+    }
+
+    /// How many prepared statements this client has.
+    #[must_use]
+    pub fn prepared_statements(&self) -> usize {
+        self.statements.as_ref().map_or(0, |s| s.len())
+    }
+
+    /// Why the server connection has to stay with this client after its transaction, if it has to.
+    #[must_use]
+    pub fn pin(&self) -> Option<PinReason> {
+        match self.unnamed {
+            Unnamed::Parsed { kept: false, .. } => Some(PinReason::UnnamedStatement),
+            _ => self.pinned,
+        }
+    }
+
+    /// Some of the client's current message has gone to the server and the rest is still to come.
+    #[must_use]
+    pub fn is_mid_message(&self) -> bool {
+        self.client_rest.bytes > 0 && self.client_rest.forward
+    }
+
+    /// Some of a server's message has gone to the client and the rest is still to come.
+    #[must_use]
+    pub fn is_mid_reply(&self) -> bool {
+        self.server_rest.bytes > 0 && self.server_rest.forward
+    }
+
+    /// Client and server connection have been joined: appends what makes the server fit for this client.
+    /// It travels before, and in the same write as, the client's first message.
+    pub fn join(&mut self, server: &mut Server, to_server: &mut Vec<u8>) {
+        self.parameters.fill_from(&server.parameters);
+        let query = self.rules.tracked.set_query(self.parameters.differing(&server.parameters));
+        if query.is_empty() {
+            return;
+        }
+        howdah_wire::frontend::write_query(to_server, &query);
+        server.outstanding.push(Expected::ours(Kind::Query));
+        server.unnamed.forget();
+    }
+
+    /// The server connection is being given back: keeps what the client will need on the next one.
+    pub fn part(&mut self, server: &mut Server) {
+        self.parameters.share_from(&server.parameters);
+        if let Unnamed::Parsed { kept: true, commits } = self.unnamed {
+            self.unnamed = match server.unnamed.definition_for(self.id) {
+                Some(definition) => Unnamed::Carried { definition: definition.into(), commits },
+                None => Unnamed::Settled,
+            };
+        }
+        self.bound_commits = false;
+        self.portal_commits = false;
+    }
+
+    /// Gives up what the client is in line for: `error` is its answer, and what it has sent is dropped up
+    /// to where PostgreSQL would listen again.
+    pub fn refuse_request(&mut self, error: &ErrorResponse, patch: &mut Patch) {
+        error.write(&mut patch.to_client);
+        self.skip_to_sync = true;
+    }
+
+    pub(super) fn ready_without_server(patch: &mut Patch) {
+        backend::write_ready_for_query(&mut patch.to_client, TransactionStatus::Idle);
+    }
+
+    pub(super) fn statements_mut(&mut self) -> &mut ClientStatements {
+        self.statements.get_or_insert_default()
+    }
+}
+
+/// The clock, as far as limits and statistics need it.
+impl Session {
+    /// A request of the client's goes to the server.
+    #[inline]
+    pub fn request_sent(&mut self, now: Instant) {
+        if self.query_since.is_none() {
+            self.query_since = Some(now);
+            self.transaction_since.get_or_insert(now);
+        }
+    }
+
+    /// ReadyForQuery has gone to the client.
+    #[inline]
+    pub fn request_answered(&mut self, status: TransactionStatus, now: Instant, counters: &mut Counters) {
+        if let Some(since) = self.query_since.take() {
+            counters.queries += 1;
+            counters.query_time += micros(now - since);
+        }
+        self.idle_since = now;
+        if status == TransactionStatus::Idle
+            && let Some(since) = self.transaction_since.take()
+        {
+            counters.transactions += 1;
+            counters.transaction_time += micros(now - since);
+        }
+    }
+
+    /// When the last request began, or the last one ended.
+    #[must_use]
+    pub fn last_request(&self) -> Instant {
+        self.query_since.or(self.transaction_since).unwrap_or(self.idle_since)
+    }
+
+    /// The limit this client has overstepped, if any. `linked`: it holds a server connection.
+    #[must_use]
+    pub fn overdue(&self, linked: bool, now: Instant) -> Option<CloseReason> {
+        let over = |limit: Option<Duration>, since: Option<Instant>| {
+            limit.zip(since).is_some_and(|(limit, since)| now.saturating_duration_since(since) >= limit)
+        };
+        let rules = &self.rules;
+        if !linked {
+            return over(rules.client_idle_timeout, Some(self.idle_since))
+                .then_some(CloseReason::ClientIdleTimeout);
+        }
+        if over(rules.query_timeout, self.query_since) {
+            return Some(CloseReason::QueryTimeout);
+        }
+        if over(rules.transaction_timeout, self.transaction_since) {
+            return Some(CloseReason::TransactionTimeout);
+        }
+        let idle_in_transaction =
+            (self.query_since.is_none() && self.transaction_since.is_some()).then_some(self.idle_since);
+        if over(rules.idle_transaction_timeout, idle_in_transaction) {
+            return Some(CloseReason::IdleTransactionTimeout);
+        }
+        None
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}

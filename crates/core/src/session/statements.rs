@@ -1,0 +1,289 @@
+//! Prepared statements of the protocol, by the client's name and by the server's.
+//!
+//! A client's statement name is its own affair; on a server connection the statement has a name that
+//! stands for its text and parameter types, the same for all clients. A statement exists on a server
+//! connection from its ParseComplete on, and until its CloseComplete; in between only messages of the same
+//! batch may count on it, since they share its fate.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use rustc_hash::FxHashMap;
+
+/// A text to be prepared, shared by all who prepare it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Statement {
+    /// Number of its text in this process; the server's name is made of it.
+    pub id: u64,
+    /// Executing it may commit a transaction.
+    pub commits: bool,
+    /// The Parse message's body behind the name: text and parameter types.
+    pub definition: Box<[u8]>,
+}
+
+impl Statement {
+    /// The name under which servers know it.
+    pub fn write_name(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(NAME_PREFIX);
+        out.extend_from_slice(self.id.to_string().as_bytes());
+    }
+
+    /// The name under which servers know it.
+    #[must_use]
+    pub fn name(&self) -> Vec<u8> {
+        let mut name = Vec::with_capacity(NAME_PREFIX.len() + 8);
+        self.write_name(&mut name);
+        name
+    }
+}
+
+/// All texts prepared by anybody, so that equal ones share a name on the servers.
+#[derive(Debug, Default)]
+pub struct StatementRegistry {
+    inner: Mutex<Registry>,
+}
+
+#[derive(Debug, Default)]
+struct Registry {
+    last_id: u64,
+    /// By definition; dead entries are swept when they could outnumber the living.
+    known: FxHashMap<Box<[u8]>, Weak<Statement>>,
+    sweep_at: usize,
+}
+
+impl StatementRegistry {
+    /// The statement with this definition (see [`Statement::definition`]).
+    #[must_use]
+    pub fn intern(&self, definition: &[u8], commits: impl FnOnce() -> bool) -> Arc<Statement> {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(statement) = inner.known.get(definition).and_then(Weak::upgrade) {
+            return statement;
+        }
+        if inner.known.len() >= inner.sweep_at {
+            inner.known.retain(|_, statement| statement.strong_count() > 0);
+            inner.sweep_at = (2 * inner.known.len()).max(1024);
+        }
+        inner.last_id += 1;
+        let statement =
+            Arc::new(Statement { id: inner.last_id, commits: commits(), definition: definition.into() });
+        inner.known.insert(definition.into(), Arc::downgrade(&statement));
+        statement
+    }
+}
+
+/// What a client has prepared, by its own names.
+#[derive(Debug, Default)]
+pub struct ClientStatements {
+    named: FxHashMap<Box<[u8]>, Arc<Statement>>,
+    /// Sum of the texts' sizes.
+    bytes: usize,
+    /// Sent but not answered: each is one entry of `Outstanding` with `client_op`.
+    pending: VecDeque<NameChange>,
+}
+
+#[derive(Debug)]
+enum NameChange {
+    Define(Box<[u8]>, Arc<Statement>),
+    Undefine(Box<[u8]>),
+}
+
+impl ClientStatements {
+    /// What `name` will stand for when the messages sent so far have been carried out.
+    #[must_use]
+    pub fn resolve(&self, name: &[u8]) -> Option<&Arc<Statement>> {
+        for change in self.pending.iter().rev() {
+            match change {
+                NameChange::Define(n, statement) if **n == *name => return Some(statement),
+                NameChange::Undefine(n) if **n == *name => return None,
+                _ => {}
+            }
+        }
+        self.named.get(name)
+    }
+
+    /// A Parse for `name` has been sent.
+    pub fn defining(&mut self, name: &[u8], statement: Arc<Statement>) {
+        self.pending.push_back(NameChange::Define(name.into(), statement));
+    }
+
+    /// A Close for `name` has been answered in the client's order of things.
+    pub fn undefining(&mut self, name: &[u8]) {
+        self.pending.push_back(NameChange::Undefine(name.into()));
+    }
+
+    /// The oldest change that was sent has happened.
+    pub fn confirm(&mut self) {
+        match self.pending.pop_front() {
+            Some(NameChange::Define(name, statement)) => {
+                self.bytes += statement.definition.len();
+                if let Some(old) = self.named.insert(name, statement) {
+                    self.bytes -= old.definition.len();
+                }
+            }
+            Some(NameChange::Undefine(name)) => {
+                if let Some(old) = self.named.remove(&name) {
+                    self.bytes -= old.definition.len();
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// The oldest change that was sent will not happen.
+    pub fn forget(&mut self) {
+        self.pending.pop_front();
+    }
+
+    /// DEALLOCATE ALL or DISCARD ALL has happened.
+    pub fn clear(&mut self) {
+        self.named.clear();
+        self.bytes = 0;
+    }
+
+    /// Another text of `bytes` would exceed what one client may keep here.
+    #[must_use]
+    pub fn is_full(&self, bytes: usize) -> bool {
+        self.bytes.saturating_add(bytes) > MAX_CLIENT_BYTES || self.pending.len() >= MAX_PENDING
+    }
+
+    /// How many names are defined.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.named.len()
+    }
+
+    /// No name is defined.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.named.is_empty()
+    }
+
+    /// The client's own name for the statement with this number.
+    #[must_use]
+    pub fn name_of(&self, id: u64) -> Option<&[u8]> {
+        let pending = self.pending.iter().rev().find_map(|change| match change {
+            NameChange::Define(name, statement) if statement.id == id => Some(name.as_ref()),
+            _ => None,
+        });
+        pending.or_else(|| self.named.iter().find(|(_, s)| s.id == id).map(|(name, _)| name.as_ref()))
+    }
+}
+
+/// What a server connection has prepared for all its clients, least recently used first out.
+#[derive(Debug, Default)]
+pub struct ServerStatements {
+    prepared: FxHashMap<u64, Prepared>,
+    clock: u64,
+}
+
+#[derive(Debug)]
+struct Prepared {
+    /// As far as replies have told.
+    present: bool,
+    /// Parse and Close messages sent and not answered.
+    in_flight: u16,
+    /// The last of them was a Parse, of this batch.
+    parsed_in: Option<u32>,
+    used: u64,
+}
+
+/// What must be sent so that a statement may be counted on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Nothing.
+    Nothing,
+    /// Parse.
+    Parse,
+    /// Close, then Parse: it may or may not be there.
+    CloseAndParse,
+}
+
+impl ServerStatements {
+    /// What is needed so that messages of `batch` may use the statement.
+    pub fn need(&mut self, id: u64, batch: u32) -> Need {
+        self.clock += 1;
+        let Some(entry) = self.prepared.get_mut(&id) else { return Need::Parse };
+        entry.used = self.clock;
+        match entry {
+            Prepared { in_flight: 0, present: true, .. } => Need::Nothing,
+            Prepared { in_flight: 0, .. } => Need::Parse,
+            Prepared { parsed_in: Some(b), .. } if *b == batch => Need::Nothing,
+            _ => Need::CloseAndParse,
+        }
+    }
+
+    /// It is there for certain, and nothing in flight will change that.
+    #[must_use]
+    pub fn is_settled(&self, id: u64) -> bool {
+        self.prepared.get(&id).is_some_and(|e| e.present && e.in_flight == 0)
+    }
+
+    /// A Parse has been sent.
+    pub fn parse_sent(&mut self, id: u64, batch: u32) {
+        let used = self.clock;
+        let entry = self.prepared.entry(id).or_insert(Prepared {
+            present: false,
+            in_flight: 0,
+            parsed_in: None,
+            used,
+        });
+        entry.in_flight += 1;
+        entry.parsed_in = Some(batch);
+    }
+
+    /// A Close has been sent.
+    pub fn close_sent(&mut self, id: u64) {
+        if let Some(entry) = self.prepared.get_mut(&id) {
+            entry.in_flight += 1;
+            entry.parsed_in = None;
+        }
+    }
+
+    /// A Parse or Close was answered (`present`: it is there now), or dropped after an error (`None`).
+    pub fn settle(&mut self, id: u64, present: Option<bool>) {
+        let Some(entry) = self.prepared.get_mut(&id) else { return };
+        entry.in_flight = entry.in_flight.saturating_sub(1);
+        if let Some(present) = present {
+            entry.present = present;
+        }
+        if entry.in_flight == 0 && !entry.present {
+            self.prepared.remove(&id);
+        }
+    }
+
+    /// The least recently used statement, if there are `limit` or more.
+    #[must_use]
+    pub fn eviction(&self, limit: u32) -> Option<u64> {
+        if self.prepared.len() < limit as usize {
+            return None;
+        }
+        self.prepared.iter().filter(|(_, e)| e.in_flight == 0).min_by_key(|(_, e)| e.used).map(|(&id, _)| id)
+    }
+
+    /// DEALLOCATE ALL or DISCARD ALL has happened.
+    pub fn clear(&mut self) {
+        self.prepared.retain(|_, entry| {
+            entry.present = false;
+            entry.in_flight > 0
+        });
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.prepared.len()
+    }
+
+    /// There are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.prepared.is_empty()
+    }
+}
+
+/// How the names of statements on servers begin.
+pub(super) const NAME_PREFIX: &[u8] = b"HOWDAH_";
+/// What one client may keep here; further statements live on a pinned server connection.
+const MAX_CLIENT_BYTES: usize = 16 * 1024 * 1024;
+/// Name changes one client may have under way.
+const MAX_PENDING: usize = 4096;
