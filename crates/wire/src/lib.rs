@@ -17,6 +17,7 @@ pub mod error_response;
 pub mod frame;
 pub mod frontend;
 pub mod secret;
+pub mod sql;
 pub mod sqlstate;
 pub mod startup;
 
