@@ -7,6 +7,7 @@
 //! * `relay_client` – the client's messages: what goes on, what needs a server connection, what is ours
 //! * `relay_server` – the server's replies: whose they are
 //! * `outstanding` – replies still owed, ours and theirs
+//! * `prepared` – Parse, Bind, Describe and Close with names of the client's own
 //! * `statements` – prepared statements, by the client's name and by the server's
 //! * `parameters` – the settings that follow the client
 //! * `pin` – why a server connection cannot be given back yet
@@ -14,6 +15,7 @@
 mod outstanding;
 mod parameters;
 mod pin;
+mod prepared;
 mod relay_client;
 mod relay_server;
 mod rename;
@@ -25,6 +27,7 @@ pub use outstanding::{Expected, Kind, Outstanding};
 pub use parameters::{Parameters, Tracked};
 pub use pin::PinReason;
 pub use relay_server::on_server;
+pub(crate) use session::Rest;
 pub use session::{Session, SessionRules};
 pub use statements::{ClientStatements, ServerStatements, Statement, StatementRegistry};
 pub use verdict::{Patch, Verdict};

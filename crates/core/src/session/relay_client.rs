@@ -1,18 +1,16 @@
 //! The client's messages: what goes on to the server as it is, what is written anew, what is answered here.
 
-use howdah_wire::frontend::{self, BindNames, Target, TargetKind, tag};
-use howdah_wire::{ErrorResponse, FrameHeader, sql};
+use howdah_wire::frontend::tag;
+use howdah_wire::{FrameHeader, sql};
 
 use super::session::{Rest, Unnamed};
-use super::statements::Need;
-use super::{ClientStatements, Expected, Kind, Patch, PinReason, Session, Statement, Verdict};
+use super::{Expected, Kind, Patch, Session, Verdict};
 use crate::facts::CloseReason;
 use crate::refusal;
 use crate::server::Server;
-use std::sync::Arc;
 
 /// What becomes of the message at the start of the input.
-enum Step {
+pub(super) enum Step {
     /// It goes on as it is.
     Pass,
     /// It goes nowhere.
@@ -26,17 +24,17 @@ enum Step {
 
 impl Session {
     /// The next bytes from a client that holds no server connection.
-    pub fn on_idle_client(&mut self, input: &[u8], patch: &mut Patch) -> IdleVerdict {
+    pub fn on_idle_client(&mut self, input: &[u8], patch: &mut Patch) -> Verdict {
         if let Some(skipped) = self.skip_rest(input) {
-            return IdleVerdict::Act(Verdict::Skip(skipped));
+            return Verdict::Skip(skipped);
         }
         let header = match self.header(input, patch) {
             Ok(Some(header)) => header,
-            Ok(None) => return IdleVerdict::Act(Verdict::Hold),
-            Err(reason) => return IdleVerdict::Act(Verdict::Leave(reason)),
+            Ok(None) => return Verdict::Hold,
+            Err(reason) => return Verdict::Leave(reason),
         };
         match header.tag {
-            tag::TERMINATE => return IdleVerdict::Act(Verdict::Leave(CloseReason::ClientTerminated)),
+            tag::TERMINATE => return Verdict::Leave(CloseReason::ClientTerminated),
             tag::SYNC => {
                 self.skip_to_sync = false;
                 Session::ready_without_server(patch);
@@ -48,13 +46,13 @@ impl Session {
                 Session::ready_without_server(patch);
             }
             _ if !is_request(header.tag) => {
-                return IdleVerdict::Act(violation(&refusal::unexpected_message(header.tag), patch));
+                return violation(header.tag, patch);
             }
             _ if self.skip_to_sync => {}
-            _ => return IdleVerdict::NeedServer,
+            _ => return Verdict::NeedServer,
         }
         self.client_rest = Rest { bytes: header.total(), forward: false };
-        IdleVerdict::Act(self.skip_rest(input).map_or(Verdict::Hold, Verdict::Skip))
+        self.skip_rest(input).map_or(Verdict::Hold, Verdict::Skip)
     }
 
     /// The next bytes from a client that is linked to `server`.
@@ -108,13 +106,7 @@ impl Session {
         }
     }
 
-    fn message(
-        &mut self,
-        server: &mut Server,
-        header: FrameHeader,
-        input: &[u8],
-        patch: &mut Patch,
-    ) -> Step {
+    fn message(&mut self, server: &mut Server, header: FrameHeader, input: &[u8], patch: &mut Patch) -> Step {
         let virtual_names = self.rules.follows_statements();
         match header.tag {
             tag::QUERY => {
@@ -162,108 +154,52 @@ impl Session {
         }
     }
 
-    fn pass(server: &mut Server, expected: Expected) -> Step {
+    /// Drops what it can of a message that goes no further; `None`: there is no such message.
+    fn skip_rest(&mut self, input: &[u8]) -> Option<usize> {
+        if self.client_rest.bytes == 0 || self.client_rest.forward || input.is_empty() {
+            return None;
+        }
+        let part = self.client_rest.bytes.min(input.len());
+        self.client_rest.bytes -= part;
+        Some(part)
+    }
+
+    /// The header at the start of `input`, if it is there; one that cannot be right ends the client.
+    fn header(&self, input: &[u8], patch: &mut Patch) -> Result<Option<FrameHeader>, CloseReason> {
+        let error = match FrameHeader::parse(input) {
+            Ok(Some(header)) if header.len <= self.rules.max_packet_size => return Ok(Some(header)),
+            Ok(None) => return Ok(None),
+            Ok(Some(header)) => refusal::message_too_large(header, self.rules.max_packet_size),
+            Err(error) => refusal::broken_frame(&error),
+        };
+        error.write(&mut patch.to_client);
+        Err(CloseReason::ClientProtocol)
+    }
+
+    pub(super) fn pass(server: &mut Server, expected: Expected) -> Step {
         server.outstanding.push(expected);
         Step::Pass
     }
+}
 
-    fn parse(&mut self, server: &mut Server, header: FrameHeader, input: &[u8], patch: &mut Patch) -> Step {
-        let Some(body) = input.get(FrameHeader::SIZE..header.total().min(input.len())) else {
-            return Step::Hold;
-        };
-        if body.first() == Some(&0) {
-            return self.parse_unnamed(server, header, body);
-        }
-        let whole = input.len() >= header.total();
-        let Some(name) = until_nul(body) else {
-            return if whole || body.len() > MAX_NAME { malformed(header, patch) } else { Step::Hold };
-        };
-        let taken = FrameHeader::SIZE + name.len() + 1;
-        let definition_len = header.total() - taken.min(header.total());
-        if let Some(old) = self.statements.as_ref().and_then(|s| s.resolve(name)).map(Arc::clone) {
-            // The name is taken: PostgreSQL itself shall say so, in its own words and its own order.
-            self.ensure(server, &old, patch);
-            rewrite_header(&mut patch.to_server, tag::PARSE, &old, definition_len);
-            server.outstanding.push(Expected::theirs(Kind::Parse));
-            return Step::Replace(taken);
-        }
-        if definition_len > MAX_FOLLOWED || self.statements_mut().is_full(definition_len) {
-            self.pinned = Some(PinReason::LargeStatement);
-            server.unfit = true;
-            return Session::pass(server, Expected::theirs(Kind::Parse));
-        }
-        let Some(definition) = input.get(taken..header.total()) else { return Step::Hold };
-        let statement = self.rules.registry.intern(definition, || commits(definition));
-        server.parses_seen += 1;
-        self.statements_mut().defining(name, Arc::clone(&statement));
-        self.define_on(server, &statement, patch);
-        Step::Replace(header.total())
-    }
+fn forward_or_hold(passed: usize) -> Verdict {
+    if passed > 0 { Verdict::Forward(passed) } else { Verdict::Hold }
+}
 
-    /// The client's Parse of a statement that is known by now: sent under the server's name, or answered
-    /// here where it is certain that the server would only say ParseComplete.
-    fn define_on(&mut self, server: &mut Server, statement: &Statement, patch: &mut Patch) {
-        let theirs = Expected { client_op: true, ..Expected::theirs(Kind::Parse) };
-        let certain = server.outstanding.status_is_known()
-            && server.outstanding.status() != howdah_wire::backend::TransactionStatus::Failed
-            && server.statements.is_settled(statement.id);
-        if certain {
-            server.outstanding.push(Expected { given: true, ..theirs });
-            // Counts as a use, so that it is not evicted next.
-            server.statements.need(statement.id, server.outstanding.batch());
-            self.give(server, patch);
-            return;
-        }
-        if server.statements.need(statement.id, server.outstanding.batch()) != Need::Parse {
-            send_close(server, statement.id, patch);
-        } else {
-            self.evict(server, patch);
-        }
-        send_parse(server, statement, theirs, patch);
-    }
+fn violation(tag: u8, patch: &mut Patch) -> Verdict {
+    refusal::unexpected_message(tag).write(&mut patch.to_client);
+    Verdict::Leave(CloseReason::ClientProtocol)
+}
 
-    fn parse_unnamed(&mut self, server: &mut Server, header: FrameHeader, body: &[u8]) -> Step {
-        let kept = header.total() <= MAX_UNNAMED;
-        let whole = body.len() + FrameHeader::SIZE >= header.total();
-        if kept && !whole {
-            return Step::Hold;
-        }
-        let definition = body.get(1..).unwrap_or_default();
-        server.unnamed.parsed(self.id, if kept { definition } else { &[] });
-        self.unnamed = Unnamed::Parsed { kept, commits: !whole || commits(definition) };
-        Session::pass(server, Expected::theirs(Kind::Parse))
-    }
+/// Messages that need a server connection.
+fn is_request(message: u8) -> bool {
+    matches!(
+        message,
+        tag::QUERY | tag::PARSE | tag::BIND | tag::DESCRIBE | tag::EXECUTE | tag::CLOSE | tag::FUNCTION_CALL
+    )
+}
 
-    fn bind(&mut self, server: &mut Server, header: FrameHeader, input: &[u8], patch: &mut Patch) -> Step {
-        let Some(body) = input.get(FrameHeader::SIZE..header.total().min(input.len())) else {
-            return Step::Hold;
-        };
-        let Some(BindNames { portal, statement: name, rest }) = BindNames::parse(body) else {
-            let hopeless = input.len() >= header.total() || body.len() > 2 * MAX_NAME;
-            return if hopeless { malformed(header, patch) } else { Step::Hold };
-        };
-        server.binds_seen += u64::from(!name.is_empty());
-        let taken = FrameHeader::SIZE + rest;
-        let replaced = if name.is_empty() {
-            self.bind_unnamed(server, patch)
-        } else {
-            self.named(server, name, patch)
-        };
-        let commits = match (&replaced, &self.unnamed) {
-            (Server​Name::Virtual(statement), _) => statement.commits,
-            (_, Unnamed::Bound { commits }) if name.is_empty() => *commits,
-            _ => true,
-        };
-        self.bound_commits = commits;
-        self.portal_commits |= commits && !portal.is_empty();
-        server.outstanding.push(Expected::theirs(Kind::Bind));
-        let new_name = match replaced {
-            ServerName::AsIs => return Step::Pass,
-            ServerName::Virtual(statement) => statement.name(),
-            ServerName::Missing => MISSING_UNNAMED.to_vec(),
-        };
-        let rest_len = header.total() - taken.min(header.total());
-        frontend::write_bind_header(&mut patch.to_server, portal, &new_name, rest_len);
-        Step::Replace(taken)
-    }
+/// The text of a Query that is there as a whole.
+fn text_of_query(header: FrameHeader, input: &[u8]) -> Option<&[u8]> {
+    input.get(FrameHeader::SIZE..header.total().checked_sub(1)?)
 }

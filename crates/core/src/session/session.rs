@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use howdah_wire::ErrorResponse;
 use howdah_wire::backend::{self, TransactionStatus};
+use howdah_wire::frontend;
 
 use super::{ClientStatements, Expected, Kind, Parameters, Patch, PinReason, StatementRegistry, Tracked};
 use crate::facts::{CloseReason, Counters};
-use crate::server::Server;
+use crate::server::{Server, Tally};
 use crate::settings::PoolMode;
 
 /// What lasts as long as the client does.
@@ -23,8 +24,6 @@ pub struct Session {
     pub(super) statements: Option<Box<ClientStatements>>,
     /// What is left of a message of the client's whose beginning has been dealt with.
     pub(super) client_rest: Rest,
-    /// The same for a message of the server's.
-    pub(super) server_rest: Rest,
     /// An error was given to the client outside any server: its messages are dropped up to the next Sync.
     pub(super) skip_to_sync: bool,
     pub(super) unnamed: Unnamed,
@@ -106,7 +105,6 @@ impl Session {
             parameters,
             statements: None,
             client_rest: Rest::default(),
-            server_rest: Rest::default(),
             skip_to_sync: false,
             unnamed: Unnamed::Settled,
             pinned: None,
@@ -155,12 +153,6 @@ impl Session {
         self.client_rest.bytes > 0 && self.client_rest.forward
     }
 
-    /// Some of a server's message has gone to the client and the rest is still to come.
-    #[must_use]
-    pub fn is_mid_reply(&self) -> bool {
-        self.server_rest.bytes > 0 && self.server_rest.forward
-    }
-
     /// Client and server connection have been joined: appends what makes the server fit for this client.
     /// It travels before, and in the same write as, the client's first message.
     pub fn join(&mut self, server: &mut Server, to_server: &mut Vec<u8>) {
@@ -169,7 +161,7 @@ impl Session {
         if query.is_empty() {
             return;
         }
-        howdah_wire::frontend::write_query(to_server, &query);
+        frontend::write_query(to_server, &query);
         server.outstanding.push(Expected::ours(Kind::Query));
         server.unnamed.forget();
     }
@@ -214,19 +206,18 @@ impl Session {
         }
     }
 
-    /// ReadyForQuery has gone to the client.
-    #[inline]
-    pub fn request_answered(&mut self, status: TransactionStatus, now: Instant, counters: &mut Counters) {
+    /// ReadyForQuery has gone to the client, for each of the queries and transactions in `tally`.
+    pub fn request_answered(&mut self, tally: Tally, now: Instant, counters: &mut Counters) {
+        counters.queries += u64::from(tally.queries);
+        counters.transactions += u64::from(tally.transactions);
         if let Some(since) = self.query_since.take() {
-            counters.queries += 1;
-            counters.query_time += micros(now - since);
+            counters.query_time += micros(now.saturating_duration_since(since));
         }
         self.idle_since = now;
-        if status == TransactionStatus::Idle
+        if tally.transactions > 0
             && let Some(since) = self.transaction_since.take()
         {
-            counters.transactions += 1;
-            counters.transaction_time += micros(now - since);
+            counters.transaction_time += micros(now.saturating_duration_since(since));
         }
     }
 

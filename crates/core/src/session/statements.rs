@@ -23,16 +23,16 @@ pub struct Statement {
 
 impl Statement {
     /// The name under which servers know it.
-    pub fn write_name(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(NAME_PREFIX);
-        out.extend_from_slice(self.id.to_string().as_bytes());
-    }
-
-    /// The name under which servers know it.
     #[must_use]
     pub fn name(&self) -> Vec<u8> {
-        let mut name = Vec::with_capacity(NAME_PREFIX.len() + 8);
-        self.write_name(&mut name);
+        Statement::name_for(self.id)
+    }
+
+    /// The name under which servers know the statement with this number.
+    #[must_use]
+    pub fn name_for(id: u64) -> Vec<u8> {
+        let mut name = NAME_PREFIX.to_vec();
+        name.extend_from_slice(id.to_string().as_bytes());
         name
     }
 }

@@ -12,6 +12,8 @@ pub enum Verdict {
     /// Nothing can be said before more bytes are there; keep what is not dealt with. Bounded: no message
     /// is waited for that is longer than [`MAX_HELD`](Verdict::MAX_HELD).
     Hold,
+    /// The client's next message needs a server connection, and it has none.
+    NeedServer,
     /// This side's connection has to end.
     Leave(CloseReason),
 }

@@ -1,0 +1,244 @@
+//! A connection to PostgreSQL, as far as what it is in the middle of.
+
+use std::sync::Arc;
+
+use howdah_wire::ErrorResponse;
+use howdah_wire::backend::TransactionStatus;
+use howdah_wire::cancel_key::CancelKey;
+use howdah_wire::frontend;
+
+use crate::facts::CloseReason;
+use crate::session::{
+    Expected, Kind, Outstanding, Parameters, PinReason, Rest, ServerStatements, Session, Tracked,
+};
+use crate::settings::PoolMode;
+
+/// What is known of a server connection that is logged in.
+#[derive(Debug)]
+pub struct Server {
+    /// With it a query here can be cancelled.
+    pub cancel_key: Option<CancelKey>,
+    /// Replies owed.
+    pub outstanding: Outstanding,
+    /// What is prepared here.
+    pub statements: ServerStatements,
+    /// The tracked settings as they are here.
+    pub parameters: Parameters,
+    /// Their names.
+    pub tracked: Arc<Tracked>,
+    /// Whose the unnamed statement is.
+    pub unnamed: UnnamedStatement,
+    /// What happened since the engine last looked.
+    pub tally: Tally,
+    /// The error with which it ended, if that is how it ended.
+    pub last_error: Option<ErrorResponse>,
+    /// What is left of a reply whose beginning has been dealt with.
+    pub(crate) rest: Rest,
+}
+
+/// What happened since the engine last looked, for its counters.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    /// Queries answered.
+    pub queries: u32,
+    /// Transactions ended.
+    pub transactions: u32,
+    /// Named statements parsed by clients.
+    pub client_parses: u64,
+    /// Named statements parsed here.
+    pub server_parses: u64,
+    /// Named statements bound.
+    pub binds: u64,
+}
+
+/// The unnamed prepared statement: there is one, and the last client to parse it owns it.
+#[derive(Debug, Default)]
+pub struct UnnamedStatement {
+    owner: Option<u64>,
+    definition: Vec<u8>,
+}
+
+/// Why a server connection may not be given to the next client as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// Its client is in session mode.
+    SessionMode,
+    /// The client's message, or the server's reply, is half way through.
+    MidMessage,
+    /// Replies are owed.
+    Outstanding,
+    /// A transaction is open.
+    InTransaction,
+    /// Something of the client's lives on it.
+    Pinned(PinReason),
+}
+
+impl Server {
+    /// A connection just logged in.
+    #[must_use]
+    pub fn new(tracked: Arc<Tracked>, cancel_key: Option<CancelKey>) -> Server {
+        Server {
+            cancel_key,
+            outstanding: Outstanding::default(),
+            statements: ServerStatements::default(),
+            parameters: Parameters::new(&tracked),
+            tracked,
+            unnamed: UnnamedStatement::default(),
+            tally: Tally::default(),
+            last_error: None,
+            rest: Rest::default(),
+        }
+    }
+
+    /// May this server connection be given on by `session`, and if not, why?
+    #[inline]
+    #[must_use]
+    pub fn held_by(&self, session: &Session) -> Option<Held> {
+        if session.is_mid_message() || self.is_mid_reply() {
+            return Some(Held::MidMessage);
+        }
+        if !self.outstanding.is_empty() {
+            return Some(Held::Outstanding);
+        }
+        if self.outstanding.status() != TransactionStatus::Idle {
+            return Some(Held::InTransaction);
+        }
+        if session.rules().mode == PoolMode::Session {
+            return Some(Held::SessionMode);
+        }
+        session.pin().map(Held::Pinned)
+    }
+
+    /// Part of a reply has been read and the rest is still to come.
+    #[must_use]
+    pub fn is_mid_reply(&self) -> bool {
+        self.rest.bytes > 0
+    }
+
+    /// Part of a reply has gone to the client and the rest is still to come.
+    #[must_use]
+    pub fn is_mid_forward(&self) -> bool {
+        self.rest.bytes > 0 && self.rest.forward
+    }
+
+    /// Nothing is owed and no transaction is open.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        !self.is_mid_reply()
+            && self.outstanding.is_empty()
+            && self.outstanding.status() == TransactionStatus::Idle
+    }
+
+    /// Appends a query of Howdah's own; its replies are swallowed.
+    pub fn ask(&mut self, query: &str, to_server: &mut Vec<u8>) {
+        frontend::write_query(to_server, query.as_bytes());
+        self.outstanding.push(Expected::ours(Kind::Query));
+        self.unnamed.forget();
+    }
+
+    /// The client has gone: what is still to come is nobody's.
+    pub fn disown(&mut self) {
+        self.outstanding.disown();
+        self.rest.forward = false;
+    }
+}
+
+impl UnnamedStatement {
+    /// The client with this number has sent a Parse for it.
+    pub fn parsed(&mut self, client: u64, definition: &[u8]) {
+        self.owner = Some(client);
+        self.definition.clear();
+        self.definition.extend_from_slice(definition);
+    }
+
+    /// It is gone, or nobody's.
+    #[inline]
+    pub fn forget(&mut self) {
+        self.owner = None;
+    }
+
+    /// It is this client's.
+    #[must_use]
+    pub fn is_of(&self, client: u64) -> bool {
+        self.owner == Some(client)
+    }
+
+    /// Text and parameter types, if it is this client's and short enough to have been kept.
+    #[must_use]
+    pub fn definition_for(&self, client: u64) -> Option<&[u8]> {
+        (self.is_of(client) && !self.definition.is_empty()).then_some(&self.definition)
+    }
+}
+
+/// How a server connection is made fit for the next client after its own has gone.
+#[derive(Debug)]
+pub struct Cleanup {
+    reset_query: Option<String>,
+    rolled_back: bool,
+}
+
+/// What a [`Cleanup`] wants next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CleanupStep {
+    /// Send what was appended, and read until something changes.
+    Wait,
+    /// The running query has to be cancelled, then as [`Wait`](CleanupStep::Wait).
+    Cancel,
+    /// Fit for the next client.
+    Fit,
+    /// Not to be used again.
+    Close(CloseReason),
+}
+
+impl Cleanup {
+    /// The client of `session` has left `server`; `orderly`: it said so, and what it asked for last runs to
+    /// its end. Appends what has to be sent.
+    pub fn begin(
+        server: &mut Server,
+        session: &Session,
+        orderly: bool,
+        reset_query: Option<&str>,
+        to_server: &mut Vec<u8>,
+    ) -> (Cleanup, CleanupStep) {
+        let cleanup = Cleanup { reset_query: reset_query.map(str::to_owned), rolled_back: false };
+        if session.is_mid_message() || session.pin().is_some() {
+            return (cleanup, CleanupStep::Close(CloseReason::ServerUnclean));
+        }
+        server.disown();
+        if server.outstanding.wants_copy_data() {
+            frontend::write_copy_fail(to_server, b"client has gone");
+            server.outstanding.push(Expected::ours(Kind::CopyEnd));
+        }
+        let running = !server.outstanding.is_empty();
+        if server.outstanding.wants_sync() {
+            frontend::write_sync(to_server);
+            server.outstanding.push(Expected::ours(Kind::Sync));
+        }
+        let mut cleanup = cleanup;
+        let step = if running && !orderly && !server.outstanding.may_commit() {
+            CleanupStep::Cancel
+        } else {
+            cleanup.advance(server, to_server)
+        };
+        (cleanup, step)
+    }
+
+    /// After replies have been read: what next?
+    pub fn advance(&mut self, server: &mut Server, to_server: &mut Vec<u8>) -> CleanupStep {
+        if server.is_mid_reply() || !server.outstanding.is_empty() {
+            return CleanupStep::Wait;
+        }
+        if server.outstanding.status() != TransactionStatus::Idle {
+            if std::mem::replace(&mut self.rolled_back, true) {
+                return CleanupStep::Close(CloseReason::ServerUncleanable);
+            }
+            server.ask("ROLLBACK", to_server);
+            return CleanupStep::Wait;
+        }
+        if let Some(query) = self.reset_query.take() {
+            server.ask(&query, to_server);
+            return CleanupStep::Wait;
+        }
+        CleanupStep::Fit
+    }
+}

@@ -1,0 +1,211 @@
+//! The server's replies: whose they are.
+
+use howdah_wire::FrameHeader;
+use howdah_wire::backend::{CommandComplete, ParameterStatus, ReadyForQuery, TransactionStatus, tag};
+use howdah_wire::error_response::{ErrorResponse, Severity};
+
+use super::outstanding::{Answer, Doubt};
+use super::session::{Rest, Unnamed};
+use super::{Expected, Kind, Patch, Session, Verdict, rename};
+use crate::facts::CloseReason;
+use crate::server::Server;
+use crate::settings::PoolMode;
+
+/// The next bytes from a server connection, for the client it is linked to. Without a client every reply is
+/// Howdah's own affair and skipped.
+///
+/// [`Verdict::Leave`]: this server connection has to be closed; [`Server::last_error`] may say more.
+pub fn on_server(
+    server: &mut Server,
+    mut session: Option<&mut Session>,
+    input: &[u8],
+    patch: &mut Patch,
+) -> Verdict {
+    let mut passed = 0;
+    loop {
+        let left = input.get(passed..).unwrap_or_default();
+        if server.rest.bytes > 0 {
+            if passed > 0 && !server.rest.forward {
+                return Verdict::Forward(passed);
+            }
+            let part = server.rest.bytes.min(left.len());
+            server.rest.bytes -= part;
+            if !server.rest.forward {
+                return if part > 0 { Verdict::Skip(part) } else { Verdict::Hold };
+            }
+            passed += part;
+            if server.rest.bytes > 0 || !patch.to_client.is_empty() {
+                return forward_or_hold(passed);
+            }
+            continue;
+        }
+        let header = match FrameHeader::parse(left) {
+            Ok(Some(header)) => header,
+            Ok(None) => return forward_or_hold(passed),
+            Err(_) => return Verdict::Leave(CloseReason::ServerProtocol),
+        };
+        // These two may be written anew: what stands before them has to be sent first.
+        if passed > 0 && matches!(header.tag, tag::ERROR_RESPONSE | tag::PARAMETER_STATUS) {
+            return Verdict::Forward(passed);
+        }
+        if left.len() < header.total() && needs_body(header) {
+            return forward_or_hold(passed);
+        }
+        let body = left.get(FrameHeader::SIZE..header.total().min(left.len())).unwrap_or_default();
+        let forward = match reply(server, session.as_deref_mut(), header, body, patch) {
+            Ok(Reply::Forward) => session.is_some(),
+            Ok(Reply::Swallow) => false,
+            Err(reason) => return Verdict::Leave(reason),
+        };
+        server.rest = Rest { bytes: header.total(), forward };
+    }
+}
+
+enum Reply {
+    Forward,
+    Swallow,
+}
+
+fn reply(
+    server: &mut Server,
+    mut session: Option<&mut Session>,
+    header: FrameHeader,
+    body: &[u8],
+    patch: &mut Patch,
+) -> Result<Reply, CloseReason> {
+    match header.tag {
+        tag::ERROR_RESPONSE => return error(server, session, body, patch),
+        tag::READY_FOR_QUERY => return ready(server, session, body, patch),
+        tag::PARAMETER_STATUS => return Ok(parameter(server, session, body)),
+        _ => {}
+    }
+    let expected = match server.outstanding.answer(header.tag) {
+        Ok(Answer::Unasked) => return Ok(Reply::Forward),
+        Ok(Answer::Part(expected)) => expected,
+        Ok(Answer::Done(expected)) => {
+            settle(server, session.as_deref_mut(), expected, Some(expected.kind == Kind::Parse));
+            expected
+        }
+        Err(Doubt) => return Err(CloseReason::ServerProtocol),
+    };
+    if header.tag == tag::COMMAND_COMPLETE && header.total() <= SHORT_TAG {
+        command_complete(server, session.as_deref_mut(), body);
+    }
+    if let Some(session) = session {
+        session.give(server, &mut patch.to_client);
+    }
+    Ok(if expected.ours { Reply::Swallow } else { Reply::Forward })
+}
+
+fn ready(
+    server: &mut Server,
+    session: Option<&mut Session>,
+    body: &[u8],
+    patch: &mut Patch,
+) -> Result<Reply, CloseReason> {
+    let status = ReadyForQuery::parse(body).map_err(|_| CloseReason::ServerProtocol)?.status;
+    let expected = server.outstanding.ready(status).map_err(|Doubt| CloseReason::ServerProtocol)?;
+    let Some(session) = session else { return Ok(Reply::Swallow) };
+    session.give(server, &mut patch.to_client);
+    if expected.ours {
+        return Ok(Reply::Swallow);
+    }
+    server.tally.queries += 1;
+    server.tally.transactions += u32::from(status == TransactionStatus::Idle);
+    if status != TransactionStatus::Idle && session.rules.mode == PoolMode::Statement {
+        return Err(CloseReason::TransactionInStatementMode);
+    }
+    Ok(Reply::Forward)
+}
+
+fn error(
+    server: &mut Server,
+    mut session: Option<&mut Session>,
+    body: &[u8],
+    patch: &mut Patch,
+) -> Result<Reply, CloseReason> {
+    let mut error = ErrorResponse::parse(body);
+    let mut dropped = Vec::new();
+    let asked = server.outstanding.fail(|entry| dropped.push(entry));
+    let renamed = session.as_deref().and_then(|session| rename::with_client_names(session, &error));
+    for entry in dropped {
+        settle(server, session.as_deref_mut(), entry, None);
+    }
+    let asked = asked.map_err(|Doubt| CloseReason::ServerProtocol)?;
+    if matches!(error.severity, Severity::Fatal | Severity::Panic) {
+        server.last_error = Some(error);
+        return Err(CloseReason::ServerClosed);
+    }
+    let Some(asked) = asked else { return Err(CloseReason::ServerProtocol) };
+    if asked.ours && asked.kind == Kind::Query {
+        // It was to make the connection fit for somebody: there is no telling what it is fit for now.
+        server.last_error = Some(error);
+        return Err(CloseReason::ServerUncleanable);
+    }
+    let Some(message) = renamed else { return Ok(Reply::Forward) };
+    error.message = message;
+    error.write(&mut patch.to_client);
+    Ok(Reply::Swallow)
+}
+
+/// An entry has been answered (`present`: the statement it is about is there now) or dropped (`None`).
+fn settle(server: &mut Server, session: Option<&mut Session>, entry: Expected, present: Option<bool>) {
+    if entry.statement != 0 {
+        server.statements.settle(entry.statement, present);
+    }
+    let Some(session) = session else { return };
+    match (entry.client_op, present) {
+        (true, Some(_)) => session.statements_mut().confirm(),
+        (true, None) => session.statements_mut().forget(),
+        (false, None) if entry.kind == Kind::Parse && entry.statement == 0 => {
+            // Perhaps the unnamed one: what is there now under no name is anybody's guess.
+            server.unnamed.forget();
+            session.unnamed = Unnamed::Settled;
+        }
+        _ => {}
+    }
+}
+
+fn parameter(server: &mut Server, session: Option<&mut Session>, body: &[u8]) -> Reply {
+    let Some((index, value)) = ParameterStatus::parse(body).ok().and_then(|status| {
+        let name = str::from_utf8(status.name).ok()?;
+        Some((server.tracked.index(name)?, str::from_utf8(status.value).ok()?))
+    }) else {
+        return Reply::Forward;
+    };
+    server.parameters.set(index, value);
+    let Some(session) = session else { return Reply::Swallow };
+    // Also what Howdah sets for the client comes back in the server's spelling: the client is told once,
+    // and the next comparison finds no difference.
+    let news = session.parameters.set(index, value);
+    if news || !server.outstanding.head_is_ours() { Reply::Forward } else { Reply::Swallow }
+}
+
+fn command_complete(server: &mut Server, session: Option<&mut Session>, body: &[u8]) {
+    let Ok(CommandComplete { tag: b"DEALLOCATE ALL" | b"DISCARD ALL" }) = CommandComplete::parse(body) else {
+        return;
+    };
+    server.statements.clear();
+    if let Some(statements) = session.and_then(|session| session.statements.as_mut()) {
+        statements.clear();
+    }
+}
+
+fn forward_or_hold(passed: usize) -> Verdict {
+    if passed > 0 { Verdict::Forward(passed) } else { Verdict::Hold }
+}
+
+/// Messages that are looked into: all of it has to be there, unless it is absurdly long.
+fn needs_body(header: FrameHeader) -> bool {
+    match header.tag {
+        tag::ERROR_RESPONSE | tag::PARAMETER_STATUS => header.total() <= MAX_BODY,
+        tag::READY_FOR_QUERY => header.total() <= SHORT_TAG,
+        tag::COMMAND_COMPLETE => header.total() <= SHORT_TAG,
+        _ => false,
+    }
+}
+
+/// Longest error or parameter that is looked into; a longer one is judged by its beginning.
+const MAX_BODY: usize = 64 * 1024;
+/// Length below which a CommandComplete may be one of those that matter here.
+const SHORT_TAG: usize = 32;

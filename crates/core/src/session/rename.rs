@@ -1,0 +1,46 @@
+//! Names in error messages: what a server calls its statements is none of the client's business.
+
+use howdah_wire::ErrorResponse;
+
+use super::Session;
+use super::statements::NAME_PREFIX;
+
+/// The message of `error` with the server's statement names replaced by the client's. `None`: there are none.
+pub(super) fn with_client_names(session: &Session, error: &ErrorResponse) -> Option<String> {
+    let prefix = std::str::from_utf8(NAME_PREFIX).expect("the prefix is ASCII");
+    let missing = std::str::from_utf8(MISSING_UNNAMED).expect("the name is ASCII");
+    if error.message.contains(missing) {
+        return Some(
+            error.message.replace(&format!("prepared statement \"{missing}\""), "unnamed prepared statement"),
+        );
+    }
+    let mut renamed = String::with_capacity(error.message.len());
+    let mut left = error.message.as_str();
+    let mut found = false;
+    while let Some((before, after)) = left.split_once(prefix) {
+        renamed.push_str(before);
+        let digits = after.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, rest) = after.split_at(digits);
+        let name = number
+            .parse()
+            .ok()
+            .and_then(|id| session.statements.as_ref()?.name_of(id))
+            .map(String::from_utf8_lossy);
+        match name {
+            Some(name) => {
+                renamed.push_str(&name);
+                found = true;
+            }
+            None => {
+                renamed.push_str(prefix);
+                renamed.push_str(number);
+            }
+        }
+        left = rest;
+    }
+    renamed.push_str(left);
+    found.then_some(renamed)
+}
+
+/// A name no server knows, bound in place of an unnamed statement that is not this client's.
+pub(super) const MISSING_UNNAMED: &[u8] = b"HOWDAH_unnamed";
