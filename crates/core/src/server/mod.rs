@@ -1,7 +1,10 @@
 //! Is this server connection fit for somebody?
 //!
-//! * `server` – what a logged-in connection is in the middle of, and how it is cleaned
+//! * `state` – what a logged-in connection is in the middle of, and who may not have it yet
+//! * `cleanup` – how it is made fit for the next client when its own has gone
 
-mod server;
+mod cleanup;
+mod state;
 
-pub use server::{Cleanup, CleanupStep, Held, Server, Tally, UnnamedStatement};
+pub use cleanup::{Cleanup, CleanupStep};
+pub use state::{Held, Server, Tally, UnnamedStatement};

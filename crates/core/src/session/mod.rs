@@ -12,6 +12,7 @@
 //! * `parameters` – the settings that follow the client
 //! * `pin` – why a server connection cannot be given back yet
 
+mod conversation;
 mod outstanding;
 mod parameters;
 mod pin;
@@ -19,15 +20,14 @@ mod prepared;
 mod relay_client;
 mod relay_server;
 mod rename;
-mod session;
 mod statements;
 mod verdict;
 
+pub(crate) use conversation::Rest;
+pub use conversation::{Session, SessionRules};
 pub use outstanding::{Expected, Kind, Outstanding};
 pub use parameters::{Parameters, Tracked};
 pub use pin::PinReason;
 pub use relay_server::on_server;
-pub(crate) use session::Rest;
-pub use session::{Session, SessionRules};
 pub use statements::{ClientStatements, ServerStatements, Statement, StatementRegistry};
 pub use verdict::{Patch, Verdict};

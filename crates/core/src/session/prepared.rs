@@ -10,9 +10,9 @@ use howdah_wire::backend::{self, TransactionStatus};
 use howdah_wire::frontend::{self, BindNames, Target, TargetKind, tag};
 use howdah_wire::{FrameHeader, sql};
 
+use super::conversation::Unnamed;
 use super::relay_client::Step;
 use super::rename::MISSING_UNNAMED;
-use super::session::Unnamed;
 use super::statements::Need;
 use super::{Expected, Kind, Patch, PinReason, Session, Statement};
 use crate::facts::CloseReason;

@@ -3,7 +3,7 @@
 use howdah_wire::frontend::tag;
 use howdah_wire::{FrameHeader, sql};
 
-use super::session::{Rest, Unnamed};
+use super::conversation::{Rest, Unnamed};
 use super::{Expected, Kind, Patch, Session, Verdict};
 use crate::facts::CloseReason;
 use crate::refusal;

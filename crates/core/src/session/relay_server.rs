@@ -4,8 +4,8 @@ use howdah_wire::FrameHeader;
 use howdah_wire::backend::{CommandComplete, ParameterStatus, ReadyForQuery, TransactionStatus, tag};
 use howdah_wire::error_response::{ErrorResponse, Severity};
 
+use super::conversation::{Rest, Unnamed};
 use super::outstanding::{Answer, Doubt};
-use super::session::{Rest, Unnamed};
 use super::{Expected, Kind, Patch, Session, Verdict, rename};
 use crate::facts::CloseReason;
 use crate::server::Server;

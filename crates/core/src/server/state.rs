@@ -7,7 +7,6 @@ use howdah_wire::backend::TransactionStatus;
 use howdah_wire::cancel_key::CancelKey;
 use howdah_wire::frontend;
 
-use crate::facts::CloseReason;
 use crate::session::{
     Expected, Kind, Outstanding, Parameters, PinReason, Rest, ServerStatements, Session, Tracked,
 };
@@ -167,78 +166,5 @@ impl UnnamedStatement {
     #[must_use]
     pub fn definition_for(&self, client: u64) -> Option<&[u8]> {
         (self.is_of(client) && !self.definition.is_empty()).then_some(&self.definition)
-    }
-}
-
-/// How a server connection is made fit for the next client after its own has gone.
-#[derive(Debug)]
-pub struct Cleanup {
-    reset_query: Option<String>,
-    rolled_back: bool,
-}
-
-/// What a [`Cleanup`] wants next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CleanupStep {
-    /// Send what was appended, and read until something changes.
-    Wait,
-    /// The running query has to be cancelled, then as [`Wait`](CleanupStep::Wait).
-    Cancel,
-    /// Fit for the next client.
-    Fit,
-    /// Not to be used again.
-    Close(CloseReason),
-}
-
-impl Cleanup {
-    /// The client of `session` has left `server`; `orderly`: it said so, and what it asked for last runs to
-    /// its end. Appends what has to be sent.
-    pub fn begin(
-        server: &mut Server,
-        session: &Session,
-        orderly: bool,
-        reset_query: Option<&str>,
-        to_server: &mut Vec<u8>,
-    ) -> (Cleanup, CleanupStep) {
-        let cleanup = Cleanup { reset_query: reset_query.map(str::to_owned), rolled_back: false };
-        if session.is_mid_message() || session.pin().is_some() {
-            return (cleanup, CleanupStep::Close(CloseReason::ServerUnclean));
-        }
-        server.disown();
-        if server.outstanding.wants_copy_data() {
-            frontend::write_copy_fail(to_server, b"client has gone");
-            server.outstanding.push(Expected::ours(Kind::CopyEnd));
-        }
-        let running = !server.outstanding.is_empty();
-        if server.outstanding.wants_sync() {
-            frontend::write_sync(to_server);
-            server.outstanding.push(Expected::ours(Kind::Sync));
-        }
-        let mut cleanup = cleanup;
-        let step = if running && !orderly && !server.outstanding.may_commit() {
-            CleanupStep::Cancel
-        } else {
-            cleanup.advance(server, to_server)
-        };
-        (cleanup, step)
-    }
-
-    /// After replies have been read: what next?
-    pub fn advance(&mut self, server: &mut Server, to_server: &mut Vec<u8>) -> CleanupStep {
-        if server.is_mid_reply() || !server.outstanding.is_empty() {
-            return CleanupStep::Wait;
-        }
-        if server.outstanding.status() != TransactionStatus::Idle {
-            if std::mem::replace(&mut self.rolled_back, true) {
-                return CleanupStep::Close(CloseReason::ServerUncleanable);
-            }
-            server.ask("ROLLBACK", to_server);
-            return CleanupStep::Wait;
-        }
-        if let Some(query) = self.reset_query.take() {
-            server.ask(&query, to_server);
-            return CleanupStep::Wait;
-        }
-        CleanupStep::Fit
     }
 }

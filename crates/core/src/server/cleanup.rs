@@ -1,0 +1,85 @@
+//! How a server connection whose client has gone becomes fit for the next one.
+//!
+//! What the client left running is cancelled (unless it may be a COMMIT, or the client said goodbye), a
+//! COPY is failed, an open batch is closed by Sync, an open transaction rolled back, and in session mode the
+//! reset query is run. Whatever cannot be cleaned so is closed.
+
+use howdah_wire::backend::TransactionStatus;
+use howdah_wire::frontend;
+
+use super::Server;
+use crate::facts::CloseReason;
+use crate::session::{Expected, Kind, Session};
+
+/// How a server connection is made fit for the next client after its own has gone.
+#[derive(Debug)]
+pub struct Cleanup {
+    reset_query: Option<String>,
+    rolled_back: bool,
+}
+
+/// What a [`Cleanup`] wants next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CleanupStep {
+    /// Send what was appended, and read until something changes.
+    Wait,
+    /// The running query has to be cancelled, then as [`Wait`](CleanupStep::Wait).
+    Cancel,
+    /// Fit for the next client.
+    Fit,
+    /// Not to be used again.
+    Close(CloseReason),
+}
+
+impl Cleanup {
+    /// The client of `session` has left `server`; `orderly`: it said so, and what it asked for last runs to
+    /// its end. Appends what has to be sent.
+    pub fn begin(
+        server: &mut Server,
+        session: &Session,
+        orderly: bool,
+        reset_query: Option<&str>,
+        to_server: &mut Vec<u8>,
+    ) -> (Cleanup, CleanupStep) {
+        let mut cleanup = Cleanup { reset_query: reset_query.map(str::to_owned), rolled_back: false };
+        if session.is_mid_message() || session.pin().is_some() {
+            return (cleanup, CleanupStep::Close(CloseReason::ServerUnclean));
+        }
+        server.disown();
+        let copying = server.outstanding.wants_copy_data();
+        if copying {
+            frontend::write_copy_fail(to_server, b"client has gone");
+            server.outstanding.push(Expected::ours(Kind::CopyEnd));
+        }
+        let running = !server.outstanding.is_empty() && !copying;
+        if server.outstanding.wants_sync() {
+            frontend::write_sync(to_server);
+            server.outstanding.push(Expected::ours(Kind::Sync));
+        }
+        let step = if running && !orderly && !server.outstanding.may_commit() {
+            CleanupStep::Cancel
+        } else {
+            cleanup.advance(server, to_server)
+        };
+        (cleanup, step)
+    }
+
+    /// After replies have been read: what next?
+    pub fn advance(&mut self, server: &mut Server, to_server: &mut Vec<u8>) -> CleanupStep {
+        if server.is_mid_reply() || !server.outstanding.is_empty() {
+            return CleanupStep::Wait;
+        }
+        if server.outstanding.status() != TransactionStatus::Idle {
+            if std::mem::replace(&mut self.rolled_back, true) {
+                return CleanupStep::Close(CloseReason::ServerUncleanable);
+            }
+            server.ask("ROLLBACK", to_server);
+            return CleanupStep::Wait;
+        }
+        if let Some(query) = self.reset_query.take() {
+            server.ask(&query, to_server);
+            return CleanupStep::Wait;
+        }
+        CleanupStep::Fit
+    }
+}
