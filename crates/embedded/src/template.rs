@@ -53,8 +53,9 @@ fn template(binaries: &Binaries, account: Account, root: &Path) -> Result<PathBu
 }
 
 fn name(binaries: &Binaries, account: Account) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
-    let version: String = binaries.version().chars().map(plain).collect();
+    let kept = |c: char| c.is_ascii_alphanumeric() || c == '.';
+    let words: Vec<&str> = binaries.version().split(|c| !kept(c)).filter(|word| !word.is_empty()).collect();
+    let version = words.join("-");
     format!("howdah-pg-template-{}-{version}", account.uid())
 }
 
