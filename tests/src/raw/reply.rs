@@ -1,0 +1,67 @@
+//! One message of the server, taken apart as far as tests look into it.
+
+use std::fmt;
+
+/// A message from the server.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Its type byte.
+    pub tag: u8,
+    /// What follows the length.
+    pub body: Vec<u8>,
+}
+
+impl Message {
+    /// One field of an ErrorResponse or NoticeResponse, such as `b'C'` for the SQLSTATE.
+    #[must_use]
+    pub fn field(&self, code: u8) -> Option<String> {
+        let field = self.body.split(|&byte| byte == 0).find(|field| field.first() == Some(&code))?;
+        Some(String::from_utf8_lossy(field.get(1..)?).into_owned())
+    }
+
+    /// The SQLSTATE of an error or notice; empty for anything else.
+    #[must_use]
+    pub fn sqlstate(&self) -> String {
+        if matches!(self.tag, b'E' | b'N') { self.field(b'C').unwrap_or_default() } else { String::new() }
+    }
+
+    /// The text of an error or notice; empty for anything else.
+    #[must_use]
+    pub fn text(&self) -> String {
+        if matches!(self.tag, b'E' | b'N') { self.field(b'M').unwrap_or_default() } else { String::new() }
+    }
+
+    /// The body up to its first zero byte, as text: the tag of a CommandComplete, the name of a ParameterStatus.
+    #[must_use]
+    pub fn first_string(&self) -> String {
+        let end = self.body.iter().position(|&byte| byte == 0).unwrap_or(self.body.len());
+        String::from_utf8_lossy(self.body.get(..end).unwrap_or_default()).into_owned()
+    }
+
+    /// The columns of a DataRow as text.
+    ///
+    /// # Panics
+    /// It is no whole DataRow.
+    #[must_use]
+    pub fn columns(&self) -> Vec<Option<String>> {
+        let (count, mut rest) = self.body.split_first_chunk::<2>().expect("a row counts its columns");
+        (0..u16::from_be_bytes(*count))
+            .map(|_| {
+                let (len, after) = rest.split_first_chunk::<4>().expect("a column has a length");
+                let Ok(len) = usize::try_from(i32::from_be_bytes(*len)) else {
+                    rest = after;
+                    return None;
+                };
+                let (value, after) = after.split_at(len);
+                rest = after;
+                Some(String::from_utf8_lossy(value).into_owned())
+            })
+            .collect()
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}({})", char::from(self.tag), self.body.escape_ascii())
+    }
+}
