@@ -1,6 +1,10 @@
 //! What an operator may ask of a running Howdah, and what comes back.
 //!
 //! The console turns text into a [`Request`]; the engine carries it out and answers with an [`Outcome`].
+//! Between the two stand [`ConsoleDoor`] and [`ConsoleSession`]: the engine feeds bytes and sees neither
+//! commands nor tables, the console sees neither sockets nor pools.
+
+use howdah_wire::cancel_key::CancelKey;
 
 use crate::facts::Snapshot;
 
@@ -75,4 +79,48 @@ pub struct ConfigRow {
     pub default: String,
     /// A reload or SET may change it.
     pub changeable: bool,
+}
+
+/// Opens consoles for clients that logged in to the database `pgbouncer` or `howdah`.
+pub trait ConsoleDoor: Send + Sync {
+    /// A console for `user`, who may do what `role` allows.
+    fn open(&self, user: &str, role: AdminRole) -> Box<dyn ConsoleSession>;
+}
+
+/// One client's conversation with the console, from AuthenticationOk to its end.
+pub trait ConsoleSession: Send {
+    /// ParameterStatus list, key data and ReadyForQuery after AuthenticationOk, for a client that has just
+    /// logged in. Called once, before anything else.
+    fn welcome(&mut self, key: &CancelKey, out: &mut Vec<u8>);
+
+    /// Eats whole messages from `input`, appends replies to `out`, and says how many bytes were eaten and
+    /// what comes next. What was not eaten is fed again, with what arrives after it.
+    fn on_bytes(&mut self, input: &[u8], out: &mut Vec<u8>) -> (usize, ConsoleNext);
+
+    /// What came of the request that [`ConsoleNext::Run`] asked for. Afterwards [`on_bytes`] goes on, also
+    /// when there are no further bytes: a query may hold several requests.
+    ///
+    /// [`on_bytes`]: ConsoleSession::on_bytes
+    fn finish(&mut self, outcome: Outcome, out: &mut Vec<u8>);
+}
+
+/// What the engine does after [`ConsoleSession::on_bytes`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConsoleNext {
+    /// Send the replies, wait for more bytes.
+    More,
+    /// Send the replies, carry the request out, call [`ConsoleSession::finish`], then
+    /// [`ConsoleSession::on_bytes`] with the bytes left, even if there are none.
+    Run(Request),
+    /// Send the replies and close the connection.
+    Close,
+}
+
+/// What a console user may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdminRole {
+    /// Everything: `admin_users`, and user `pgbouncer` by peer authentication.
+    Admin,
+    /// SHOW only: `stats_users`.
+    Stats,
 }
