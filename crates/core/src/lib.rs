@@ -7,6 +7,7 @@
 
 pub mod control;
 pub mod facts;
+pub mod pool;
 pub mod refusal;
 pub mod server;
 pub mod session;

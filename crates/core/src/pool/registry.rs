@@ -1,0 +1,134 @@
+//! Which pools are there, and what belongs to each?
+
+use std::time::{Duration, Instant};
+
+use rustc_hash::FxHashMap;
+
+use super::backoff::Backoff;
+use super::lanes::Lanes;
+use super::limits::{Limit, Membership};
+use super::queue::Line;
+use super::slots::Slots;
+use super::{OpenFailure, PoolConfig, PoolId, PoolKey, WorkerId};
+
+/// All pools, by number and by key. None is ever removed.
+#[derive(Default)]
+pub(super) struct Registry {
+    pools: Vec<Pool>,
+    ids: FxHashMap<PoolKey, PoolId>,
+}
+
+impl Registry {
+    pub(super) fn find(&self, key: &PoolKey) -> Option<PoolId> {
+        self.ids.get(key).copied()
+    }
+
+    /// The number the next pool gets.
+    pub(super) fn next_id(&self) -> PoolId {
+        PoolId(u32::try_from(self.pools.len()).expect("more pools than memory holds names"))
+    }
+
+    pub(super) fn add(&mut self, pool: Pool) {
+        self.ids.insert(pool.key.clone(), self.next_id());
+        self.pools.push(pool);
+    }
+
+    #[inline]
+    pub(super) fn get(&self, id: PoolId) -> &Pool {
+        self.pools.get(id.index()).expect("pools are numbered here and never removed")
+    }
+
+    #[inline]
+    pub(super) fn get_mut(&mut self, id: PoolId) -> &mut Pool {
+        self.pools.get_mut(id.index()).expect("pools are numbered here and never removed")
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (PoolId, &Pool)> {
+        self.ids().zip(&self.pools)
+    }
+
+    /// All there are now.
+    pub(super) fn ids(&self) -> impl Iterator<Item = PoolId> + use<> {
+        (0..self.next_id().0).map(PoolId)
+    }
+
+    /// Those of one database, or all.
+    pub(super) fn of_database(&self, database: Option<&str>) -> Vec<PoolId> {
+        let wanted = |pool: &Pool| database.is_none_or(|name| *pool.key.database == *name);
+        self.iter().filter(|(_, pool)| wanted(pool)).map(|(id, _)| id).collect()
+    }
+}
+
+/// One pool: database and user.
+pub(super) struct Pool {
+    pub(super) key: PoolKey,
+    pub(super) config: PoolConfig,
+    /// The limits it shares with other pools.
+    pub(super) membership: Membership,
+    /// The limit whose line it stands in: it needs a connection and may not open one.
+    pub(super) in_line: Option<Limit>,
+    /// Under PAUSE or KILL.
+    pub(super) paused: bool,
+    /// All slots.
+    pub(super) servers: u32,
+    /// Of those, being opened.
+    pub(super) opening: u32,
+    /// Of those, being checked or cleaned.
+    pub(super) tested: u32,
+    /// Of those, unused but with a cancel request in flight.
+    pub(super) held: u32,
+    /// Of those, idle: last used last.
+    pub(super) idle: Lanes,
+    pub(super) line: Line,
+    pub(super) backoff: Backoff,
+}
+
+impl Pool {
+    pub(super) fn new(key: PoolKey, config: PoolConfig, membership: Membership, paused: bool) -> Pool {
+        Pool {
+            key,
+            config,
+            membership,
+            in_line: None,
+            paused,
+            servers: 0,
+            opening: 0,
+            tested: 0,
+            held: 0,
+            idle: Lanes::default(),
+            line: Line::default(),
+            backoff: Backoff::default(),
+        }
+    }
+
+    /// The idle one to use next.
+    #[inline]
+    pub(super) fn next_idle(&self, worker: WorkerId) -> Option<usize> {
+        if self.config.round_robin {
+            self.idle.first()
+        } else {
+            self.idle.last_of(worker).or_else(|| self.idle.last())
+        }
+    }
+
+    /// How many it may ever have.
+    pub(super) fn ceiling(&self) -> u32 {
+        self.config.size.saturating_add(self.config.reserve_size)
+    }
+
+    /// Nothing is open or being opened and it is too early to try again: what the server said.
+    pub(super) fn hopeless(&self, now: Instant) -> Option<OpenFailure> {
+        self.backoff.running(now).filter(|_| self.servers == 0).cloned()
+    }
+
+    /// A working connection may be closed for its age: it is not needed now, or a new one can take its place.
+    pub(super) fn may_replace(&self, now: Instant) -> bool {
+        self.backoff.running(now).is_none() && (self.line.is_empty() || self.opening == 0)
+    }
+
+    /// The longest idle one, if it has been idle for so long.
+    pub(super) fn overdue(&self, slots: &Slots, idle: Duration, now: Instant) -> Option<usize> {
+        let slot = self.idle.first()?;
+        (now.saturating_duration_since(slots.at(slot).unused_since) >= idle).then_some(slot)
+    }
+}
