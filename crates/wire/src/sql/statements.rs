@@ -72,7 +72,8 @@ impl Iterator for Statements<'_> {
 /// but the server knows whether it happened, so it must not be cancelled.
 ///
 /// Besides COMMIT, END, PREPARE TRANSACTION and COMMIT PREPARED that is whatever cannot be ruled out: CALL and DO
-/// run code that may commit, EXECUTE a statement not known here, and a text in doubt may hide anything.
+/// run code that may commit; EXECUTE may run a COMMIT that was prepared by a Parse message (PostgreSQL 15 does
+/// so); and a text in doubt may hide anything.
 #[must_use]
 pub fn ends_transaction(text: &[u8]) -> bool {
     let mut statements = Statements::of(text);
