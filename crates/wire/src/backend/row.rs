@@ -53,6 +53,8 @@ impl<'a> Column<'a> {
 pub struct RowDescription<'a>(Vec<Column<'a>>);
 
 impl<'a> RowDescription<'a> {
+    /// Reads a whole body.
+    ///
     /// # Errors
     /// The body is not a RowDescription's.
     pub fn parse(body: &'a [u8]) -> Result<RowDescription<'a>, BodyError> {
@@ -75,6 +77,8 @@ impl<'a> RowDescription<'a> {
 pub struct DataRow<'a>(Vec<Option<&'a [u8]>>);
 
 impl<'a> DataRow<'a> {
+    /// Reads a whole body.
+    ///
     /// # Errors
     /// The body is not a DataRow's.
     pub fn parse(body: &'a [u8]) -> Result<DataRow<'a>, BodyError> {

@@ -29,6 +29,8 @@ pub enum Authentication<'a> {
 }
 
 impl<'a> Authentication<'a> {
+    /// Reads a whole body.
+    ///
     /// # Errors
     /// The body is not an Authentication's.
     pub fn parse(body: &'a [u8]) -> Result<Authentication<'a>, BodyError> {
@@ -71,6 +73,8 @@ pub struct ParameterStatus<'a> {
 }
 
 impl<'a> ParameterStatus<'a> {
+    /// Reads a whole body.
+    ///
     /// # Errors
     /// The body is not a ParameterStatus'.
     pub fn parse(body: &'a [u8]) -> Result<ParameterStatus<'a>, BodyError> {
@@ -90,6 +94,8 @@ pub struct CommandComplete<'a> {
 }
 
 impl<'a> CommandComplete<'a> {
+    /// Reads a whole body.
+    ///
     /// # Errors
     /// The body is not a CommandComplete's.
     pub fn parse(body: &'a [u8]) -> Result<CommandComplete<'a>, BodyError> {
@@ -108,6 +114,8 @@ pub struct ReadyForQuery {
 }
 
 impl ReadyForQuery {
+    /// Reads a whole body.
+    ///
     /// # Errors
     /// The body is not a ReadyForQuery's.
     pub fn parse(body: &[u8]) -> Result<ReadyForQuery, BodyError> {
@@ -165,6 +173,8 @@ pub struct NegotiateProtocolVersion<'a> {
 }
 
 impl<'a> NegotiateProtocolVersion<'a> {
+    /// Reads a whole body.
+    ///
     /// # Errors
     /// The body is not a NegotiateProtocolVersion's.
     pub fn parse(body: &'a [u8]) -> Result<NegotiateProtocolVersion<'a>, BodyError> {

@@ -1,6 +1,6 @@
 //! What a client sends after its startup packet.
 //!
-//! [`view`]: messages read in place; [`write`]: messages written. Both are re-exported here.
+//! `view`: messages read in place; `write`: messages written. Both are re-exported here.
 
 mod view;
 mod write;

@@ -13,6 +13,8 @@ pub struct Query<'a> {
 }
 
 impl<'a> Query<'a> {
+    /// Reads a whole body.
+    ///
     /// # Errors
     /// The body is not a Query's.
     pub fn parse(body: &'a [u8]) -> Result<Query<'a>, BodyError> {
@@ -35,6 +37,8 @@ pub struct Parse<'a> {
 }
 
 impl<'a> Parse<'a> {
+    /// Reads a whole body.
+    ///
     /// # Errors
     /// The body is not a Parse's.
     #[expect(
@@ -64,6 +68,8 @@ pub struct Bind<'a> {
 }
 
 impl<'a> Bind<'a> {
+    /// Reads a whole body.
+    ///
     /// # Errors
     /// The body does not begin with two names.
     pub fn parse(body: &'a [u8]) -> Result<Bind<'a>, BodyError> {
@@ -102,6 +108,8 @@ pub struct Target<'a> {
 }
 
 impl<'a> Target<'a> {
+    /// Reads a whole body.
+    ///
     /// # Errors
     /// The body is not a Describe's or Close's.
     pub fn parse(body: &'a [u8]) -> Result<Target<'a>, BodyError> {
@@ -147,6 +155,8 @@ pub struct Execute<'a> {
 }
 
 impl<'a> Execute<'a> {
+    /// Reads a whole body.
+    ///
     /// # Errors
     /// The body is not an Execute's.
     pub fn parse(body: &'a [u8]) -> Result<Execute<'a>, BodyError> {
@@ -168,6 +178,8 @@ pub struct SaslInitialResponse<'a> {
 }
 
 impl<'a> SaslInitialResponse<'a> {
+    /// Reads a whole body.
+    ///
     /// # Errors
     /// The body is not a SASLInitialResponse's.
     pub fn parse(body: &'a [u8]) -> Result<SaslInitialResponse<'a>, BodyError> {

@@ -1,6 +1,6 @@
 //! The kind of a statement, told from its first words.
 
-use super::keyword::{self as word, keyword};
+use super::keyword as word;
 use super::lexer::{Lexer, Token};
 
 /// What a statement begins with.
@@ -106,13 +106,13 @@ impl Head {
 
     /// The head of the statement whose first token is this, with what follows.
     #[inline]
-    pub(super) fn at(first: Token<'_>, mut following: Lexer<'_>) -> Head {
+    pub(super) fn at(first: Token, mut following: Lexer<'_>) -> Head {
         let mut token = Some(first);
         while token == Some(Token::Open) {
             token = following.token();
         }
         let Some(Token::Word(word)) = token else { return Head::Other };
-        match keyword(word) {
+        match word {
             word::SELECT | word::TABLE => Head::Select,
             word::BEGIN => Head::Begin,
             word::START => start(following),
@@ -180,7 +180,7 @@ fn prepare(mut following: Lexer<'_>) -> Head {
     }
     match following.token() {
         Some(Token::Open) => Head::Prepare,
-        Some(Token::Word(word)) if keyword(word) == word::AS => Head::Prepare,
+        Some(Token::Word(word::AS)) => Head::Prepare,
         _ => Head::PrepareTransaction,
     }
 }
@@ -188,7 +188,7 @@ fn prepare(mut following: Lexer<'_>) -> Head {
 impl Lexer<'_> {
     fn keyword(&mut self) -> Option<word::Keyword> {
         match self.token() {
-            Some(Token::Word(word)) => Some(keyword(word)),
+            Some(Token::Word(word)) => Some(word),
             _ => None,
         }
     }

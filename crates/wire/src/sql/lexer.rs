@@ -5,6 +5,8 @@
 //! the client's encoding, which are not known here: then the lexer reads on as with PostgreSQL's defaults and is
 //! [in doubt](Lexer::doubt).
 
+use super::keyword::{Keyword, keyword};
+
 /// Reads tokens from the front of a text.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lexer<'a> {
@@ -15,9 +17,9 @@ pub(super) struct Lexer<'a> {
 
 /// A token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Token<'a> {
+pub(super) enum Token {
     /// A keyword or a name without quotes.
-    Word(&'a [u8]),
+    Word(Keyword),
     /// `;`
     Semicolon,
     /// `(`
@@ -34,7 +36,7 @@ impl<'a> Lexer<'a> {
     }
 
     #[inline]
-    pub(super) fn token(&mut self) -> Option<Token<'a>> {
+    pub(super) fn token(&mut self) -> Option<Token> {
         self.skip_blank();
         let (&first, after) = self.rest.split_first()?;
         if is_word_start(first) {
@@ -95,21 +97,19 @@ impl<'a> Lexer<'a> {
 
     /// A word, or with `E` directly before a quote a string.
     #[inline]
-    fn word(&mut self) -> Token<'a> {
+    fn word(&mut self) -> Token {
         let end = self.rest.iter().position(|byte| !is_word_part(*byte)).unwrap_or(self.rest.len());
-        let (word, after) = self.rest.split_at_checked(end).unwrap_or((self.rest, &[]));
-        self.rest = after;
-        match (word, after) {
-            ([b'e' | b'E'], [b'\'', inside @ ..]) => {
-                self.rest = inside;
-                self.escape_string()
-            }
-            _ => Token::Word(word),
+        let word = self.rest;
+        self.rest = word.get(end..).unwrap_or_default();
+        if let ([b'e' | b'E', ..], [b'\'', inside @ ..], 1) = (word, self.rest, end) {
+            self.rest = inside;
+            return self.escape_string();
         }
+        Token::Word(keyword(word, end))
     }
 
     /// The rest of `'…'`. Two quotes in it read as the end of one string and the begin of another.
-    fn plain_string(&mut self) -> Token<'a> {
+    fn plain_string(&mut self) -> Token {
         let inside = self.rest;
         match memchr::memchr(b'\'', inside) {
             Some(end) => {
@@ -122,7 +122,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// The rest of `E'…'`, in which a backslash escapes. It goes on after a line's end and another quote.
-    fn escape_string(&mut self) -> Token<'a> {
+    fn escape_string(&mut self) -> Token {
         loop {
             let inside = self.rest;
             let Some(at) = memchr::memchr2(b'\'', b'\\', inside) else {
@@ -152,7 +152,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// The rest of `"…"`.
-    fn quoted_name(&mut self) -> Token<'a> {
+    fn quoted_name(&mut self) -> Token {
         match memchr::memchr(b'"', self.rest) {
             Some(end) => self.rest = self.rest.get(end + 1..).unwrap_or_default(),
             None => self.unterminated(),
@@ -161,7 +161,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// What follows a `$`: the rest of `$tag$…$tag$`, or nothing in particular.
-    fn dollar(&mut self) -> Token<'a> {
+    fn dollar(&mut self) -> Token {
         let after = self.rest;
         let tag_len = after.iter().position(|byte| !is_word_part(*byte) || *byte == b'$');
         let Some((tag, [b'$', inside @ ..])) = tag_len.and_then(|len| after.split_at_checked(len)) else {
@@ -207,13 +207,13 @@ fn is_word_part(byte: u8) -> bool {
 mod tests {
     use super::*;
 
-    /// The words of a text, and whether the lexer was in doubt.
+    /// The words of a text in lower case, and whether the lexer was in doubt.
     fn words(text: &str) -> (String, bool) {
         let mut lexer = Lexer::new(text.as_bytes());
         let mut words = Vec::new();
         while let Some(token) = lexer.token() {
             if let Token::Word(word) = token {
-                words.push(String::from_utf8_lossy(word).into_owned());
+                words.push(String::from_utf8_lossy(&word.to_be_bytes()).replace('\0', ""));
             }
         }
         (words.join(" "), lexer.doubt)
@@ -239,8 +239,8 @@ mod tests {
             ("a E'b'\n 'c\\'d' f", "a f"),
             ("a E'b' -- x\n 'c\\'d' f", "a f"),
             ("a namee'b' c", "a namee c"),
-            ("a U&'b' c", "a U c"),
-            ("a N'b' c", "a N c"),
+            ("a U&'b' c", "a u c"),
+            ("a N'b' c", "a n c"),
             ("a $$b$$ c", "a c"),
             ("a $x$b $$ c $y$ d$x$ e", "a e"),
             ("a $x$b$y$x$ c", "a c"),

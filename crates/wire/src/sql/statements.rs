@@ -1,7 +1,7 @@
 //! A query text with several statements, and the question whether it ends a transaction.
 
 use super::head::Head;
-use super::keyword::{self as word, keyword};
+use super::keyword as word;
 use super::lexer::{Lexer, Token};
 
 /// The heads of a text's statements in order. Empty statements are left out, as PostgreSQL does, so there is one
@@ -27,7 +27,7 @@ impl<'a> Statements<'a> {
 
     /// Reads to the end of the statement whose first token is this. A semicolon does not end it in parentheses,
     /// where CREATE RULE has its actions, nor in the BEGIN ATOMIC … END of CREATE FUNCTION.
-    fn finish(&mut self, first: Token<'a>, head: Head) {
+    fn finish(&mut self, first: Token, head: Head) {
         let mut parentheses = 0_usize;
         let mut blocks = 0_usize;
         let mut token = Some(first);
@@ -36,7 +36,7 @@ impl<'a> Statements<'a> {
                 Token::Semicolon if parentheses == 0 && blocks == 0 => return,
                 Token::Open => parentheses += 1,
                 Token::Close => parentheses = parentheses.saturating_sub(1),
-                Token::Word(word) if head == Head::Create => match keyword(word) {
+                Token::Word(word) if head == Head::Create => match word {
                     word::BEGIN if self.atomic_follows() => {
                         self.lexer.doubt = true;
                         blocks += 1;
@@ -53,7 +53,7 @@ impl<'a> Statements<'a> {
 
     fn atomic_follows(&self) -> bool {
         let mut ahead = self.lexer;
-        matches!(ahead.token(), Some(Token::Word(word)) if keyword(word) == word::ATOMIC)
+        ahead.token() == Some(Token::Word(word::ATOMIC))
     }
 }
 
@@ -72,7 +72,8 @@ impl Iterator for Statements<'_> {
 /// but the server knows whether it happened, so it must not be cancelled.
 ///
 /// Besides COMMIT, END, PREPARE TRANSACTION and COMMIT PREPARED that is whatever cannot be ruled out: CALL and DO
-/// run code that may commit, EXECUTE a statement not known here, and a text in doubt may hide anything.
+/// run code that may commit; EXECUTE may run a COMMIT that was prepared by a Parse message (PostgreSQL 15 does
+/// so); and a text in doubt may hide anything.
 #[must_use]
 pub fn ends_transaction(text: &[u8]) -> bool {
     let mut statements = Statements::of(text);
