@@ -1,0 +1,90 @@
+//! Connections over the machine's own network.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use howdah_core::settings::{Settings, Tcp};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpStream, UnixStream};
+
+use super::{Connecting, Endpoint, Net, Socket};
+
+/// TCP and Unix sockets, with the socket options of the settings in force.
+pub struct RealNet {
+    settings: Arc<arc_swap::ArcSwap<Settings>>,
+}
+
+impl RealNet {
+    /// Reads the `tcp_*` settings anew for each connection.
+    #[must_use]
+    pub fn new(settings: Arc<arc_swap::ArcSwap<Settings>>) -> RealNet {
+        RealNet { settings }
+    }
+}
+
+impl Net for RealNet {
+    fn connect<'a>(&'a self, endpoint: &'a Endpoint) -> Connecting<'a> {
+        Box::pin(async move {
+            match endpoint {
+                Endpoint::Tcp(host, port) => {
+                    let stream = TcpStream::connect((host.as_str(), *port)).await?;
+                    apply_tcp(&stream, &self.settings.load().tcp)?;
+                    Ok(Socket::Tcp(stream))
+                }
+                Endpoint::Unix(path) => Ok(Socket::Unix(connect_unix(path).await?)),
+            }
+        })
+    }
+}
+
+/// Applies `tcp_*` and switches Nagle's algorithm off: whole answers are sent, not pieces.
+///
+/// # Errors
+/// The kernel refuses an option.
+pub fn apply_tcp(stream: &TcpStream, tcp: &Tcp) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    if let Some(bytes) = tcp.socket_buffer {
+        socket.set_recv_buffer_size(bytes)?;
+        socket.set_send_buffer_size(bytes)?;
+    }
+    if let Some(timeout) = tcp.user_timeout {
+        socket.set_tcp_user_timeout(Some(timeout))?;
+    }
+    if !tcp.keepalive {
+        return Ok(());
+    }
+    socket.set_keepalive(true)?;
+    let mut keepalive = TcpKeepalive::new();
+    if let Some(idle) = tcp.keepidle {
+        keepalive = keepalive.with_time(idle);
+    }
+    if let Some(interval) = tcp.keepintvl {
+        keepalive = keepalive.with_interval(interval);
+    }
+    if let Some(count) = tcp.keepcnt {
+        keepalive = keepalive.with_retries(count);
+    }
+    socket.set_tcp_keepalive(&keepalive)
+}
+
+async fn connect_unix(path: &std::path::Path) -> io::Result<UnixStream> {
+    use std::os::unix::ffi::OsStrExt;
+    match path.as_os_str().as_bytes().strip_prefix(b"@") {
+        None => UnixStream::connect(path).await,
+        Some(name) => {
+            use std::os::linux::net::SocketAddrExt;
+            let address = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
+            let stream = std::os::unix::net::UnixStream::connect_addr(&address)?;
+            stream.set_nonblocking(true)?;
+            UnixStream::from_std(stream)
+        }
+    }
+}
+
+/// PostgreSQL's name for the Unix socket of a port: `DIR/.s.PGSQL.PORT`.
+#[must_use]
+pub fn unix_socket_path(directory: &str, port: u16) -> PathBuf {
+    PathBuf::from(format!("{directory}/.s.PGSQL.{port}"))
+}

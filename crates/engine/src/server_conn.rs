@@ -1,0 +1,115 @@
+//! A server connection: its socket and what is known of it.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::SystemTime;
+
+use howdah_core::facts::{Address, CloseReason};
+use howdah_core::pool::{PoolId, ServerId, WorkerId};
+use howdah_core::server::Server;
+use howdah_core::session::{Patch, Verdict, on_server};
+use howdah_wire::frontend;
+
+use crate::conn::Conn;
+use crate::net::Endpoint;
+
+/// A server connection that is logged in. Whoever holds the box is the one who uses it.
+#[derive(Debug)]
+pub(crate) struct ServerConn {
+    pub(crate) id: ServerId,
+    pub(crate) pool: PoolId,
+    pub(crate) conn: Conn,
+    pub(crate) server: Server,
+    pub(crate) card: Arc<ServerCard>,
+    /// The worker whose reactor its socket is registered with.
+    pub(crate) worker: WorkerId,
+}
+
+/// What SHOW SERVERS tells of a server connection, whoever holds it.
+#[derive(Debug)]
+pub(crate) struct ServerCard {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) peer: Address,
+    pub(crate) local: Address,
+    pub(crate) connected: SystemTime,
+    pub(crate) backend_pid: u32,
+    /// The client it is linked to; 0: none.
+    pub(crate) link: AtomicU64,
+    /// When it was last given to a client, in microseconds since `connected`.
+    pub(crate) requested: AtomicU64,
+    pub(crate) prepared_statements: AtomicU32,
+    application_name: Mutex<Arc<str>>,
+}
+
+impl ServerConn {
+    /// Reads and judges what has come from a server that was asked nothing: parameter changes, notices, a
+    /// goodbye. Returns why it cannot be used any more, if that is so.
+    pub(crate) fn read_unasked(&mut self, cx: &mut Context<'_>, scratch: &mut [u8]) -> Option<CloseReason> {
+        loop {
+            match self.conn.poll_fill(cx, scratch, Verdict::MAX_HELD) {
+                Poll::Pending => return None,
+                Poll::Ready(Ok(0) | Err(_)) => return Some(CloseReason::ServerClosed),
+                Poll::Ready(Ok(_)) => {}
+            }
+            if let Some(reason) = self.swallow() {
+                return Some(reason);
+            }
+        }
+    }
+
+    /// Deals with the bytes held when no client is there to get them. Returns why it cannot be used any more.
+    pub(crate) fn swallow(&mut self) -> Option<CloseReason> {
+        let mut patch = Patch::default();
+        loop {
+            match on_server(&mut self.server, None, &self.conn.held, &mut patch) {
+                Verdict::Skip(n) | Verdict::Forward(n) => self.conn.consume(n),
+                Verdict::Leave(reason) => return Some(reason),
+                Verdict::Hold | Verdict::NeedServer => return None,
+            }
+        }
+    }
+
+    /// Brings the card up to date; called when the connection changes hands.
+    pub(crate) fn note_facts(&self) {
+        let prepared = u32::try_from(self.server.statements.len()).unwrap_or(u32::MAX);
+        self.card.prepared_statements.store(prepared, Ordering::Relaxed);
+        self.card.link.store(0, Ordering::Relaxed);
+        let index = self.server.tracked.application_name();
+        if let Some(name) = self.server.parameters.get(index) {
+            let mut noted = self.card.application_name.lock().unwrap_or_else(PoisonError::into_inner);
+            if !Arc::ptr_eq(&noted, name) {
+                noted.clone_from(name);
+            }
+        }
+    }
+
+    /// Says goodbye, as far as that goes without waiting.
+    pub(crate) fn close(mut self, reason: CloseReason) {
+        tracing::debug!(server = self.id.0, pid = self.card.backend_pid, %reason, "closing server connection");
+        let mut goodbye = Vec::new();
+        frontend::write_terminate(&mut goodbye);
+        // A server that does not take the goodbye notices the end of the connection instead.
+        let _ = self.conn.send(&goodbye);
+    }
+}
+
+impl ServerCard {
+    pub(crate) fn new(endpoint: Endpoint, (peer, local): (Address, Address), backend_pid: u32) -> ServerCard {
+        ServerCard {
+            endpoint,
+            peer,
+            local,
+            connected: SystemTime::now(),
+            backend_pid,
+            link: AtomicU64::new(0),
+            requested: AtomicU64::new(0),
+            prepared_statements: AtomicU32::new(0),
+            application_name: Mutex::new("".into()),
+        }
+    }
+
+    pub(crate) fn application_name(&self) -> String {
+        self.application_name.lock().unwrap_or_else(PoisonError::into_inner).to_string()
+    }
+}

@@ -1,0 +1,312 @@
+//! The pools, shared by all workers: `core::pool` behind a mutex, with the connections it speaks of and the
+//! wakers of those in line.
+//!
+//! The lock is held for tens of nanoseconds and never across an await. What an effect wants done outside it
+//! (opening, closing) is handed to the caller as [`Errands`].
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use howdah_core::facts::CloseReason;
+use howdah_core::pool::{
+    Checkout, Condition, Effect, OpenFailure, PoolConfig, PoolId, PoolKey, Pools, Refusal, ServerId, Ticket,
+    WorkerId,
+};
+use rustc_hash::FxHashMap;
+
+use crate::server_conn::{ServerCard, ServerConn};
+
+/// All pools of this Howdah.
+pub(crate) struct SharedPool {
+    inner: Mutex<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) pools: Pools,
+    /// Connections nobody uses. Each is registered with its worker's keeper.
+    parked: FxHashMap<ServerId, Box<ServerConn>>,
+    waiting: FxHashMap<Ticket, Waiting>,
+    pub(crate) cards: FxHashMap<ServerId, Arc<ServerCard>>,
+    /// Of each worker's keeper, by number.
+    keepers: Vec<Waker>,
+    effects: Vec<Effect>,
+}
+
+struct Waiting {
+    waker: Waker,
+    news: Option<News>,
+    /// In line for so long that the client is to be told.
+    notice: Option<Duration>,
+}
+
+enum News {
+    Granted { conn: Box<ServerConn>, check: bool },
+    Refused(Refusal),
+}
+
+/// What a checkout came to.
+pub(crate) enum Taken {
+    Granted { conn: Box<ServerConn>, check: bool },
+    Queued(Ticket),
+    Refused(Refusal),
+}
+
+/// What somebody in line is told.
+pub(crate) enum Told {
+    Granted { conn: Box<ServerConn>, check: bool },
+    Refused(Refusal),
+    StillWaiting(Duration),
+}
+
+/// What is to be done after the lock has been let go.
+#[derive(Default)]
+pub(crate) struct Errands {
+    pub(crate) open: Vec<(ServerId, PoolId)>,
+    pub(crate) close: Vec<(Box<ServerConn>, CloseReason)>,
+}
+
+impl SharedPool {
+    pub(crate) fn new(seed: u64, keepers: usize) -> SharedPool {
+        SharedPool {
+            inner: Mutex::new(Inner {
+                pools: Pools::new(seed),
+                parked: FxHashMap::default(),
+                waiting: FxHashMap::default(),
+                cards: FxHashMap::default(),
+                keepers: vec![Waker::noop().clone(); keepers],
+                effects: Vec::new(),
+            }),
+        }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Get or create.
+    pub(crate) fn pool(&self, key: &PoolKey, config: impl FnOnce() -> PoolConfig) -> PoolId {
+        self.lock().pools.pool(key, config)
+    }
+
+    /// The worker's keeper wants to know when a parked connection has something to say.
+    pub(crate) fn set_keeper(&self, worker: WorkerId, waker: &Waker) {
+        if let Some(keeper) = self.lock().keepers.get_mut(usize::from(worker.0)) {
+            keeper.clone_from(waker);
+        }
+    }
+
+    #[must_use]
+    pub(crate) fn checkout(
+        &self,
+        pool: PoolId,
+        worker: WorkerId,
+        waker: &Waker,
+        now: Instant,
+    ) -> (Taken, Errands) {
+        let mut inner = self.lock();
+        let mut effects = std::mem::take(&mut inner.effects);
+        let checkout = inner.pools.checkout(pool, worker, now, &mut effects);
+        let taken = match checkout {
+            Checkout::Granted { server, check } => match inner.parked.remove(&server) {
+                Some(conn) => Taken::Granted { conn, check },
+                None => Taken::Refused(Refusal::Killed),
+            },
+            Checkout::Queued(ticket) => {
+                inner.waiting.insert(ticket, Waiting { waker: waker.clone(), news: None, notice: None });
+                Taken::Queued(ticket)
+            }
+            Checkout::Refused(refusal) => Taken::Refused(refusal),
+        };
+        let errands = inner.carry_out(effects, None);
+        (taken, errands)
+    }
+
+    /// News for somebody in line.
+    pub(crate) fn poll_ticket(&self, ticket: Ticket, cx: &Context<'_>) -> Poll<Told> {
+        let mut inner = self.lock();
+        let Some(waiting) = inner.waiting.get_mut(&ticket) else {
+            return Poll::Ready(Told::Refused(Refusal::Killed));
+        };
+        if let Some(waited) = waiting.notice.take() {
+            return Poll::Ready(Told::StillWaiting(waited));
+        }
+        let Some(news) = waiting.news.take() else {
+            waiting.waker.clone_from(cx.waker());
+            return Poll::Pending;
+        };
+        inner.waiting.remove(&ticket);
+        Poll::Ready(match news {
+            News::Granted { conn, check } => Told::Granted { conn, check },
+            News::Refused(refusal) => Told::Refused(refusal),
+        })
+    }
+
+    /// Somebody leaves the line. What it has been granted meanwhile goes back.
+    #[must_use]
+    pub(crate) fn abandon(&self, ticket: Ticket, worker: WorkerId, now: Instant) -> Errands {
+        let mut inner = self.lock();
+        inner.pools.abandon(ticket);
+        match inner.waiting.remove(&ticket).and_then(|waiting| waiting.news) {
+            Some(News::Granted { conn, .. }) => inner.give_back(conn, worker, Condition::Fit, now),
+            _ => Errands::default(),
+        }
+    }
+
+    /// A connection that was being opened is there.
+    #[must_use]
+    pub(crate) fn opened(&self, conn: Box<ServerConn>, now: Instant) -> Errands {
+        let mut inner = self.lock();
+        let mut effects = std::mem::take(&mut inner.effects);
+        inner.cards.insert(conn.id, Arc::clone(&conn.card));
+        inner.pools.opened(conn.id, conn.worker, now, &mut effects);
+        inner.carry_out(effects, Some(conn))
+    }
+
+    /// It could not be opened.
+    #[must_use]
+    pub(crate) fn open_failed(&self, server: ServerId, error: OpenFailure, now: Instant) -> Errands {
+        let mut inner = self.lock();
+        let mut effects = std::mem::take(&mut inner.effects);
+        inner.pools.open_failed(server, error, now, &mut effects);
+        inner.carry_out(effects, None)
+    }
+
+    #[must_use]
+    pub(crate) fn give_back(
+        &self,
+        conn: Box<ServerConn>,
+        worker: WorkerId,
+        condition: Condition,
+        now: Instant,
+    ) -> Errands {
+        self.lock().give_back(conn, worker, condition, now)
+    }
+
+    /// Anything else that only the pools decide.
+    #[must_use]
+    pub(crate) fn with(&self, act: impl FnOnce(&mut Pools, &mut Vec<Effect>)) -> Errands {
+        let mut inner = self.lock();
+        let mut effects = std::mem::take(&mut inner.effects);
+        act(&mut inner.pools, &mut effects);
+        inner.carry_out(effects, None)
+    }
+
+    /// Looks after the parked connections of one worker: hears what they say, and buries the dead.
+    #[must_use]
+    pub(crate) fn keep(
+        &self,
+        worker: WorkerId,
+        cx: &mut Context<'_>,
+        scratch: &mut [u8],
+        now: Instant,
+    ) -> Errands {
+        let mut inner = self.lock();
+        let mut dead = Vec::new();
+        for conn in inner.parked.values_mut().filter(|conn| conn.worker == worker) {
+            if conn.conn.socket.poll_read_ready(cx).is_ready()
+                && let Some(reason) = conn.read_unasked(cx, scratch)
+            {
+                dead.push((conn.id, reason));
+            }
+        }
+        let mut effects = std::mem::take(&mut inner.effects);
+        let mut buried = Vec::new();
+        for (id, reason) in dead {
+            inner.pools.lost(id, now, &mut effects);
+            inner.cards.remove(&id);
+            buried.extend(inner.parked.remove(&id).map(|conn| (conn, reason)));
+        }
+        let mut errands = inner.carry_out(effects, None);
+        errands.close.append(&mut buried);
+        errands
+    }
+
+    /// A connection of which it is not known whether a cancel request still is on its way to it. If nobody
+    /// uses it, it is closed; if somebody does, that one has to.
+    #[must_use]
+    pub(crate) fn condemn(&self, server: ServerId, now: Instant) -> Errands {
+        let mut inner = self.lock();
+        let Some(conn) = inner.parked.remove(&server) else { return Errands::default() };
+        let mut effects = std::mem::take(&mut inner.effects);
+        inner.pools.lost(server, now, &mut effects);
+        inner.cards.remove(&server);
+        let mut errands = inner.carry_out(effects, None);
+        errands.close.push((conn, CloseReason::ServerUncleanable));
+        errands
+    }
+}
+
+impl Inner {
+    fn give_back(
+        &mut self,
+        mut conn: Box<ServerConn>,
+        worker: WorkerId,
+        condition: Condition,
+        now: Instant,
+    ) -> Errands {
+        conn.note_facts();
+        conn.worker = worker;
+        let mut effects = std::mem::take(&mut self.effects);
+        self.pools.give_back(conn.id, worker, condition, now, &mut effects);
+        self.carry_out(effects, Some(conn))
+    }
+
+    /// Carries out what the pools decided, as far as it concerns what is kept here. `hand`: the connection
+    /// that was just opened or given back.
+    fn carry_out(&mut self, mut effects: Vec<Effect>, mut hand: Option<Box<ServerConn>>) -> Errands {
+        let mut errands = Errands::default();
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Open { server, pool } => errands.open.push((server, pool)),
+                Effect::Close { server, reason } => {
+                    self.cards.remove(&server);
+                    let conn = hand.take_if(|conn| conn.id == server).or_else(|| self.parked.remove(&server));
+                    errands.close.extend(conn.map(|conn| (conn, reason)));
+                }
+                Effect::Park { server } => {
+                    if let Some(conn) = hand.take_if(|conn| conn.id == server) {
+                        self.park(conn);
+                    }
+                }
+                Effect::Grant { ticket, server, check } => {
+                    let conn = hand.take_if(|conn| conn.id == server).or_else(|| self.parked.remove(&server));
+                    let waiting = self.waiting.get_mut(&ticket);
+                    if let (Some(conn), Some(waiting)) = (conn, waiting) {
+                        waiting.news = Some(News::Granted { conn, check });
+                        waiting.waker.wake_by_ref();
+                    }
+                }
+                Effect::Refuse { ticket, refusal } => {
+                    if let Some(waiting) = self.waiting.get_mut(&ticket) {
+                        waiting.news = Some(News::Refused(refusal));
+                        waiting.waker.wake_by_ref();
+                    }
+                }
+                Effect::Notify { ticket, waited } => {
+                    if let Some(waiting) = self.waiting.get_mut(&ticket) {
+                        waiting.notice = Some(waited);
+                        waiting.waker.wake_by_ref();
+                    }
+                }
+            }
+        }
+        self.effects = effects;
+        if let Some(conn) = hand {
+            // The pools have forgotten it, by KILL or a lost cancel request.
+            self.cards.remove(&conn.id);
+            errands.close.push((conn, CloseReason::Obsolete));
+        }
+        errands
+    }
+
+    /// From now on its worker's keeper hears what it says.
+    fn park(&mut self, conn: Box<ServerConn>) {
+        if let Some(keeper) = self.keepers.get(usize::from(conn.worker.0))
+            && conn.conn.socket.poll_read_ready(&mut Context::from_waker(keeper)).is_ready()
+        {
+            keeper.wake_by_ref();
+        }
+        self.parked.insert(conn.id, conn);
+    }
+}
