@@ -19,7 +19,7 @@ pub(crate) enum Chatter {
     Select(Constant),
     /// Drops the statement of that name, or all of them.
     Deallocate { name: Option<String>, tag: &'static str },
-    /// CLOSE ALL, UNLISTEN *: there is nothing to close.
+    /// CLOSE ALL, UNLISTEN *, SAVEPOINT: there is nothing to close or to go back to.
     Nothing(&'static str),
 }
 
@@ -106,6 +106,12 @@ pub(super) fn recognise(tokens: &[Token]) -> Option<Chatter> {
         "BEGIN" => Some(Chatter::Transaction(Transaction::Begin)),
         "START" if starts(rest, &["TRANSACTION"]) => Some(Chatter::Transaction(Transaction::Start)),
         "COMMIT" | "END" => Some(Chatter::Transaction(Transaction::Commit)),
+        "SAVEPOINT" => Some(Chatter::Nothing("SAVEPOINT")),
+        "RELEASE" => Some(Chatter::Nothing("RELEASE")),
+        // To a savepoint: the block stays open.
+        "ROLLBACK" if rest.iter().any(|token| starts(std::slice::from_ref(token), &["TO"])) => {
+            Some(Chatter::Nothing("ROLLBACK"))
+        }
         "ROLLBACK" | "ABORT" => Some(Chatter::Transaction(Transaction::Rollback)),
         "DISCARD" if is(rest, &["ALL"]) => Some(Chatter::Deallocate { name: None, tag: "DISCARD ALL" }),
         "DEALLOCATE" => deallocate(rest),

@@ -285,6 +285,26 @@ fn drivers_get_what_they_expect() {
 }
 
 #[test]
+fn going_back_to_a_savepoint_leaves_the_transaction_open() {
+    let mut input = query("BEGIN; SAVEPOINT \"_pg3_1\"");
+    input.extend(query("ROLLBACK TO \"_pg3_1\"; RELEASE \"_pg3_1\""));
+    input.extend(query("ROLLBACK"));
+    assert_eq!(
+        answers(&input),
+        [
+            "done BEGIN",
+            "done SAVEPOINT",
+            "ready T",
+            "done ROLLBACK",
+            "done RELEASE",
+            "ready T",
+            "done ROLLBACK",
+            "ready I"
+        ]
+    );
+}
+
+#[test]
 fn a_statement_is_described_without_being_run() {
     let mut input = Vec::new();
     write_parse(&mut input, b"s", b"SHOW LISTS", &[]);
