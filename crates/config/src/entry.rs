@@ -65,12 +65,12 @@ struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    fn pairs(&mut self, text: &str, known: &[&str], mut take: impl FnMut(&mut Self, &str, &str)) {
+    fn pairs(&mut self, text: &str, known: &[(&str, &str)], mut take: impl FnMut(&mut Self, &str, &str)) {
         // Behind an unquoted password with spaces in it, a "key" may be half the password: it is not repeated.
         let mut behind_password = false;
         for pair in Pairs::new(text) {
             match pair {
-                Ok((key, value)) if known.contains(&key.as_str()) => {
+                Ok((key, value)) if known.iter().any(|(name, _)| *name == key) => {
                     behind_password |= key == "password";
                     take(self, &key, &value);
                 }
@@ -81,12 +81,12 @@ impl Entry<'_> {
         }
     }
 
-    fn unknown(&mut self, key: &str, known: &[&str], behind_password: bool) {
+    fn unknown(&mut self, key: &str, known: &[(&str, &str)], behind_password: bool) {
         let problem = if behind_password {
             self.problem("unknown key after the password".to_owned())
                 .hint("a password with spaces needs single quotes")
         } else {
-            self.problem(format!("unknown key \"{key}\"")).suggest(key, known.iter().copied())
+            self.problem(format!("unknown key \"{key}\"")).suggest(key, known.iter().map(|(name, _)| *name))
         };
         self.problems.push(problem);
     }
@@ -174,43 +174,45 @@ fn unlimited(size: u32) -> u32 {
     if size == 0 { u32::MAX } else { size }
 }
 
-const DATABASE_KEYS: &[&str] = &[
-    "host",
-    "port",
-    "dbname",
-    "user",
-    "password",
-    "client_encoding",
-    "datestyle",
-    "timezone",
-    "application_name",
-    "pool_size",
-    "min_pool_size",
-    "reserve_pool_size",
-    "reserve_pool",
-    "pool_mode",
-    "max_db_connections",
-    "max_db_client_connections",
-    "server_lifetime",
-    "query_wait_timeout",
-    "connect_query",
-    "load_balance_hosts",
-    "auth_user",
-    "auth_dbname",
-    "auth_query",
+/// The keys of an entry of `[databases]` and what they mean.
+pub(crate) const DATABASE_KEYS: &[(&str, &str)] = &[
+    ("host", "where PostgreSQL listens: names or addresses with commas, or the directory of its Unix socket"),
+    ("port", "its port; 5432"),
+    ("dbname", "the database's name there; the entry's own"),
+    ("user", "every client is this user on the server"),
+    ("password", "the password of `user`; without it the one in `auth_file`"),
+    ("client_encoding", "given to new server connections"),
+    ("datestyle", "given to new server connections"),
+    ("timezone", "given to new server connections"),
+    ("application_name", "given to new server connections"),
+    ("pool_size", "instead of `default_pool_size`"),
+    ("min_pool_size", "instead of the general one"),
+    ("reserve_pool_size", "instead of the general one"),
+    ("reserve_pool", "the older name of `reserve_pool_size`"),
+    ("pool_mode", "instead of the general one"),
+    ("max_db_connections", "instead of the general one"),
+    ("max_db_client_connections", "instead of the general one"),
+    ("server_lifetime", "instead of the general one"),
+    ("query_wait_timeout", "instead of the general one"),
+    ("connect_query", "SQL run on each new server connection before it is used"),
+    ("load_balance_hosts", "`round-robin` through the hosts, or `disable`: always from the first"),
+    ("auth_user", "not built yet"),
+    ("auth_dbname", "not built yet"),
+    ("auth_query", "not built yet"),
 ];
 
-const USER_KEYS: &[&str] = &[
-    "pool_mode",
-    "pool_size",
-    "reserve_pool_size",
-    "max_user_connections",
-    "max_user_client_connections",
-    "transaction_timeout",
-    "idle_transaction_timeout",
-    "query_timeout",
-    "query_wait_timeout",
-    "client_idle_timeout",
+/// The keys of an entry of `[users]` and what they mean. The user's word is over the database's.
+pub(crate) const USER_KEYS: &[(&str, &str)] = &[
+    ("pool_mode", "instead of the database's or the general one"),
+    ("pool_size", "instead of the database's or `default_pool_size`"),
+    ("reserve_pool_size", "instead of the database's or the general one"),
+    ("max_user_connections", "instead of the general one"),
+    ("max_user_client_connections", "instead of the general one"),
+    ("transaction_timeout", "instead of the general one"),
+    ("idle_transaction_timeout", "instead of the general one"),
+    ("query_timeout", "instead of the general one"),
+    ("query_wait_timeout", "instead of the database's or the general one"),
+    ("client_idle_timeout", "instead of the general one"),
 ];
 
-const WIDENS: &str = "users that only the server knows are refused";
+pub(crate) const WIDENS: &str = "users that only the server knows are refused";

@@ -41,4 +41,6 @@ pub fn parse_str(text: &str) -> Loaded {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

@@ -16,7 +16,7 @@ use crate::{checks, entry, userlist};
 pub struct Loaded {
     /// The settings; not to be used while there are errors.
     pub settings: Settings,
-    /// Every mistake found.
+    /// Every mistake, by file and line.
     pub problems: Vec<Problem>,
     /// False: `auth_file` is named but could not be read. A start goes on with nobody known; a reload should keep the
     /// secrets it has, as PgBouncer does.
@@ -54,7 +54,22 @@ pub fn load_from(path: &Path, source: &dyn Source) -> Loaded {
     if !unreadable {
         checks::check(&settings, secrets_read, &places, &Place::file(path), &mut problems);
     }
+    in_reading_order(path, &mut problems);
     Loaded { settings, problems, secrets_read }
+}
+
+/// By file (the main one first), then by line; what is about a file as a whole comes after its lines.
+fn in_reading_order(main: &Path, problems: &mut [Problem]) {
+    let mut files = vec![main.to_path_buf()];
+    for file in problems.iter().filter_map(|problem| problem.file.as_ref()) {
+        if !files.contains(file) {
+            files.push(file.clone());
+        }
+    }
+    problems.sort_by_key(|problem| {
+        let file = files.iter().position(|file| problem.file.as_ref() == Some(file));
+        (file, problem.line.unwrap_or(u32::MAX))
+    });
 }
 
 /// Where things were said, for what is checked at the end.
@@ -177,7 +192,7 @@ impl<'a> Loader<'a> {
     }
 
     fn database(&mut self, name: &str, text: &str, place: Place) {
-        if matches!(name, "pgbouncer" | "howdah") {
+        if CONSOLES.contains(&name) {
             let problem = Problem::error(format!("the database name \"{name}\" is reserved for the console"));
             return self.problems.push(problem.at(&place));
         }
@@ -212,5 +227,13 @@ pub(crate) fn apply(setting: &Setting, settings: &mut Settings, value: &str) -> 
 
 /// What is said of a setting that does nothing yet.
 pub(crate) fn not_built(setting: &Setting) -> Problem {
-    Problem::warning(format!("{} is known to PgBouncer, not built yet: it has no effect", setting.name))
+    let problem =
+        Problem::warning(format!("{} is known to PgBouncer, not built yet: it has no effect", setting.name));
+    match setting.name {
+        "auth_user" | "auth_query" | "auth_dbname" => problem.hint(entry::WIDENS),
+        _ => problem,
+    }
 }
+
+/// The console's database names.
+pub(crate) const CONSOLES: [&str; 2] = ["pgbouncer", "howdah"];

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use howdah_core::settings::{AuthMethod, Database, PoolMode, Settings};
 
+use crate::loader::CONSOLES;
 use crate::problem::Problem;
 use crate::settings::text;
 use crate::userlist;
@@ -113,6 +114,11 @@ impl Target {
         settings.pool.mode = PoolMode::Transaction;
         settings.clients.max_client_conn = MOST_CLIENTS;
         match self.database.dbname.clone() {
+            Some(name) if CONSOLES.contains(&name.as_str()) => {
+                return Err(Problem::error(format!(
+                    "the database name \"{name}\" is reserved for the console"
+                )));
+            }
             Some(name) => settings.databases = BTreeMap::from([(name, self.database)]),
             None => settings.any_database = Some(self.database),
         }
@@ -186,6 +192,10 @@ mod tests {
     #[test]
     fn refuses_with_a_reason_and_without_the_password() {
         for (url, message) in [
+            (
+                "postgres://u@h/pgbouncer",
+                "error: the database name \"pgbouncer\" is reserved for the console",
+            ),
             ("mysql://u@h/d", "error: expected postgres://user@host/database"),
             ("postgres://h/d", "error: the URL names no user; write postgres://user@host/database"),
             ("postgres://u:hunter2@h:x/d", "error: the port in the URL is no number from 1 to 65535"),

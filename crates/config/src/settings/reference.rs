@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::{Category, Setting, Status, all};
+use crate::entry::{DATABASE_KEYS, USER_KEYS};
 
 /// The chapter as Markdown. The committed file is compared with it by a test.
 #[must_use]
@@ -12,6 +13,13 @@ pub fn markdown() -> String {
         let _ = write!(text, "\n## {}\n", title(category));
         for setting in all().filter(|setting| setting.category == category) {
             describe(setting, &mut text);
+        }
+    }
+    text.push_str(ENTRIES);
+    for (section, keys) in [("databases", DATABASE_KEYS), ("users", USER_KEYS)] {
+        let _ = write!(text, "\n### Keys in [{section}]\n\n");
+        for (key, meaning) in keys {
+            let _ = writeln!(text, "- `{key}`: {meaning}");
         }
     }
     text
@@ -81,6 +89,15 @@ const INTRODUCTION: &str = "\
 
 Every setting of the section `[pgbouncer]`, with PgBouncer's name and meaning. Times are seconds, and fractions are
 allowed. Numbers may be hexadecimal (`0x10`) or octal (`010`). A `#` or `;` is a comment at the beginning of a line only.
+";
+
+const ENTRIES: &str = "
+## Databases and users
+
+An entry of `[databases]` or `[users]` is `name = key=value key=value …`. Pairs are separated by spaces; a value with
+spaces is put in single quotes, and a quote inside it is written twice. A name with characters other than letters, digits
+and `_.-` is put in double quotes. The database `*` is for every name without an entry; `pgbouncer` and `howdah` are the
+console. A size or limit below 0, or a time of 0, means what is said elsewhere; a limit of 0 is no limit.
 ";
 
 #[cfg(test)]
