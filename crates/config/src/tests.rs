@@ -100,7 +100,10 @@ fn a_usual_file_is_read_in_silence() {
                 "auth_hba_file =\n",
             ),
         ),
-        ("/etc/pgbouncer/userlist.txt", "\"shop\" \"SCRAM-SHA-256$4096:c2FsdA==$a:b\"\n"),
+        (
+            "/etc/pgbouncer/userlist.txt",
+            "\"shop\" \"SCRAM-SHA-256$4096:c2FsdHNhbHRzYWx0c2FsdA==$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"\n",
+        ),
     ]);
     assert_eq!(problems(&loaded), Vec::<String>::new());
     assert!(loaded.is_usable() && loaded.secrets_read);
