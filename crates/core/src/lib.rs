@@ -2,6 +2,12 @@
 //!
 //! Read the rooms in this order: `client` → `session` → `pool` → `server`.
 
+#![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing))]
+
+pub mod client;
 pub mod control;
 pub mod facts;
+pub mod refusal;
+pub mod server;
 pub mod settings;
