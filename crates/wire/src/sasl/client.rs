@@ -114,7 +114,7 @@ impl fmt::Debug for ClientAwaitsFinal {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Attribute, MAX_ITERATIONS};
+    use super::super::{Attribute, MAX_ITERATIONS, MAX_NONCE};
     use super::*;
 
     fn pencil() -> ClientCredential {
@@ -164,6 +164,31 @@ mod tests {
         for nonce in ["rOprNGfwEbeRWgbNEkqO", "rOprNGfwEbeRWgbNEkq", "xOprNGfwEbeRWgbNEkqOabc"] {
             let message = format!("r={nonce},s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096");
             assert_eq!(rfc_7677().answer(message.as_bytes()).unwrap_err(), ScramError::NonceMismatch);
+        }
+    }
+
+    // docs/lessons.md, CVE-2026-6665: a server's nonce becomes part of what we send.
+    #[test]
+    fn a_nonce_of_any_length_is_answered_or_refused() {
+        let keys = || ClientCredential::Keys {
+            client_key: ClientKey::from_bytes([1; 32]),
+            server_key: ServerKey::from_bytes([2; 32]),
+        };
+        for len in (4..600).chain([2000, 2048, 4096, 65_536]) {
+            let nonce = format!("abc{}", "x".repeat(len - 3));
+            let (client, _) = ScramClient::start(keys(), Nonce::from_text("abc"));
+            match client.answer(format!("r={nonce},s=AAAA,i=1").as_bytes()) {
+                Ok((_, last)) => {
+                    assert!(len <= 2 * MAX_NONCE);
+                    assert!(String::from_utf8(last).unwrap().starts_with(&format!("c=biws,r={nonce},p=")));
+                }
+                Err(
+                    ScramError::TooLong { attribute: Attribute::Nonce, .. } | ScramError::MessageTooLong(_),
+                ) => {
+                    assert!(len > 2 * MAX_NONCE);
+                }
+                Err(error) => panic!("{len}: {error}"),
+            }
         }
     }
 
