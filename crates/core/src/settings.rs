@@ -313,6 +313,14 @@ pub struct User {
     pub client_idle_timeout: Option<Option<Duration>>,
 }
 
+impl Settings {
+    /// The entry a client's database name leads to: its own, or `*`.
+    #[must_use]
+    pub fn database(&self, name: &str) -> Option<&Database> {
+        self.databases.get(name).or(self.any_database.as_ref())
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         let seconds = Duration::from_secs;
