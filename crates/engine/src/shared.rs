@@ -1,19 +1,23 @@
 //! What all workers have in common.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use howdah_core::client::{Admission, Credentials};
 use howdah_core::control::ConsoleDoor;
-use howdah_core::pool::{PoolConfig, PoolId, PoolKey};
+use howdah_core::pool::{PoolConfig, PoolId, PoolKey, WorkerId};
 use howdah_core::session::{Parameters, SessionRules, StatementRegistry, Tracked};
 use howdah_core::settings::{Database, Settings};
 use rustc_hash::FxHashMap;
 
 use crate::cancel_keys::CancelKeys;
+use crate::configuration::Configuration;
+use crate::control::Job;
 use crate::net::Net;
 use crate::shared_pool::SharedPool;
+use crate::statistics::Period;
 use crate::worker::Message;
 
 /// What all workers have in common.
@@ -29,10 +33,22 @@ pub(crate) struct Shared {
     pub(crate) console: Arc<dyn ConsoleDoor>,
     pub(crate) random: Random,
     routes: Mutex<Routes>,
-    pub(crate) workers: OnceLock<Vec<Mailbox>>,
+    pub(crate) workers: OnceLock<Vec<WorkerDoor>>,
+    /// The control plane's door.
+    pub(crate) control: OnceLock<tokio::sync::mpsc::UnboundedSender<Job>>,
+    pub(crate) configuration: Arc<dyn Configuration>,
+    pub(crate) period: Mutex<Period>,
     /// New clients are turned away.
     pub(crate) closing: AtomicBool,
+    /// Workers stop: nothing new may be begun.
+    pub(crate) stopping: AtomicBool,
     last_client: AtomicU64,
+}
+
+/// How other threads reach a worker, and how busy it is.
+pub(crate) struct WorkerDoor {
+    pub(crate) mailbox: Mailbox,
+    pub(crate) clients: AtomicUsize,
 }
 
 /// How other threads reach a worker.
@@ -70,13 +86,15 @@ pub(crate) struct Parts {
     pub(crate) settings: Arc<ArcSwap<Settings>>,
     pub(crate) net: Box<dyn Net>,
     pub(crate) console: Arc<dyn ConsoleDoor>,
+    pub(crate) configuration: Arc<dyn Configuration>,
     pub(crate) random: Random,
     pub(crate) workers: usize,
+    pub(crate) now: Instant,
 }
 
 impl Shared {
     pub(crate) fn new(parts: Parts) -> Shared {
-        let Parts { settings, net, console, random, workers } = parts;
+        let Parts { settings, net, console, configuration, random, workers, now } = parts;
         let (mut seed, mut pool_seed) = ([0; 32], [0; 8]);
         random(&mut seed);
         random(&mut pool_seed);
@@ -96,13 +114,39 @@ impl Shared {
             random,
             routes: Mutex::default(),
             workers: OnceLock::new(),
+            control: OnceLock::new(),
+            configuration,
+            period: Mutex::new(Period::new(now)),
             closing: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
             last_client: AtomicU64::new(0),
         }
     }
 
     pub(crate) fn admission(&self) -> MutexGuard<'_, Admission> {
         self.admission.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells every worker.
+    pub(crate) fn tell_all(&self, message: impl Fn() -> Message) {
+        for door in self.workers.get().into_iter().flatten() {
+            // A worker that has stopped needs no telling.
+            let _ = door.mailbox.send(message());
+        }
+    }
+
+    /// Brings a new client to the worker with the fewest.
+    pub(crate) fn place_client(&self, message: Message) -> Result<(), Message> {
+        let doors = self.workers.get().map(Vec::as_slice).unwrap_or_default();
+        let Some(door) = doors.iter().min_by_key(|door| door.clients.load(Ordering::Relaxed)) else {
+            return Err(message);
+        };
+        door.clients.fetch_add(1, Ordering::Relaxed);
+        door.mailbox.send(message).map_err(|unsent| unsent.0)
+    }
+
+    pub(crate) fn door(&self, worker: WorkerId) -> Option<&WorkerDoor> {
+        self.workers.get()?.get(usize::from(worker.0))
     }
 
     pub(crate) fn next_client(&self) -> u64 {

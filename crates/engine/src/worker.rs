@@ -3,7 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Waker;
+use std::sync::atomic::Ordering;
+use std::task::{Poll, Waker};
 use std::time::{Instant, SystemTime};
 
 use howdah_core::client::Place;
@@ -86,6 +87,8 @@ pub(crate) struct ClientCard {
     pub(crate) connected: SystemTime,
     pub(crate) connected_at: Instant,
     pub(crate) remote_pid: Option<u32>,
+    /// The PID in the cancel key it was given.
+    pub(crate) cancel_pid: u32,
     pub(crate) counters: Rc<RefCell<Counters>>,
     order: Cell<Option<Order>>,
     waker: RefCell<Waker>,
@@ -106,6 +109,7 @@ impl ClientCard {
         route: Arc<Route>,
         (peer, local): (Address, Address),
         remote_pid: Option<u32>,
+        cancel_pid: u32,
         counters: Rc<RefCell<Counters>>,
         now: Instant,
     ) -> ClientCard {
@@ -121,6 +125,7 @@ impl ClientCard {
             connected: SystemTime::now(),
             connected_at: now,
             remote_pid,
+            cancel_pid,
             counters,
             order: Cell::new(None),
             waker: RefCell::new(Waker::noop().clone()),
@@ -141,9 +146,17 @@ impl ClientCard {
         self.order.take()
     }
 
-    /// The task that serves this client; a task keeps its waker for life.
-    pub(crate) fn set_waker(&self, waker: &Waker) {
-        self.waker.borrow_mut().clone_from(waker);
+    /// The calling task serves this client from now on. A task keeps its waker for life.
+    pub(crate) async fn adopt_task(&self) {
+        std::future::poll_fn(|cx| {
+            self.waker.borrow_mut().clone_from(cx.waker());
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    pub(crate) fn waker(&self) -> Waker {
+        self.waker.borrow().clone()
     }
 
     pub(crate) fn wake(&self) {
@@ -173,6 +186,11 @@ impl Worker {
         tokio::time::Instant::now().into_std()
     }
 
+    /// The server connection is being checked or cleaned, or no longer.
+    pub(crate) fn set_testing(&self, server: ServerId, testing: bool) {
+        self.shared.pools.lock().pools.set_testing(server, testing);
+    }
+
     pub(crate) fn counters_of(&self, database: &Arc<str>) -> Rc<RefCell<Counters>> {
         Rc::clone(self.counters.borrow_mut().entry(Arc::clone(database)).or_default())
     }
@@ -185,6 +203,9 @@ impl Worker {
     pub(crate) fn run(self: &Rc<Self>, errands: Errands) {
         for (conn, reason) in errands.close {
             conn.close(reason);
+        }
+        if self.shared.stopping.load(Ordering::Relaxed) {
+            return;
         }
         for (server, pool) in errands.open {
             tokio::task::spawn_local(opener::open(Rc::clone(self), server, pool));
@@ -199,8 +220,7 @@ impl Worker {
         };
         let (done, wait) = oneshot::channel();
         let message = Message::Cancel { client: holder.client, done };
-        let mailbox = self.shared.workers.get().and_then(|workers| workers.get(usize::from(holder.worker.0)));
-        if mailbox.is_some_and(|mailbox| mailbox.send(message).is_ok()) {
+        if self.shared.door(holder.worker).is_some_and(|door| door.mailbox.send(message).is_ok()) {
             // An error means that the client has gone, and its query with it.
             let _ = wait.await;
         }
@@ -277,6 +297,17 @@ impl Worker {
 }
 
 impl Arrival {
+    /// Turns somebody away, without waiting for it to listen.
+    pub(crate) fn say_and_close(self, message: &[u8]) {
+        use std::io::Write;
+        // Somebody who cannot be told will notice the end of the connection.
+        let _ = match self {
+            Arrival::Tcp(mut stream) => stream.write(message),
+            Arrival::Unix(mut stream) => stream.write(message),
+            Arrival::Pipe(_) => Ok(0),
+        };
+    }
+
     fn settle(self) -> std::io::Result<Socket> {
         Ok(match self {
             Arrival::Tcp(stream) => Socket::Tcp(tokio::net::TcpStream::from_std(stream)?),

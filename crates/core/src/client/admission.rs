@@ -105,6 +105,12 @@ impl Admission {
         self.ordinary + self.spare + self.console
     }
 
+    /// How many are here for the databases, those still at the door included.
+    #[must_use]
+    pub fn total_served(&self) -> u32 {
+        self.ordinary
+    }
+
     /// Clients logged in to this entry of `[databases]`.
     #[must_use]
     pub fn of_database(&self, name: &str) -> u32 {
