@@ -109,6 +109,31 @@ fn an_old_connection_is_kept_while_the_server_refuses_new_ones() {
 }
 
 #[test]
+fn with_a_lifetime_of_zero_every_connection_is_used_once() {
+    let (mut world, pool) = World::with(PoolConfig { lifetime: seconds(0), ..plain(2) });
+    for _ in 0..3 {
+        world.checkout(pool, 0);
+    }
+    world.opened(1, 0);
+    world.opened(2, 0);
+    assert_eq!(world.does(), ["open 1", "open 2", "grant 1 to 1", "grant 2 to 2"]);
+    world.give_back(1, 0);
+    world.give_back(2, 0);
+    assert_eq!(world.does(), ["close 1: server_lifetime", "open 3", "close 2: server_lifetime"]);
+}
+
+#[test]
+fn a_connection_for_a_single_use_waits_for_it() {
+    let (mut world, pool) = World::with(PoolConfig { lifetime: seconds(0), min_size: 1, ..plain(1) });
+    world.tick();
+    world.opened(1, 0);
+    assert_eq!(world.does(), ["park 1"]);
+    world.pass(60_000);
+    assert!(world.tick().is_empty());
+    assert_eq!(world.checkout(pool, 0), "granted 1");
+}
+
+#[test]
 fn a_changed_lifetime_holds_for_connections_already_open() {
     let (mut world, pool) = World::with(plain(1));
     world.idle(pool, 1);
