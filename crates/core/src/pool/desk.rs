@@ -138,7 +138,6 @@ impl Pools {
         let id = entry.pool;
         let pool = self.registry.get_mut(id);
         pool.backoff.failed(error, now, pool.config.login_retry, &mut self.jitter);
-        self.leave_limit_line(id);
         self.vacate(server.slot());
         self.freed(id, now, fx);
     }

@@ -149,3 +149,15 @@ fn a_lowered_limit_closes_idle_ones_at_the_next_tick_and_others_when_given_back(
     world.give_back(3, 0);
     assert_eq!(world.does(), ["close 2: over limit", "park 3"]);
 }
+
+#[test]
+fn a_limit_lowered_by_far_still_serves_who_waits_from_what_is_idle() {
+    let mut world = World::new();
+    let anna = world.pool("shop", "anna", database_limit(3, 3));
+    let bert = world.pool("shop", "bert", database_limit(3, 3));
+    world.idle(anna, 3);
+    world.pools.configure(anna, database_limit(3, 1));
+    world.pools.configure(bert, database_limit(3, 1));
+    world.checkout(bert, 0);
+    assert_eq!(world.does(), ["close 1: over limit", "close 2: over limit", "close 3: over limit", "open 4"]);
+}
