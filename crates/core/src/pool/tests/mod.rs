@@ -4,6 +4,7 @@
 
 mod administrator;
 mod desk;
+mod events;
 mod janitor;
 mod limits;
 mod model;
