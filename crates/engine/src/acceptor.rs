@@ -11,8 +11,7 @@ use std::time::Duration;
 use howdah_core::settings::{Listen, Settings};
 use socket2::{Domain, SockRef, Socket as RawSocket, Type};
 use thiserror::Error;
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use tokio::net::{TcpListener, UnixListener};
 
 use crate::net::{apply_tcp, unix_socket_path};
 use crate::shared::Shared;
@@ -93,14 +92,12 @@ impl Doors {
     pub(crate) fn watch(self, shared: &Arc<Shared>) -> io::Result<()> {
         for listener in self.tcp {
             let shared = Arc::clone(shared);
-            let listener = AsyncFd::register_with_interest(listener, Interest::READABLE)?;
+            let listener = TcpListener::from_std(listener)?;
             tokio::task::spawn_local(async move {
                 loop {
-                    let accepted = listener.async_io(Interest::READABLE, |l| l.accept()).await;
-                    let client = accepted.and_then(|(stream, _)| {
-                        stream.set_nonblocking(true)?;
+                    let client = listener.accept().await.and_then(|(stream, _)| {
                         apply_tcp(&SockRef::from(&stream), &shared.settings.load().tcp)?;
-                        Ok(Arrival::Tcp(stream))
+                        Ok(Arrival::Tcp(stream.into_std()?))
                     });
                     receive(&shared, client).await;
                 }
@@ -108,15 +105,12 @@ impl Doors {
         }
         if let Some((listener, file)) = self.unix {
             let shared = Arc::clone(shared);
-            let listener = AsyncFd::register_with_interest(listener, Interest::READABLE)?;
+            let listener = UnixListener::from_std(listener)?;
             tokio::task::spawn_local(async move {
                 let _file = file;
                 loop {
-                    let accepted = listener.async_io(Interest::READABLE, |l| l.accept()).await;
-                    let client = accepted.and_then(|(stream, _)| {
-                        stream.set_nonblocking(true)?;
-                        Ok(Arrival::Unix(stream))
-                    });
+                    let accepted = listener.accept().await;
+                    let client = accepted.and_then(|(stream, _)| Ok(Arrival::Unix(stream.into_std()?)));
                     receive(&shared, client).await;
                 }
             });

@@ -83,7 +83,7 @@ async fn attempt(worker: &Rc<Worker>, id: ServerId, pool: PoolId) -> Result<Box<
     server.parameters = parameters.clone();
     let backend_pid = welcome.cancel_key.as_ref().map_or(0, |key| key.pid);
     let card = Arc::new(ServerCard::new(endpoint, addresses, backend_pid, worker.now()));
-    let mut conn = Box::new(ServerConn { id, pool, conn, server, card, worker: worker.id });
+    let mut conn = Box::new(ServerConn { id, conn, server, card, worker: worker.id });
     if let Some(query) = entry.connect_query.as_deref().filter(|query| !query.is_empty()) {
         check(worker, &mut conn, query).await.map_err(|reason| match conn.server.last_error.take() {
             Some(error) => OpenError::Refused(Box::new(error)),

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
 use howdah_core::facts::{Address, CloseReason};
-use howdah_core::pool::{PoolId, ServerId, WorkerId};
+use howdah_core::pool::{ServerId, WorkerId};
 use howdah_core::server::Server;
 use howdah_core::session::{Patch, Verdict, on_server};
 use howdah_wire::frontend;
@@ -18,7 +18,6 @@ use crate::net::Endpoint;
 #[derive(Debug)]
 pub(crate) struct ServerConn {
     pub(crate) id: ServerId,
-    pub(crate) pool: PoolId,
     pub(crate) conn: Conn,
     pub(crate) server: Server,
     pub(crate) card: Arc<ServerCard>,

@@ -160,7 +160,7 @@ impl Shared {
             return Some(Arc::clone(route));
         }
         let settings = self.settings.load();
-        let server = server_key(&*settings.database(&client.database)?, client);
+        let server = server_key(settings.database(&client.database)?, client);
         let config = || PoolConfig::resolve(&settings, &server.database, &server.user);
         let pool = self.pools.pool(&server, config);
         let rules = ArcSwap::from_pointee(self.rules(&settings, client));

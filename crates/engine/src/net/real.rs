@@ -84,6 +84,6 @@ async fn connect_unix(path: &std::path::Path) -> io::Result<UnixStream> {
 
 /// PostgreSQL's name for the Unix socket of a port: `DIR/.s.PGSQL.PORT`.
 #[must_use]
-pub fn unix_socket_path(directory: &str, port: u16) -> PathBuf {
+pub(crate) fn unix_socket_path(directory: &str, port: u16) -> PathBuf {
     PathBuf::from(format!("{directory}/.s.PGSQL.{port}"))
 }
