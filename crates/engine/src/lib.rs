@@ -18,6 +18,8 @@ mod opener;
 mod server_conn;
 mod shared;
 mod shared_pool;
+#[cfg(test)]
+mod simulation;
 mod snapshot;
 mod statistics;
 mod worker;

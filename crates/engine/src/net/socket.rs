@@ -11,6 +11,7 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+#[cfg(test)]
 use super::Pipe;
 
 /// A connection.
@@ -21,6 +22,8 @@ pub enum Socket {
     /// Unix socket.
     Unix(UnixStream),
     /// In memory, for the simulator.
+    #[cfg(test)]
+    #[expect(private_interfaces, reason = "only in tests of this crate")]
     Pipe(Pipe),
 }
 
@@ -34,6 +37,7 @@ impl Socket {
         let read = match self {
             Socket::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
             Socket::Unix(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
+            #[cfg(test)]
             Socket::Pipe(pipe) => pipe.poll_read(cx, &mut buffer),
         };
         read.map_ok(|()| buffer.filled().len())
@@ -47,6 +51,7 @@ impl Socket {
         match self {
             Socket::Tcp(stream) => stream.poll_read_ready(cx),
             Socket::Unix(stream) => stream.poll_read_ready(cx),
+            #[cfg(test)]
             Socket::Pipe(pipe) => pipe.poll_read_ready(cx),
         }
     }
@@ -60,6 +65,7 @@ impl Socket {
         match self {
             Socket::Tcp(stream) => Ok(rustix::net::send(stream, bytes, NOW)?),
             Socket::Unix(stream) => Ok(rustix::net::send(stream, bytes, NOW)?),
+            #[cfg(test)]
             Socket::Pipe(pipe) => pipe.send_now(bytes),
         }
     }
@@ -72,6 +78,7 @@ impl Socket {
         match self {
             Socket::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
             Socket::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+            #[cfg(test)]
             Socket::Pipe(pipe) => pipe.poll_write(cx, bytes),
         }
     }
@@ -84,6 +91,7 @@ impl Socket {
         Ok(match self {
             Socket::Tcp(stream) => Socket::Tcp(TcpStream::from_std(stream.into_std()?)?),
             Socket::Unix(stream) => Socket::Unix(UnixStream::from_std(stream.into_std()?)?),
+            #[cfg(test)]
             Socket::Pipe(pipe) => Socket::Pipe(pipe),
         })
     }
@@ -94,6 +102,7 @@ impl Socket {
         let _ = match self {
             Socket::Tcp(stream) => SockRef::from(stream).shutdown(Shutdown::Write),
             Socket::Unix(stream) => SockRef::from(stream).shutdown(Shutdown::Write),
+            #[cfg(test)]
             Socket::Pipe(pipe) => pipe.finish(),
         };
     }
@@ -126,12 +135,16 @@ impl Socket {
                 };
                 (address(stream.peer_addr()), address(stream.local_addr()))
             }
-            Socket::Unix(_) | Socket::Pipe(_) => {
-                let unix = Address { host: "unix".to_owned(), port: unix_port };
-                (unix.clone(), unix)
-            }
+            Socket::Unix(_) => unix_addresses(unix_port),
+            #[cfg(test)]
+            Socket::Pipe(_) => unix_addresses(unix_port),
         }
     }
+}
+
+fn unix_addresses(port: u16) -> (Address, Address) {
+    let unix = Address { host: "unix".to_owned(), port };
+    (unix.clone(), unix)
 }
 
 /// Unix user and process at the other end.
