@@ -94,11 +94,13 @@ impl Link<'_> {
         self.obey()?;
         loop {
             self.flush(cx)?;
+            let mut moved = false;
             if self.judge_held && self.client_may_speak() {
                 self.judge_held = false;
                 self.judge(Origin::Client, 0, scratch)?;
+                // What could not be sent at once has to be seen to before this task sleeps.
+                moved = true;
             }
-            let mut moved = false;
             if self.client_may_speak() && self.server.conn.is_flushed() && !self.leaving {
                 moved |= self.read(Origin::Client, cx, scratch)?;
             }
