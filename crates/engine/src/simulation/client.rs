@@ -36,6 +36,8 @@ pub(super) struct Client {
     pub(super) name_before: String,
     /// An error was reported since the last transaction ended.
     pub(super) failed: bool,
+    /// An error was reported in the last exchange.
+    pub(super) erred: bool,
     /// Its prepared statements: which text each name stands for.
     pub(super) statements: BTreeMap<String, usize>,
     /// The number of its last question, over all visits.
@@ -102,6 +104,7 @@ impl Client {
             name_before: name.clone(),
             name,
             failed: false,
+            erred: false,
             statements: BTreeMap::new(),
             asked: Rc::clone(asked),
             unanswered: asked.get() + 1,

@@ -106,7 +106,7 @@ impl Plan {
         self.server_pipes.faults(chance)
     }
 
-    /// What PostgreSQL may do for lack of anything better, and Howdah then tells its clients.
+    /// PostgreSQL may say so, and clients then hear it.
     pub(super) fn is_short_of_connections(&self) -> bool {
         self.max_connections < 100
     }

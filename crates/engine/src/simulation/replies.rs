@@ -37,6 +37,7 @@ impl Client {
         self.world.log(|| format!("c{number} sends {} bytes, expects {expected:?}", self.wire.out().len()));
         let mut expected = VecDeque::from(expected);
         let mut text_bound = None;
+        self.erred = false;
         while let Some(next) = expected.pop_front() {
             let (tag, body) = self.next().await?;
             self.world.facts.borrow_mut().checked += 1;
@@ -201,6 +202,7 @@ impl Client {
     /// An error in answer to `expected`: is it one that may be?
     async fn error(&mut self, expected: &Expect, body: &[u8]) -> Result<(), Ended> {
         let error = ErrorResponse::parse(body);
+        self.world.log(|| format!("c{} gets {error}", self.number));
         if error.severity == Severity::Fatal {
             return Err(self.farewell(body).await);
         }
@@ -234,6 +236,7 @@ impl Client {
 
     fn note_error(&mut self) {
         self.failed = true;
+        self.erred = true;
         self.name.clone_from(&self.name_before);
     }
 

@@ -199,7 +199,7 @@ impl Client {
             self.sync(),
         ];
         self.exchange(expected).await?;
-        let parsed = !self.failed;
+        let parsed = !self.erred;
         if self.chance.one_in(2) {
             let pause = self.chance.millis(0, 30);
             self.pause(pause).await;
