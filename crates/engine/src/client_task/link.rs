@@ -194,6 +194,12 @@ impl Link<'_> {
             Origin::Client => &mut *self.client,
             Origin::Server => &mut self.server.conn,
         };
+        let mut counters = self.card.counters.borrow_mut();
+        match from {
+            Origin::Client => counters.received += dealt_with as u64,
+            Origin::Server => counters.sent += dealt_with as u64,
+        }
+        drop(counters);
         let left = input.get(dealt_with..).unwrap_or_default();
         if !left.is_empty() {
             conn.held = if dealt_with == 0 && !direct { kept } else { left.to_vec() };

@@ -44,6 +44,7 @@ pub(crate) async fn run(worker: Rc<Worker>, socket: Socket, place: Place) {
     let outcome = catch_unwind(visit.serve()).await;
     let reason = outcome.unwrap_or_else(|()| {
         tracing::error!(client = visit.card.as_ref().map(|c| c.id), "panic while serving a client");
+        visit.worker.shared.panics.fetch_add(1, Ordering::Relaxed);
         visit.say(&refusal::ended(CloseReason::Panic));
         CloseReason::Panic
     });
