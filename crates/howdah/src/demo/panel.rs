@@ -99,10 +99,8 @@ fn story(view: &View) -> Vec<String> {
     let (servers, room) = (view.servers.allowed, view.postgres.room);
     let mut story = vec![
         format!("  {clients} clients are connected, and each believes it has a PostgreSQL to itself."),
-        format!(
-            "  There are {servers} server connections: Howdah lends one at BEGIN, for whoever is next in"
-        ),
-        "  line, and takes it back at COMMIT.".to_owned(),
+        format!("  There are {servers} server connections: Howdah lends one at BEGIN and takes it"),
+        "  back at COMMIT; meanwhile the others think, or wait in line.".to_owned(),
     ];
     if clients > room {
         story.push(format!("  Without Howdah, this PostgreSQL would let {room} of them in."));
