@@ -12,6 +12,7 @@ use howdah_core::settings::{Listen, Settings};
 use socket2::{Domain, SockRef, Socket as RawSocket, Type};
 use thiserror::Error;
 use tokio::net::{TcpListener, UnixListener};
+use tokio::task::JoinSet;
 
 use crate::net::{apply_tcp, unix_socket_path};
 use crate::shared::Shared;
@@ -88,12 +89,13 @@ impl Doors {
         if doors.names.is_empty() { Err(ListenError::Nowhere) } else { Ok(doors) }
     }
 
-    /// Lets clients in until Howdah closes.
-    pub(crate) fn watch(self, shared: &Arc<Shared>) -> io::Result<()> {
+    /// Lets clients in until the watch ends.
+    pub(crate) fn watch(self, shared: &Arc<Shared>) -> io::Result<DoorWatch> {
+        let mut watch = DoorWatch(JoinSet::new());
         for listener in self.tcp {
             let shared = Arc::clone(shared);
             let listener = TcpListener::from_std(listener)?;
-            tokio::task::spawn_local(async move {
+            watch.0.spawn_local(async move {
                 loop {
                     let client = listener.accept().await.and_then(|(stream, _)| {
                         apply_tcp(&SockRef::from(&stream), &shared.settings.load().tcp)?;
@@ -106,7 +108,7 @@ impl Doors {
         if let Some((listener, file)) = self.unix {
             let shared = Arc::clone(shared);
             let listener = UnixListener::from_std(listener)?;
-            tokio::task::spawn_local(async move {
+            watch.0.spawn_local(async move {
                 let _file = file;
                 loop {
                     let accepted = listener.accept().await;
@@ -115,9 +117,12 @@ impl Doors {
                 }
             });
         }
-        Ok(())
+        Ok(watch)
     }
 }
+
+/// Open doors. Dropped, they are closed: who knocks afterwards may find another Howdah on the same port.
+pub(crate) struct DoorWatch(JoinSet<()>);
 
 /// Brings one client to a worker, or turns it away.
 pub(crate) async fn receive(shared: &Shared, accepted: io::Result<Arrival>) {

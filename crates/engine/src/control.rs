@@ -3,6 +3,7 @@
 //! They run on the control plane's own thread: a PAUSE that waits, or a reload that reads files, holds up
 //! nobody's query.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -12,8 +13,9 @@ use std::time::Duration;
 use howdah_core::control::{Outcome, Request, Shutdown};
 use howdah_core::facts::{CloseReason, Counters, Snapshot};
 use howdah_core::pool::Pools;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
+use crate::acceptor::DoorWatch;
 use crate::shared::Shared;
 use crate::snapshot::{WorkerReport, assemble};
 use crate::worker::{Message, Which};
@@ -59,27 +61,43 @@ impl Control {
     }
 }
 
+/// The end of it all: when it comes, and the doors that are closed before.
+pub(crate) struct Ending {
+    doors: RefCell<Option<DoorWatch>>,
+    came: Notify,
+}
+
+impl Ending {
+    pub(crate) fn new(doors: Option<DoorWatch>) -> Ending {
+        Ending { doors: RefCell::new(doors), came: Notify::new() }
+    }
+
+    pub(crate) async fn come(&self) {
+        self.came.notified().await;
+    }
+
+    fn close_doors(&self) {
+        self.doors.take();
+    }
+
+    fn begin(&self) {
+        self.came.notify_one();
+    }
+}
+
 /// The control plane's side: takes jobs until Howdah stops.
-pub(crate) async fn serve(
-    shared: Arc<Shared>,
-    mut jobs: mpsc::UnboundedReceiver<Job>,
-    stop: Rc<tokio::sync::Notify>,
-) {
+pub(crate) async fn serve(shared: Arc<Shared>, mut jobs: mpsc::UnboundedReceiver<Job>, ending: Rc<Ending>) {
     while let Some((request, reply)) = jobs.recv().await {
-        let (shared, stop) = (Arc::clone(&shared), Rc::clone(&stop));
+        let (shared, ending) = (Arc::clone(&shared), Rc::clone(&ending));
         tokio::task::spawn_local(async move {
-            let outcome = carry_out(&shared, request, &stop).await.unwrap_or_else(Outcome::Failed);
+            let outcome = carry_out(&shared, request, &ending).await.unwrap_or_else(Outcome::Failed);
             // Whoever asked may have gone.
             let _ = reply.send(outcome);
         });
     }
 }
 
-async fn carry_out(
-    shared: &Arc<Shared>,
-    request: Request,
-    stop: &Rc<tokio::sync::Notify>,
-) -> Result<Outcome, String> {
+async fn carry_out(shared: &Arc<Shared>, request: Request, ending: &Rc<Ending>) -> Result<Outcome, String> {
     match request {
         Request::Snapshot => return Ok(Outcome::Snapshot(Box::new(snapshot(shared).await))),
         Request::ShowConfig => {
@@ -117,7 +135,7 @@ async fn carry_out(
             wait_until(|| shared.pools.lock().pools.obsolete_open(database.as_deref()) == 0).await;
         }
         Request::Shutdown(how) => {
-            tokio::task::spawn_local(shut_down(Arc::clone(shared), how, Rc::clone(stop)));
+            tokio::task::spawn_local(shut_down(Arc::clone(shared), how, Rc::clone(ending)));
         }
     }
     Ok(Outcome::Done)
@@ -264,8 +282,9 @@ async fn close_clients(shared: &Shared, which: &Which, reason: CloseReason) -> u
     sum
 }
 
-async fn shut_down(shared: Arc<Shared>, how: Shutdown, stop: Rc<tokio::sync::Notify>) {
+async fn shut_down(shared: Arc<Shared>, how: Shutdown, ending: Rc<Ending>) {
     shared.closing.store(true, Ordering::Relaxed);
+    ending.close_doors();
     tracing::info!(?how, "shutting down");
     match how {
         Shutdown::Immediate => {}
@@ -281,7 +300,7 @@ async fn shut_down(shared: Arc<Shared>, how: Shutdown, stop: Rc<tokio::sync::Not
     let all_gone = wait_until(|| shared.admission().total_served() == 0);
     // Clients that do not take their last message are not waited for.
     let _ = tokio::time::timeout(LAST_WORDS, all_gone).await;
-    stop.notify_one();
+    ending.begin();
 }
 
 /// Lets the pools decide something, and sees to it that it is done.

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::control::{turn_period, with_pools};
@@ -13,7 +14,7 @@ use crate::worker::Worker;
 /// The control plane's: the pools' janitor and the statistics.
 pub(crate) fn begin_common(shared: &Arc<Shared>) {
     let of_pools = Arc::clone(shared);
-    tokio::task::spawn_local(supervise("pool janitor", POOL_ROUND, move || {
+    tokio::task::spawn_local(supervise(Arc::clone(shared), "pool janitor", POOL_ROUND, move || {
         with_pools(&of_pools, howdah_core::pool::Pools::tick);
     }));
     let of_stats = Arc::clone(shared);
@@ -29,7 +30,10 @@ pub(crate) fn begin_common(shared: &Arc<Shared>) {
 /// A worker's: its clients' time limits, and its parked server connections.
 pub(crate) fn begin_for(worker: &Rc<Worker>) {
     let of_clients = Rc::clone(worker);
-    tokio::task::spawn_local(supervise("client janitor", CLIENT_ROUND, move || of_clients.close_overdue()));
+    let shared = Arc::clone(&worker.shared);
+    tokio::task::spawn_local(supervise(shared, "client janitor", CLIENT_ROUND, move || {
+        of_clients.close_overdue();
+    }));
     tokio::task::spawn_local(keep_servers(Rc::clone(worker)));
 }
 
@@ -47,13 +51,14 @@ fn keep_servers(worker: Rc<Worker>) -> impl Future<Output = ()> {
 }
 
 /// Runs `duty` again and again. After a panic it waits longer, up to a minute, before it goes on.
-async fn supervise(name: &'static str, every: Duration, mut duty: impl FnMut()) {
+async fn supervise(shared: Arc<Shared>, name: &'static str, every: Duration, mut duty: impl FnMut()) {
     let mut pause = every;
     loop {
         tokio::time::sleep(pause).await;
         match std::panic::catch_unwind(AssertUnwindSafe(&mut duty)) {
             Ok(()) => pause = every,
             Err(_) => {
+                shared.panics.fetch_add(1, Ordering::Relaxed);
                 pause = (pause * 2).clamp(Duration::from_secs(1), Duration::from_secs(60));
                 tracing::error!(duty = name, ?pause, "panic in a background duty; it goes on after a pause");
             }

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 
 use crate::acceptor::{Doors, ListenError};
 use crate::configuration::Configuration;
-use crate::control::{self, Control, Job};
+use crate::control::{self, Control, Ending, Job};
 use crate::duties;
 use crate::net::RealNet;
 use crate::shared::{Parts, Shared, WorkerDoor};
@@ -116,13 +116,14 @@ fn run_worker(id: WorkerId, shared: Arc<Shared>, messages: mpsc::UnboundedReceiv
 
 fn run_control(shared: Arc<Shared>, jobs: mpsc::UnboundedReceiver<Job>, doors: Doors) {
     block_on(async move {
-        let stop = Rc::new(tokio::sync::Notify::new());
-        if let Err(error) = doors.watch(&shared) {
+        let doors = doors.watch(&shared);
+        if let Err(error) = &doors {
             tracing::error!(%error, "cannot watch the doors");
         }
+        let ending = Rc::new(Ending::new(doors.ok()));
         duties::begin_common(&shared);
-        tokio::task::spawn_local(control::serve(Arc::clone(&shared), jobs, Rc::clone(&stop)));
-        stop.notified().await;
+        tokio::task::spawn_local(control::serve(Arc::clone(&shared), jobs, Rc::clone(&ending)));
+        ending.come().await;
         shared.stopping.store(true, Ordering::Relaxed);
         shared.tell_all(|| Message::Stop);
     });

@@ -42,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) closing: AtomicBool,
     /// Workers stop: nothing new may be begun.
     pub(crate) stopping: AtomicBool,
+    /// Survived since start.
+    pub(crate) panics: AtomicU64,
     last_client: AtomicU64,
 }
 
@@ -119,6 +121,7 @@ impl Shared {
             period: Mutex::new(Period::new(now)),
             closing: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
+            panics: AtomicU64::new(0),
             last_client: AtomicU64::new(0),
         }
     }

@@ -60,7 +60,7 @@ pub(crate) fn assemble(shared: &Shared, reports: Vec<WorkerReport>, period: &Per
     let settings = shared.settings.load();
     let mut clients = Vec::new();
     let mut totals: BTreeMap<Arc<str>, Counters> = BTreeMap::new();
-    let mut lists = Lists::default();
+    let mut lists = Lists { panics: shared.panics.load(Ordering::Relaxed), ..Lists::default() };
     for report in reports {
         clients.extend(report.clients);
         lists.login_clients += report.logins;
@@ -108,15 +108,17 @@ fn from_pools(shared: &Shared, clients: &[ClientRow]) -> (Vec<PoolRow>, Vec<Serv
         };
         clients.iter().filter(of_pool).count() as u64
     };
+    let cancels =
+        |pool| inner.pools.server_views(now).filter(|s| s.pool == pool).map(|s| u64::from(s.cancels)).sum();
     let pools = inner.pools.pool_views(now).map(|view| PoolRow {
         database: Arc::clone(&view.key.database),
         user: Arc::clone(&view.key.user),
         cl_active: in_state(view.id, ClientState::Active) + in_state(view.id, ClientState::Idle),
         cl_waiting: view.waiting as u64,
-        cl_active_cancel_req: 0,
+        cl_active_cancel_req: cancels(view.id),
         cl_waiting_cancel_req: 0,
         sv_active: view.servers.active as u64,
-        sv_active_cancel: 0,
+        sv_active_cancel: cancels(view.id),
         sv_being_canceled: view.servers.being_canceled as u64,
         sv_idle: view.servers.idle as u64,
         sv_used: view.servers.used as u64,

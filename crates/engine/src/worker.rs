@@ -156,6 +156,10 @@ impl ClientCard {
         .await;
     }
 
+    pub(crate) fn with_waker<T>(&self, use_it: impl FnOnce(&Waker) -> T) -> T {
+        use_it(&self.waker.borrow())
+    }
+
     pub(crate) fn waker(&self) -> Waker {
         self.waker.borrow().clone()
     }

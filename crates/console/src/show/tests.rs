@@ -102,7 +102,7 @@ pub(crate) fn sample() -> Snapshot {
             current_client_connections: 2,
         }],
         stats: vec![stats_row("shop"), stats_row("stock")],
-        lists: Lists { login_clients: 1, dns_names: 2, dns_pending: 3 },
+        lists: Lists { login_clients: 1, dns_names: 2, dns_pending: 3, panics: 4 },
         paused: true,
         suspended: false,
     }
@@ -336,6 +336,7 @@ fn lists_and_state() {
             "dns_zones|0",
             "dns_queries|0",
             "dns_pending|3",
+            "panics|4",
         ]
     );
     assert_eq!(texts(Show::State), ["active|no", "paused|yes", "suspended|no"]);

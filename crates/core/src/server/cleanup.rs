@@ -46,27 +46,36 @@ impl Cleanup {
             return (cleanup, CleanupStep::Close(CloseReason::ServerUnclean));
         }
         server.disown();
-        let copying = server.outstanding.wants_copy_data();
-        if copying {
-            frontend::write_copy_fail(to_server, b"client has gone");
-            server.outstanding.push(Expected::ours(Kind::CopyEnd));
-        }
-        let running = !server.outstanding.is_empty() && !copying;
-        if server.outstanding.wants_sync() {
-            frontend::write_sync(to_server);
-            server.outstanding.push(Expected::ours(Kind::Sync));
-        }
-        let step = if running && !orderly && !server.outstanding.may_commit() {
-            CleanupStep::Cancel
-        } else {
-            cleanup.advance(server, to_server)
-        };
-        (cleanup, step)
+        let running = server.outstanding.is_working() && !server.outstanding.wants_copy_data();
+        let cancel = running && !orderly && !server.outstanding.may_commit();
+        let step = cleanup.advance(server, to_server);
+        (cleanup, if cancel && step == CleanupStep::Wait { CleanupStep::Cancel } else { step })
+    }
+
+    /// [`advance`](Self::advance) has something to do.
+    #[must_use]
+    pub fn is_due(server: &Server) -> bool {
+        !server.is_mid_reply()
+            && (server.outstanding.is_empty()
+                || server.outstanding.wants_copy_data()
+                || server.outstanding.wants_sync())
     }
 
     /// After replies have been read: what next?
     pub fn advance(&mut self, server: &mut Server, to_server: &mut Vec<u8>) -> CleanupStep {
+        if server.outstanding.wants_copy_data() {
+            frontend::write_copy_fail(to_server, b"client has gone");
+            server.outstanding.push(Expected::ours(Kind::CopyEnd));
+        }
+        if server.outstanding.wants_sync() {
+            frontend::write_sync(to_server);
+            server.outstanding.push(Expected::ours(Kind::Sync));
+        }
         if server.is_mid_reply() || !server.outstanding.is_empty() {
+            return CleanupStep::Wait;
+        }
+        if server.outstanding.is_in_doubt() {
+            server.ask("", to_server);
             return CleanupStep::Wait;
         }
         if server.outstanding.status() != TransactionStatus::Idle {

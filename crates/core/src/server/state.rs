@@ -7,6 +7,7 @@ use howdah_wire::backend::TransactionStatus;
 use howdah_wire::cancel_key::CancelKey;
 use howdah_wire::frontend;
 
+use crate::facts::CloseReason;
 use crate::session::{
     Expected, Kind, Outstanding, Parameters, PinReason, Rest, ServerStatements, Session, Tracked,
 };
@@ -33,6 +34,8 @@ pub struct Server {
     pub last_error: Option<ErrorResponse>,
     /// What is left of a reply whose beginning has been dealt with.
     pub(crate) rest: Rest,
+    /// It has to be closed, as soon as what came before has been passed on.
+    pub(crate) broken: Option<CloseReason>,
 }
 
 /// What happened since the engine last looked, for its counters.
@@ -53,8 +56,10 @@ pub struct Tally {
 /// The unnamed prepared statement: there is one, and the last client to parse it owns it.
 #[derive(Debug, Default)]
 pub struct UnnamedStatement {
-    owner: Option<u64>,
-    definition: Vec<u8>,
+    /// The client's number, and how many unnamed statements it had parsed by then.
+    owner: Option<(u64, u64)>,
+    /// Howdah has sent its Parse, in this batch, and knows no answer.
+    in_flight: Option<u32>,
 }
 
 /// Why a server connection may not be given to the next client as it is.
@@ -86,6 +91,7 @@ impl Server {
             tally: Tally::default(),
             last_error: None,
             rest: Rest::default(),
+            broken: None,
         }
     }
 
@@ -138,16 +144,32 @@ impl Server {
     /// The client has gone: what is still to come is nobody's.
     pub fn disown(&mut self) {
         self.outstanding.disown();
+        self.unnamed.forget();
         self.rest.forward = false;
     }
 }
 
 impl UnnamedStatement {
-    /// The client with this number has sent a Parse for it.
-    pub fn parsed(&mut self, client: u64, definition: &[u8]) {
-        self.owner = Some(client);
-        self.definition.clear();
-        self.definition.extend_from_slice(definition);
+    /// The client with this number has sent its n-th Parse for it.
+    pub fn parsed(&mut self, client: u64, generation: u64) {
+        self.owner = Some((client, generation));
+        self.in_flight = None;
+    }
+
+    /// The same text has been sent again, on Howdah's account and in this batch.
+    pub fn carried(&mut self, client: u64, generation: u64, batch: u32) {
+        self.owner = Some((client, generation));
+        self.in_flight = Some(batch);
+    }
+
+    /// A Parse was answered, or dropped after an error.
+    pub fn settle(&mut self, generation: u64, present: bool) {
+        if self.owner.is_some_and(|(_, n)| n == generation) {
+            self.in_flight = None;
+            if !present {
+                self.owner = None;
+            }
+        }
     }
 
     /// It is gone, or nobody's.
@@ -156,15 +178,15 @@ impl UnnamedStatement {
         self.owner = None;
     }
 
-    /// It is this client's.
+    /// It is the one of this client's n-th Parse.
     #[must_use]
-    pub fn is_of(&self, client: u64) -> bool {
-        self.owner == Some(client)
+    pub fn is_of(&self, client: u64, generation: u64) -> bool {
+        self.owner == Some((client, generation))
     }
 
-    /// Text and parameter types, if it is this client's and short enough to have been kept.
+    /// Whether it is there depends on the fate of a batch before `batch`.
     #[must_use]
-    pub fn definition_for(&self, client: u64) -> Option<&[u8]> {
-        (self.is_of(client) && !self.definition.is_empty()).then_some(&self.definition)
+    pub fn is_in_doubt(&self, batch: u32) -> bool {
+        self.in_flight.is_some_and(|sent_in| sent_in != batch)
     }
 }

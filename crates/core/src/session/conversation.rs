@@ -7,6 +7,7 @@ use howdah_wire::ErrorResponse;
 use howdah_wire::backend::{self, TransactionStatus};
 use howdah_wire::frontend;
 
+use super::unnamed::Unnamed;
 use super::{ClientStatements, Expected, Kind, Parameters, Patch, PinReason, StatementRegistry, Tracked};
 use crate::facts::{CloseReason, Counters};
 use crate::server::{Server, Tally};
@@ -24,14 +25,16 @@ pub struct Session {
     pub(super) statements: Option<Box<ClientStatements>>,
     /// What is left of a message of the client's whose beginning has been dealt with.
     pub(super) client_rest: Rest,
-    /// An error was given to the client outside any server: its messages are dropped up to the next Sync.
-    pub(super) skip_to_sync: bool,
+    /// What the client asked for outside any server was refused, and what it has sent is dropped.
+    pub(super) refused: Refused,
     pub(super) unnamed: Unnamed,
     pub(super) pinned: Option<PinReason>,
     /// The statement last bound may commit.
     pub(super) bound_commits: bool,
     /// Some statement bound to a named portal may commit.
     pub(super) portal_commits: bool,
+    /// The statement last bound may make all prepared statements vanish.
+    pub(super) bound_clears: bool,
     /// Since when the server works for this client.
     query_since: Option<Instant>,
     /// Since when this client is inside a transaction.
@@ -80,19 +83,16 @@ pub(crate) struct Rest {
     pub(crate) forward: bool,
 }
 
-/// What is known of the client's unnamed statement.
-#[derive(Debug, Default)]
-pub(super) enum Unnamed {
-    /// Nothing that would matter to the next server connection.
+/// How far a client whose request was refused has been followed to where PostgreSQL would listen again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// Nothing was refused.
     #[default]
-    Settled,
-    /// Parsed and not yet bound. The text is with the server connection it was parsed on, if it is short
-    /// enough to be kept.
-    Parsed { kept: bool, commits: bool },
-    /// As before, but that server connection has been given back: the text is here.
-    Carried { definition: Box<[u8]>, commits: bool },
-    /// Bound at least once.
-    Bound { commits: bool },
+    No,
+    /// The request itself comes next.
+    Request,
+    /// It was of the extended protocol: up to the next Sync nothing counts.
+    Batch,
 }
 
 impl Session {
@@ -105,11 +105,12 @@ impl Session {
             parameters,
             statements: None,
             client_rest: Rest::default(),
-            skip_to_sync: false,
-            unnamed: Unnamed::Settled,
+            refused: Refused::No,
+            unnamed: Unnamed::default(),
             pinned: None,
             bound_commits: false,
             portal_commits: false,
+            bound_clears: false,
             query_since: None,
             transaction_since: None,
             idle_since: now,
@@ -141,10 +142,7 @@ impl Session {
     /// Why the server connection has to stay with this client after its transaction, if it has to.
     #[must_use]
     pub fn pin(&self) -> Option<PinReason> {
-        match self.unnamed {
-            Unnamed::Parsed { kept: false, .. } => Some(PinReason::UnnamedStatement),
-            _ => self.pinned,
-        }
+        if self.unnamed.pins() { Some(PinReason::UnnamedStatement) } else { self.pinned }
     }
 
     /// Some of the client's current message has gone to the server and the rest is still to come.
@@ -169,21 +167,16 @@ impl Session {
     /// The server connection is being given back: keeps what the client will need on the next one.
     pub fn part(&mut self, server: &mut Server) {
         self.parameters.share_from(&server.parameters);
-        if let Unnamed::Parsed { kept: true, commits } = self.unnamed {
-            self.unnamed = match server.unnamed.definition_for(self.id) {
-                Some(definition) => Unnamed::Carried { definition: definition.into(), commits },
-                None => Unnamed::Settled,
-            };
-        }
         self.bound_commits = false;
         self.portal_commits = false;
+        self.bound_clears = false;
     }
 
-    /// Gives up what the client is in line for: `error` is its answer, and what it has sent is dropped up
-    /// to where PostgreSQL would listen again.
+    /// Gives up what the client is in line for ([`Verdict::NeedServer`](super::Verdict::NeedServer)): `error`
+    /// is its answer, and what it has sent is dropped up to where PostgreSQL would listen again.
     pub fn refuse_request(&mut self, error: &ErrorResponse, patch: &mut Patch) {
         error.write(&mut patch.to_client);
-        self.skip_to_sync = true;
+        self.refused = Refused::Request;
     }
 
     pub(super) fn ready_without_server(patch: &mut Patch) {

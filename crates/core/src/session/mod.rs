@@ -6,13 +6,15 @@
 //!
 //! * `relay_client` – the client's messages: what goes on, what needs a server connection, what is ours
 //! * `relay_server` – the server's replies: whose they are
-//! * `outstanding` – replies still owed, ours and theirs
+//! * `outstanding` – replies still owed, ours and theirs; `copy_in` – what COPY does to them
 //! * `prepared` – Parse, Bind, Describe and Close with names of the client's own
+//! * `unnamed` – the unnamed statement, which follows its client too
 //! * `statements` – prepared statements, by the client's name and by the server's
 //! * `parameters` – the settings that follow the client
 //! * `pin` – why a server connection cannot be given back yet
 
 mod conversation;
+mod copy_in;
 mod outstanding;
 mod parameters;
 mod pin;
@@ -21,11 +23,14 @@ mod relay_client;
 mod relay_server;
 mod rename;
 mod statements;
+#[cfg(test)]
+mod tests;
+mod unnamed;
 mod verdict;
 
 pub(crate) use conversation::Rest;
 pub use conversation::{Session, SessionRules};
-pub use outstanding::{Expected, Kind, Outstanding};
+pub use outstanding::{Expected, Kind, Outstanding, Subject};
 pub use parameters::{Parameters, Tracked};
 pub use pin::PinReason;
 pub use relay_server::on_server;

@@ -5,8 +5,8 @@
 //!
 //! * after an error in the extended protocol everything up to the next Sync is skipped, simple queries too;
 //! * an error in a simple query ends that query only;
-//! * Sync is swallowed while COPY FROM STDIN reads data, so Syncs sent are not ReadyForQuerys owed;
-//! * CopyData, CopyDone and CopyFail outside COPY are ignored.
+//! * a batch of the extended protocol stays open until its Sync, also when all of it has been answered;
+//! * what COPY FROM STDIN does to the messages around it stands in `copy_in`.
 //!
 //! Where the queue cannot tell what the server did, it says so ([`Doubt`]) and the connection is closed.
 
@@ -14,14 +14,23 @@ use std::collections::VecDeque;
 
 use howdah_wire::backend::{TransactionStatus, tag};
 
+use super::copy_in::CopyIn;
+
 /// The queue of replies owed.
 #[derive(Debug)]
 pub struct Outstanding {
-    queue: VecDeque<Expected>,
+    pub(super) queue: VecDeque<Expected>,
     /// An error was reported and no Sync has been sent since: the server skips what it gets.
-    skipping: bool,
-    /// The message at the head reads COPY data.
-    copy_in: bool,
+    pub(super) skipping: bool,
+    /// Messages of the extended protocol have been sent, and no Sync after them.
+    pub(super) unsynced: bool,
+    /// The simple query at the head has been answered with something.
+    answered: bool,
+    /// The client was made to wait until the next entry is settled.
+    stalled: bool,
+    pub(super) copy: CopyIn,
+    /// Replies of Howdah's own that have joined the queue since the server was last made to flush.
+    given_unflushed: u16,
     /// Counts Syncs and simple queries sent; entries of one batch share the fate of an error.
     batch: u32,
     status: TransactionStatus,
@@ -32,16 +41,18 @@ pub struct Outstanding {
 pub struct Expected {
     /// Which message it was.
     pub kind: Kind,
+    /// What it is about.
+    pub subject: Subject,
     /// Sent by Howdah on its own account: the reply is swallowed.
     pub ours: bool,
     /// Not sent at all: Howdah gives this reply itself when its turn comes.
     pub given: bool,
     /// It may commit: never cancelled because its client vanished.
     pub commits: bool,
+    /// It may make all prepared statements vanish.
+    pub clears: bool,
     /// An operation on the client's own statement names hangs on it.
     pub client_op: bool,
-    /// The statement it parses or closes on the server; 0: none.
-    pub statement: u64,
 }
 
 /// The kinds of message that are answered, and the marks that COPY needs.
@@ -69,6 +80,19 @@ pub enum Kind {
     CopyEnd,
 }
 
+/// The statement that a Parse or Close is about, as far as somebody has to know how it went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// Nothing of interest.
+    None,
+    /// The unnamed statement, the client's n-th.
+    Unnamed(u64),
+    /// The statement with this number.
+    Statement(u64),
+    /// A name the client has given away already: this Parse must fail.
+    Taken,
+}
+
 /// What a reply means for the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -88,13 +112,32 @@ impl Expected {
     /// A message of the client's.
     #[must_use]
     pub fn theirs(kind: Kind) -> Expected {
-        Expected { kind, ours: false, given: false, commits: false, client_op: false, statement: 0 }
+        Expected {
+            kind,
+            subject: Subject::None,
+            ours: false,
+            given: false,
+            commits: false,
+            clears: false,
+            client_op: false,
+        }
     }
 
     /// A message of Howdah's.
     #[must_use]
     pub fn ours(kind: Kind) -> Expected {
         Expected { ours: true, ..Expected::theirs(kind) }
+    }
+
+    /// It belongs to a batch that Sync has to end.
+    pub(super) fn opens_batch(&self) -> bool {
+        let extended =
+            matches!(self.kind, Kind::Parse | Kind::Bind | Kind::Describe | Kind::Execute | Kind::Close);
+        extended && !self.given
+    }
+
+    fn ends_with_ready(&self) -> bool {
+        matches!(self.kind, Kind::Sync | Kind::Query | Kind::FunctionCall)
     }
 }
 
@@ -103,7 +146,11 @@ impl Default for Outstanding {
         Outstanding {
             queue: VecDeque::new(),
             skipping: false,
-            copy_in: false,
+            unsynced: false,
+            answered: false,
+            stalled: false,
+            copy: CopyIn::default(),
+            given_unflushed: 0,
             batch: 0,
             status: TransactionStatus::Idle,
         }
@@ -122,13 +169,25 @@ impl Outstanding {
     #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.queue.is_empty() && !self.skipping
+        self.queue.is_empty() && !self.wants_sync()
     }
 
-    /// So much is owed that the client has to wait with more.
+    /// The client has to wait with more: too much is owed, or what comes next depends on a reply.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.queue.len() >= MAX_OWED
+        self.stalled || self.queue.len() >= MAX_OWED
+    }
+
+    /// Makes the client wait until the next entry is settled.
+    pub(super) fn stall(&mut self) {
+        self.stalled = true;
+    }
+
+    /// An error was reported: the server ignores whatever it gets before a Sync.
+    #[inline]
+    #[must_use]
+    pub fn is_skipping(&self) -> bool {
+        self.skipping
     }
 
     /// Number of the batch that the next message belongs to.
@@ -140,8 +199,15 @@ impl Outstanding {
     /// The transaction status is that of the next message to be sent: no earlier batch is unanswered.
     #[must_use]
     pub fn status_is_known(&self) -> bool {
-        !self.skipping
-            && self.queue.iter().all(|e| !matches!(e.kind, Kind::Sync | Kind::Query | Kind::FunctionCall))
+        !self.skipping && !self.queue.iter().any(Expected::ends_with_ready)
+    }
+
+    /// Something is under way that may make all prepared statements vanish, and its answer will come
+    /// without any further message.
+    #[must_use]
+    pub fn is_clearing(&self) -> bool {
+        let mut after = self.queue.iter().skip_while(|e| !e.clears);
+        after.next().is_some_and(|first| first.ends_with_ready() || after.any(Expected::ends_with_ready))
     }
 
     /// Notes a message that goes to the server (or a reply Howdah will give in its place).
@@ -150,20 +216,42 @@ impl Outstanding {
         match expected.kind {
             Kind::Sync => {
                 self.skipping = false;
+                self.unsynced = false;
                 self.batch = self.batch.wrapping_add(1);
             }
             _ if self.skipping => return,
-            Kind::Query | Kind::FunctionCall => self.batch = self.batch.wrapping_add(1),
+            Kind::Query | Kind::FunctionCall => {
+                self.unsynced = false;
+                self.batch = self.batch.wrapping_add(1);
+            }
             Kind::CopyData if self.queue.back().is_none_or(|last| last.kind == Kind::CopyData) => return,
             Kind::CopyEnd if self.queue.is_empty() => return,
-            _ => {}
+            _ => self.unsynced |= expected.opens_batch(),
         }
         self.queue.push_back(expected);
     }
 
+    /// Notes a reply that Howdah will give. True: the server has to be made to flush, since so many have
+    /// gathered behind something whose answer it may keep to itself.
+    #[must_use]
+    pub(super) fn push_given(&mut self, expected: Expected) -> bool {
+        self.push(Expected { given: true, ..expected });
+        self.given_unflushed += 1;
+        let flush = self.given_unflushed >= MAX_GIVEN_UNFLUSHED;
+        if flush {
+            self.given_unflushed = 0;
+        }
+        flush
+    }
+
     /// The reply Howdah itself owes next, if its turn has come.
     pub fn next_given(&mut self) -> Option<Expected> {
-        if self.queue.front()?.given { self.queue.pop_front() } else { None }
+        if !self.queue.front()?.given {
+            return None;
+        }
+        let given = self.pop();
+        self.drop_idle_copy_marks();
+        given
     }
 
     /// Finds the question that a reply with this tag answers.
@@ -178,6 +266,8 @@ impl Outstanding {
             return Ok(Answer::Unasked);
         }
         let head = *self.queue.front().ok_or(Doubt)?;
+        self.answered = true;
+        self.copy.surplus = 0;
         match (head.kind, reply) {
             (Kind::Query | Kind::Execute, tag::DATA_ROW | tag::COPY_DATA | tag::COPY_DONE)
             | (Kind::Query, tag::ROW_DESCRIPTION | tag::EMPTY_QUERY_RESPONSE)
@@ -196,8 +286,8 @@ impl Outstanding {
                 self.end_copy_in()?;
                 Ok(self.done(head))
             }
-            (Kind::Parse, tag::PARSE_COMPLETE)
-            | (Kind::Bind, tag::BIND_COMPLETE)
+            (Kind::Parse, tag::PARSE_COMPLETE) if head.subject != Subject::Taken => Ok(self.done(head)),
+            (Kind::Bind, tag::BIND_COMPLETE)
             | (Kind::Close, tag::CLOSE_COMPLETE)
             | (Kind::Describe, tag::ROW_DESCRIPTION | tag::NO_DATA)
             | (Kind::Execute, tag::EMPTY_QUERY_RESPONSE | tag::PORTAL_SUSPENDED) => Ok(self.done(head)),
@@ -212,28 +302,20 @@ impl Outstanding {
     /// [`Doubt`]: it cannot be told which Sync ends the skipping.
     pub fn fail(&mut self, mut dropped: impl FnMut(Expected)) -> Result<Option<Expected>, Doubt> {
         let Some(&head) = self.queue.front() else { return Ok(None) };
-        let copying = std::mem::take(&mut self.copy_in);
-        match head.kind {
-            Kind::Sync => {}
-            Kind::Query | Kind::FunctionCall => {
-                if copying {
-                    self.forget_copy_of_query()?;
-                }
-            }
-            _ => {
-                if copying && self.sync_amid_copy() {
-                    return Err(Doubt);
-                }
-                while let Some(&entry) = self.queue.front() {
-                    if entry.kind == Kind::Sync {
-                        return Ok(Some(head));
-                    }
-                    self.queue.pop_front();
-                    dropped(entry);
-                }
-                self.skipping = true;
-            }
+        self.answered = true;
+        self.fail_copy_in()?;
+        if head.ends_with_ready() {
+            return Ok(Some(head));
         }
+        while let Some(&entry) = self.queue.front() {
+            if entry.kind == Kind::Sync {
+                return Ok(Some(head));
+            }
+            self.pop();
+            dropped(entry);
+        }
+        self.skipping = true;
+        self.unsynced = false;
         Ok(Some(head))
     }
 
@@ -243,26 +325,25 @@ impl Outstanding {
     /// [`Doubt`]: none was owed at this place.
     #[inline]
     pub fn ready(&mut self, status: TransactionStatus) -> Result<Expected, Doubt> {
-        let head = self.queue.pop_front().ok_or(Doubt)?;
-        if !matches!(head.kind, Kind::Sync | Kind::Query | Kind::FunctionCall) {
-            return Err(Doubt);
-        }
+        let owed = match self.queue.front() {
+            // Nothing but an answered simple query ends so; otherwise this is somebody else's.
+            Some(head) if head.kind == Kind::Sync || (head.ends_with_ready() && self.answered) => self.pop(),
+            _ => None,
+        };
+        let head = match owed {
+            Some(head) => head,
+            None => self.surplus_sync()?,
+        };
         self.status = status;
         self.drop_idle_copy_marks();
         Ok(head)
     }
 
-    /// The server reads COPY data from its client and no end of it has been sent.
-    #[must_use]
-    pub fn wants_copy_data(&self) -> bool {
-        self.copy_in && self.queue.iter().all(|e| e.kind != Kind::CopyEnd)
-    }
-
     /// A batch of the extended protocol has been begun and not ended by Sync.
+    #[inline]
     #[must_use]
     pub fn wants_sync(&self) -> bool {
-        self.skipping
-            || self.queue.iter().rev().take_while(|e| e.kind != Kind::Sync).any(|e| is_extended(e.kind))
+        self.skipping || self.unsynced
     }
 
     /// Something that is owed may commit.
@@ -271,12 +352,20 @@ impl Outstanding {
         self.queue.iter().any(|e| e.commits)
     }
 
+    /// The server has something to do.
+    #[must_use]
+    pub fn is_working(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
     /// The client has gone: what the rest of the queue brings is nobody's.
     pub fn disown(&mut self) {
+        self.queue.retain(|e| !e.given);
         for entry in &mut self.queue {
-            entry.ours = true;
             entry.client_op = false;
         }
+        self.stalled = false;
+        self.drop_idle_copy_marks();
     }
 
     /// The reply at the head is Howdah's to swallow.
@@ -286,70 +375,20 @@ impl Outstanding {
     }
 
     fn done(&mut self, head: Expected) -> Answer {
-        self.queue.pop_front();
+        self.pop();
         self.drop_idle_copy_marks();
         Answer::Done(head)
     }
 
-    /// Outside COPY the server ignores copy messages: their marks at the head mean nothing.
-    #[inline]
-    fn drop_idle_copy_marks(&mut self) {
-        while self.queue.front().is_some_and(|e| matches!(e.kind, Kind::CopyData | Kind::CopyEnd)) {
-            self.queue.pop_front();
-        }
+    fn pop(&mut self) -> Option<Expected> {
+        self.answered = false;
+        self.stalled = false;
+        self.queue.pop_front()
     }
-
-    /// The server reads data now: Syncs it finds before any data are swallowed for certain.
-    fn begin_copy_in(&mut self) {
-        self.copy_in = true;
-        while self.queue.get(1).is_some_and(|e| e.kind == Kind::Sync) {
-            self.queue.remove(1);
-        }
-    }
-
-    /// COPY has succeeded: it has eaten everything up to its end mark.
-    fn end_copy_in(&mut self) -> Result<(), Doubt> {
-        if !std::mem::take(&mut self.copy_in) {
-            return Ok(());
-        }
-        while let Some(entry) = self.queue.remove(1) {
-            match entry.kind {
-                Kind::CopyEnd => return Ok(()),
-                Kind::CopyData | Kind::Sync => {}
-                _ => return Err(Doubt),
-            }
-        }
-        Err(Doubt)
-    }
-
-    /// A COPY inside a simple query failed. What was sent for it is ignored by the server; any other
-    /// message behind it may have been eaten as the cause of the failure or be run next: nobody knows.
-    fn forget_copy_of_query(&mut self) -> Result<(), Doubt> {
-        while let Some(entry) = self.queue.get(1).copied() {
-            match entry.kind {
-                Kind::CopyData => {
-                    self.queue.remove(1);
-                }
-                Kind::CopyEnd => {
-                    self.queue.remove(1);
-                    return Ok(());
-                }
-                _ => return Err(Doubt),
-            }
-        }
-        Ok(())
-    }
-
-    fn sync_amid_copy(&self) -> bool {
-        self.queue.iter().skip(1).take_while(|e| e.kind != Kind::CopyEnd).any(|e| e.kind == Kind::Sync)
-            && self.queue.iter().skip(1).any(|e| e.kind == Kind::CopyData || e.kind == Kind::CopyEnd)
-    }
-}
-
-fn is_extended(kind: Kind) -> bool {
-    matches!(kind, Kind::Parse | Kind::Bind | Kind::Describe | Kind::Execute | Kind::Close)
 }
 
 /// Entries after which the client has to wait. PostgreSQL flushes its output every 8 KiB, which is fewer
 /// than 2,000 of the smallest replies, so waiting for one of these to be answered cannot take for ever.
 const MAX_OWED: usize = 8192;
+/// Replies given by Howdah are no output of PostgreSQL's that would make it flush.
+const MAX_GIVEN_UNFLUSHED: u16 = 2048;

@@ -10,13 +10,11 @@ use howdah_wire::backend::{self, TransactionStatus};
 use howdah_wire::frontend::{self, BindNames, Target, TargetKind, tag};
 use howdah_wire::{FrameHeader, sql};
 
-use super::conversation::Unnamed;
-use super::relay_client::Step;
+use super::relay_client::{Step, clears, malformed};
 use super::rename::MISSING_UNNAMED;
-use super::statements::Need;
-use super::{Expected, Kind, Patch, PinReason, Session, Statement};
-use crate::facts::CloseReason;
-use crate::refusal;
+use super::statements::{NAME_PREFIX, Need};
+use super::unnamed::Whereabouts;
+use super::{Expected, Kind, Patch, PinReason, Session, Statement, Subject, Verdict};
 use crate::server::Server;
 
 /// What a client's statement name is on the server.
@@ -25,18 +23,37 @@ enum ServerName {
     AsIs,
     /// That of a text.
     Virtual(Arc<Statement>),
-    /// The unnamed statement there is somebody else's: it has to look as if there were none.
+    /// There is none, or none of this client's: it has to look as if there were none.
     Missing,
 }
 
+/// What executing a bound statement may do.
+struct Effects {
+    commits: bool,
+    clears: bool,
+}
+
 impl Session {
-    pub(super) fn parse(
+    /// Parse, Bind, Describe or Close.
+    pub(super) fn named(
         &mut self,
         server: &mut Server,
         header: FrameHeader,
         input: &[u8],
         patch: &mut Patch,
     ) -> Step {
+        if server.outstanding.is_clearing() {
+            return wait(server);
+        }
+        match header.tag {
+            tag::PARSE => self.parse(server, header, input, patch),
+            tag::BIND => self.bind(server, header, input, patch),
+            tag::DESCRIBE => self.describe(server, header, input, patch),
+            _ => self.close(server, header, input, patch),
+        }
+    }
+
+    fn parse(&mut self, server: &mut Server, header: FrameHeader, input: &[u8], patch: &mut Patch) -> Step {
         let body = body_so_far(header, input);
         if body.first() == Some(&0) {
             return self.parse_unnamed(server, header, body);
@@ -44,23 +61,29 @@ impl Session {
         let Some(name) = until_nul(body) else {
             return more_or_malformed(header, input, MAX_NAME, patch);
         };
+        if self.is_in_doubt(server, name) {
+            return wait(server);
+        }
         let taken = FrameHeader::SIZE + name.len() + 1;
         let definition_len = header.total().saturating_sub(taken);
-        if let Some(old) = self.statements.as_ref().and_then(|s| s.resolve(name)).map(Arc::clone) {
+        if let Some(old) = self.resolve(name) {
             // The name is taken: PostgreSQL itself shall say so, in its own words and its own order.
             self.ensure(server, &old, patch);
-            write_parse_header(&old, definition_len, &mut patch.to_server);
-            server.outstanding.push(Expected::theirs(Kind::Parse));
+            write_parse_start(&old.name(), definition_len, &mut patch.to_server);
+            self.statements_mut().refused(name, old, server.outstanding.batch());
+            let expected = Expected { client_op: true, ..Expected::theirs(Kind::Parse) };
+            server.outstanding.push(Expected { subject: Subject::Taken, ..expected });
             return Step::Replace(taken);
         }
-        if definition_len > MAX_FOLLOWED || self.statements_mut().is_full(definition_len) {
+        if header.total() > Verdict::MAX_HELD || self.statements_mut().is_full(name.len() + definition_len) {
             self.pinned = Some(PinReason::LargeStatement);
             return Session::pass(server, Expected::theirs(Kind::Parse));
         }
         let Some(definition) = input.get(taken..header.total()) else { return Step::Hold };
-        let statement = self.rules.registry.intern(definition, || commits(definition));
+        let effects = Effects::of(definition);
+        let statement = self.rules.registry.intern(definition, effects.commits, effects.clears);
         server.tally.client_parses += 1;
-        self.statements_mut().defining(name, Arc::clone(&statement));
+        self.statements_mut().defining(name, Arc::clone(&statement), server.outstanding.batch());
         self.define(server, &statement, patch);
         Step::Replace(header.total())
     }
@@ -75,8 +98,7 @@ impl Session {
             && server.outstanding.status_is_known()
             && server.outstanding.status() != TransactionStatus::Failed
         {
-            server.outstanding.push(Expected { given: true, ..theirs });
-            self.give(server, &mut patch.to_client);
+            self.answer_here(server, theirs, patch);
             return;
         }
         if need == Need::Parse {
@@ -88,62 +110,61 @@ impl Session {
     }
 
     fn parse_unnamed(&mut self, server: &mut Server, header: FrameHeader, body: &[u8]) -> Step {
-        let kept = header.total() <= MAX_UNNAMED;
         let whole = body.len() + FrameHeader::SIZE >= header.total();
-        if kept && !whole {
+        let definition = if header.total() > MAX_UNNAMED {
+            None
+        } else if whole {
+            body.get(1..)
+        } else {
             return Step::Hold;
-        }
-        let definition = body.get(1..).unwrap_or_default();
-        server.unnamed.parsed(self.id, if kept { definition } else { &[] });
-        self.unnamed = Unnamed::Parsed { kept, commits: !whole || commits(definition) };
-        Session::pass(server, Expected::theirs(Kind::Parse))
+        };
+        let generation = self.unnamed.parsed(self.id, &mut server.unnamed, definition);
+        let effects = definition.map_or(Effects::UNKNOWN, Effects::of);
+        (self.unnamed.commits, self.unnamed.clears) = (effects.commits, effects.clears);
+        let subject = Subject::Unnamed(generation);
+        Session::pass(server, Expected { subject, ..Expected::theirs(Kind::Parse) })
     }
 
-    pub(super) fn bind(
-        &mut self,
-        server: &mut Server,
-        header: FrameHeader,
-        input: &[u8],
-        patch: &mut Patch,
-    ) -> Step {
+    fn bind(&mut self, server: &mut Server, header: FrameHeader, input: &[u8], patch: &mut Patch) -> Step {
         let Some(names) = BindNames::parse(body_so_far(header, input)) else {
             return more_or_malformed(header, input, 2 * MAX_NAME, patch);
         };
+        if self.is_in_doubt(server, names.statement) {
+            return wait(server);
+        }
         let taken = FrameHeader::SIZE + names.rest_offset;
         server.tally.binds += u64::from(!names.statement.is_empty());
         let target = self.server_name(server, names.statement, patch);
-        let commits = match &target {
-            ServerName::Virtual(statement) => statement.commits,
-            ServerName::Missing => false,
-            ServerName::AsIs => self.bind_unnamed(names.statement).unwrap_or(true),
+        let effects = match &target {
+            ServerName::Virtual(statement) => {
+                Effects { commits: statement.commits, clears: statement.clears }
+            }
+            ServerName::Missing => Effects { commits: false, clears: false },
+            ServerName::AsIs if names.statement.is_empty() => {
+                self.unnamed.bound();
+                Effects { commits: self.unnamed.commits, clears: self.unnamed.clears }
+            }
+            ServerName::AsIs => Effects::UNKNOWN,
         };
-        self.bound_commits = commits;
-        self.portal_commits |= commits && !names.portal.is_empty();
+        self.bound_commits = effects.commits;
+        self.portal_commits |= effects.commits && !names.portal.is_empty();
+        self.bound_clears = effects.clears;
         server.outstanding.push(Expected::theirs(Kind::Bind));
         let name = match target {
-            ServerName::AsIs => return Step::Pass,
+            ServerName::AsIs if patch.to_server.is_empty() => return Step::Pass,
+            // What was put into the patch has to go before it.
+            ServerName::AsIs => names.statement.to_vec(),
             ServerName::Virtual(statement) => statement.name(),
             ServerName::Missing => MISSING_UNNAMED.to_vec(),
         };
         let rest = header.total().saturating_sub(taken);
         match frontend::write_bind_header(&mut patch.to_server, names.portal, &name, rest) {
             Ok(()) => Step::Replace(taken),
-            Err(_) => more_or_malformed(header, input, 0, patch),
+            Err(_) => malformed(header.tag, patch),
         }
     }
 
-    /// The unnamed statement is bound: whether it may commit. `None`: not the unnamed one.
-    fn bind_unnamed(&mut self, name: &[u8]) -> Option<bool> {
-        match self.unnamed {
-            Unnamed::Parsed { commits, .. } | Unnamed::Bound { commits } if name.is_empty() => {
-                self.unnamed = Unnamed::Bound { commits };
-                Some(commits)
-            }
-            _ => None,
-        }
-    }
-
-    pub(super) fn describe(
+    fn describe(
         &mut self,
         server: &mut Server,
         header: FrameHeader,
@@ -158,8 +179,13 @@ impl Session {
         if kind == TargetKind::Portal {
             return Session::pass(server, expected);
         }
+        if self.is_in_doubt(server, name) {
+            return wait(server);
+        }
         let name = match self.server_name(server, name, patch) {
-            ServerName::AsIs => return Session::pass(server, expected),
+            ServerName::AsIs if patch.to_server.is_empty() => return Session::pass(server, expected),
+            // What was put into the patch has to go before it.
+            ServerName::AsIs => name.to_vec(),
             ServerName::Virtual(statement) => statement.name(),
             ServerName::Missing => MISSING_UNNAMED.to_vec(),
         };
@@ -168,49 +194,69 @@ impl Session {
         Step::Replace(header.total())
     }
 
-    pub(super) fn close(
-        &mut self,
-        server: &mut Server,
-        header: FrameHeader,
-        input: &[u8],
-        patch: &mut Patch,
-    ) -> Step {
+    fn close(&mut self, server: &mut Server, header: FrameHeader, input: &[u8], patch: &mut Patch) -> Step {
         let (kind, name) = match target_of(header, input, patch) {
             Ok(target) => (target.kind, target.name),
             Err(step) => return step,
         };
         let expected = Expected::theirs(Kind::Close);
-        let is_virtual = kind == TargetKind::Statement
-            && self.statements.as_ref().is_some_and(|s| s.resolve(name).is_some());
-        if !is_virtual {
+        if kind == TargetKind::Portal {
             return Session::pass(server, expected);
         }
+        if name.is_empty() {
+            self.unnamed.forget();
+            server.unnamed.forget();
+            return Session::pass(server, expected);
+        }
+        if self.is_in_doubt(server, name) {
+            return wait(server);
+        }
         // The server keeps the text for others; only the client's name for it goes.
-        self.statements_mut().undefining(name);
-        server.outstanding.push(Expected { given: true, client_op: true, ..expected });
-        self.give(server, &mut patch.to_client);
+        if self.resolve(name).is_some() {
+            self.statements_mut().undefining(name, server.outstanding.batch());
+            self.answer_here(server, Expected { client_op: true, ..expected }, patch);
+        } else if name.starts_with(NAME_PREFIX) {
+            self.answer_here(server, expected, patch);
+        } else {
+            return Session::pass(server, expected);
+        }
         Step::Replace(header.total())
+    }
+
+    /// What `name` stands for depends on the fate of a batch that has not been answered yet.
+    fn is_in_doubt(&self, server: &Server, name: &[u8]) -> bool {
+        if name.is_empty() {
+            return server.unnamed.is_in_doubt(server.outstanding.batch());
+        }
+        self.statements.as_ref().is_some_and(|s| s.is_in_doubt(name, server.outstanding.batch()))
+    }
+
+    fn resolve(&self, name: &[u8]) -> Option<Arc<Statement>> {
+        self.statements.as_ref()?.resolve(name).map(Arc::clone)
     }
 
     fn server_name(&mut self, server: &mut Server, name: &[u8], patch: &mut Patch) -> ServerName {
         if !name.is_empty() {
-            let Some(statement) = self.statements.as_ref().and_then(|s| s.resolve(name)).map(Arc::clone)
-            else {
-                return ServerName::AsIs;
+            return match self.resolve(name) {
+                Some(statement) => {
+                    self.ensure(server, &statement, patch);
+                    ServerName::Virtual(statement)
+                }
+                None if name.starts_with(NAME_PREFIX) => ServerName::Missing,
+                None => ServerName::AsIs,
             };
-            self.ensure(server, &statement, patch);
-            return ServerName::Virtual(statement);
         }
-        if let Unnamed::Carried { definition, commits } = &self.unnamed {
-            let commits = *commits;
-            let mut message = Vec::with_capacity(definition.len() + FrameHeader::SIZE + 1);
-            write_parse(b"", definition, &mut message);
-            patch.to_server.extend_from_slice(&message);
-            server.outstanding.push(Expected::ours(Kind::Parse));
-            server.unnamed.parsed(self.id, definition);
-            self.unnamed = Unnamed::Parsed { kept: true, commits };
+        match self.unnamed.whereabouts(self.id, &server.unnamed) {
+            Whereabouts::Here => ServerName::AsIs,
+            Whereabouts::Nowhere => ServerName::Missing,
+            Whereabouts::Elsewhere(definition) => {
+                write_parse(b"", definition, &mut patch.to_server);
+                let batch = server.outstanding.batch();
+                let subject = Subject::Unnamed(self.unnamed.carried(self.id, &mut server.unnamed, batch));
+                server.outstanding.push(Expected { subject, ..Expected::ours(Kind::Parse) });
+                ServerName::AsIs
+            }
         }
-        if server.unnamed.is_of(self.id) { ServerName::AsIs } else { ServerName::Missing }
     }
 
     /// Sees to it that the statement will be there when the next message is carried out.
@@ -224,8 +270,19 @@ impl Session {
     }
 
     fn evict(&mut self, server: &mut Server, patch: &mut Patch) {
-        if let Some(id) = server.statements.eviction(self.rules.max_prepared_statements) {
+        while let Some(id) = server.statements.eviction(self.rules.max_prepared_statements) {
             send_close(server, id, patch);
+        }
+    }
+
+    /// Queues a reply of Howdah's own, and gives it if its turn has come.
+    fn answer_here(&mut self, server: &mut Server, expected: Expected, patch: &mut Patch) {
+        if server.outstanding.push_given(expected) {
+            frontend::write_flush(&mut patch.to_server);
+        }
+        // Amid a reply it would end up inside it; the reply's end gives it.
+        if !server.is_mid_reply() {
+            self.give(server, &mut patch.to_client);
         }
     }
 
@@ -243,17 +300,34 @@ impl Session {
     }
 }
 
+impl Effects {
+    /// Nothing can be ruled out. That it clears is left to its tag, though: it is rare, and waiting costs.
+    const UNKNOWN: Effects = Effects { commits: true, clears: false };
+
+    /// Of a statement with this text and these parameter types.
+    fn of(definition: &[u8]) -> Effects {
+        let Some(text) = until_nul(definition) else { return Effects::UNKNOWN };
+        Effects { commits: sql::ends_transaction(text), clears: clears(text) }
+    }
+}
+
+/// The client's message depends on how one of those before it fares.
+fn wait(server: &mut Server) -> Step {
+    server.outstanding.stall();
+    Step::Hold
+}
+
 fn send_parse(server: &mut Server, statement: &Statement, expected: Expected, patch: &mut Patch) {
     write_parse(&statement.name(), &statement.definition, &mut patch.to_server);
     server.statements.parse_sent(statement.id, server.outstanding.batch());
-    server.outstanding.push(Expected { statement: statement.id, ..expected });
+    server.outstanding.push(Expected { subject: Subject::Statement(statement.id), ..expected });
     server.tally.server_parses += 1;
 }
 
 fn send_close(server: &mut Server, id: u64, patch: &mut Patch) {
     frontend::write_close(&mut patch.to_server, TargetKind::Statement, &Statement::name_for(id));
     server.statements.close_sent(id);
-    server.outstanding.push(Expected { statement: id, ..Expected::ours(Kind::Close) });
+    server.outstanding.push(Expected { subject: Subject::Statement(id), ..Expected::ours(Kind::Close) });
 }
 
 fn write_parse(name: &[u8], definition: &[u8], out: &mut Vec<u8>) {
@@ -262,21 +336,12 @@ fn write_parse(name: &[u8], definition: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Tag, length and name of a Parse whose definition follows from elsewhere.
-fn write_parse_header(statement: &Statement, definition_len: usize, out: &mut Vec<u8>) {
-    write_parse_start(&statement.name(), definition_len, out);
-}
-
 fn write_parse_start(name: &[u8], definition_len: usize, out: &mut Vec<u8>) {
     let len = u32::try_from(4 + name.len() + 1 + definition_len).expect("lengths are checked when read");
     out.push(tag::PARSE);
     out.extend_from_slice(&len.to_be_bytes());
     out.extend_from_slice(name);
     out.push(0);
-}
-
-/// Whether executing a statement with this definition may commit.
-fn commits(definition: &[u8]) -> bool {
-    until_nul(definition).is_none_or(sql::ends_transaction)
 }
 
 fn until_nul(bytes: &[u8]) -> Option<&[u8]> {
@@ -293,8 +358,7 @@ fn more_or_malformed(header: FrameHeader, input: &[u8], longest: usize, patch: &
     if input.len() < header.total() && input.len() <= longest {
         return Step::Hold;
     }
-    refusal::malformed_message(header.tag).write(&mut patch.to_client);
-    Step::Leave(CloseReason::ClientProtocol)
+    malformed(header.tag, patch)
 }
 
 fn target_of<'a>(header: FrameHeader, input: &'a [u8], patch: &mut Patch) -> Result<Target<'a>, Step> {
@@ -303,13 +367,11 @@ fn target_of<'a>(header: FrameHeader, input: &'a [u8], patch: &mut Patch) -> Res
     match Target::parse(body) {
         Ok(target) if whole => Ok(target),
         _ if !whole && header.total() <= MAX_NAME => Err(Step::Hold),
-        _ => Err(more_or_malformed(header, input, 0, patch)),
+        _ => Err(malformed(header.tag, patch)),
     }
 }
 
 /// Longest name of a statement or portal; PostgreSQL cuts identifiers at 63 bytes but not these.
 const MAX_NAME: usize = 8 * 1024;
-/// Longest definition of a named statement that follows its client.
-const MAX_FOLLOWED: usize = 1024 * 1024;
 /// Longest Parse of an unnamed statement that is kept until it is bound.
 const MAX_UNNAMED: usize = 64 * 1024;

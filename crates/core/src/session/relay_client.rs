@@ -1,9 +1,10 @@
 //! The client's messages: what goes on to the server as it is, what is written anew, what is answered here.
 
 use howdah_wire::frontend::tag;
-use howdah_wire::{FrameHeader, sql};
+use howdah_wire::sql::{self, Head};
+use howdah_wire::{ErrorResponse, FrameHeader};
 
-use super::conversation::{Rest, Unnamed};
+use super::conversation::{Refused, Rest};
 use super::{Expected, Kind, Patch, Session, Verdict};
 use crate::facts::CloseReason;
 use crate::refusal;
@@ -28,27 +29,25 @@ impl Session {
         if let Some(skipped) = self.skip_rest(input) {
             return Verdict::Skip(skipped);
         }
-        let header = match self.header(input, patch) {
+        let header = match self.header(input) {
             Ok(Some(header)) => header,
             Ok(None) => return Verdict::Hold,
-            Err(reason) => return Verdict::Leave(reason),
+            Err(error) => return violation(&error, patch),
         };
         match header.tag {
             tag::TERMINATE => return Verdict::Leave(CloseReason::ClientTerminated),
             tag::SYNC => {
-                self.skip_to_sync = false;
+                self.refused = Refused::No;
                 Session::ready_without_server(patch);
             }
             // What is left of a COPY that has failed, or asks for nothing.
             tag::COPY_DATA | tag::COPY_DONE | tag::COPY_FAIL | tag::FLUSH => {}
-            tag::QUERY | tag::FUNCTION_CALL if self.skip_to_sync => {
-                self.skip_to_sync = false;
+            tag if !is_request(tag) => return violation(&refusal::unexpected_message(tag), patch),
+            tag::QUERY | tag::FUNCTION_CALL if self.refused == Refused::Request => {
+                self.refused = Refused::No;
                 Session::ready_without_server(patch);
             }
-            _ if !is_request(header.tag) => {
-                return violation(header.tag, patch);
-            }
-            _ if self.skip_to_sync => {}
+            _ if self.refused != Refused::No => self.refused = Refused::Batch,
             _ => return Verdict::NeedServer,
         }
         self.client_rest = Rest { bytes: header.total(), forward: false };
@@ -76,14 +75,15 @@ impl Session {
                 }
                 continue;
             }
-            let header = match self.header(left, patch) {
+            let header = match self.header(left) {
+                Ok(Some(header)) if passed > 0 && self.may_rewrite(header) => {
+                    return Verdict::Forward(passed);
+                }
                 Ok(Some(header)) if !server.outstanding.is_full() => header,
                 Ok(_) => return forward_or_hold(passed),
-                Err(reason) => return Verdict::Leave(reason),
+                Err(_) if passed > 0 => return Verdict::Forward(passed),
+                Err(error) => return violation(&error, patch),
             };
-            if passed > 0 && self.may_rewrite(header.tag) {
-                return Verdict::Forward(passed);
-            }
             match self.message(server, header, left, patch) {
                 Step::Pass => self.client_rest = Rest { bytes: header.total(), forward: true },
                 Step::Drop => self.client_rest = Rest { bytes: header.total(), forward: false },
@@ -97,33 +97,29 @@ impl Session {
         }
     }
 
-    /// Messages that put something into the patch: what stands before them has to be sent first.
-    fn may_rewrite(&self, tag: u8) -> bool {
-        match tag {
+    /// Messages that may put something into the patch: what stands before them has to be sent first.
+    fn may_rewrite(&self, header: FrameHeader) -> bool {
+        match header.tag {
             tag::PARSE | tag::BIND | tag::DESCRIBE | tag::CLOSE => self.rules.follows_statements(),
-            tag::TERMINATE => true,
-            _ => !is_request(tag) && !matches!(tag, tag::SYNC | tag::FLUSH | tag::COPY_DATA),
+            tag::QUERY => self.rules.disable_pqexec,
+            tag::EXECUTE | tag::FUNCTION_CALL => false,
+            tag::SYNC | tag::FLUSH => header.total() > FrameHeader::SIZE,
+            tag => !is_copy(tag),
         }
     }
 
     fn message(&mut self, server: &mut Server, header: FrameHeader, input: &[u8], patch: &mut Patch) -> Step {
-        let virtual_names = self.rules.follows_statements();
         match header.tag {
-            tag::QUERY => {
-                if self.rules.disable_pqexec {
-                    refusal::simple_protocol_disabled().write(&mut patch.to_client);
-                    return Step::Leave(CloseReason::ClientProtocol);
-                }
-                self.unnamed = Unnamed::Settled;
-                server.unnamed.forget();
-                let commits = text_of_query(header, input).is_none_or(sql::ends_transaction);
-                server.outstanding.push(Expected { commits, ..Expected::theirs(Kind::Query) });
-                Step::Pass
+            // The server would ignore it, and what is noted here would never be confirmed.
+            tag if server.outstanding.is_skipping()
+                && (is_request(tag) || is_copy(tag) || tag == tag::FLUSH) =>
+            {
+                Step::Drop
             }
-            tag::PARSE if virtual_names => self.parse(server, header, input, patch),
-            tag::BIND if virtual_names => self.bind(server, header, input, patch),
-            tag::DESCRIBE if virtual_names => self.describe(server, header, input, patch),
-            tag::CLOSE if virtual_names => self.close(server, header, input, patch),
+            tag::QUERY => self.query(server, header, input, patch),
+            tag::PARSE | tag::BIND | tag::DESCRIBE | tag::CLOSE if self.rules.follows_statements() => {
+                self.named(server, header, input, patch)
+            }
             tag::PARSE => {
                 // In session mode nothing is known of the texts: any Execute may be a COMMIT.
                 self.bound_commits = true;
@@ -134,16 +130,19 @@ impl Session {
             tag::CLOSE => Session::pass(server, Expected::theirs(Kind::Close)),
             tag::EXECUTE => {
                 let commits = self.bound_commits || self.portal_commits;
-                Session::pass(server, Expected { commits, ..Expected::theirs(Kind::Execute) })
+                let clears = self.bound_clears;
+                Session::pass(server, Expected { commits, clears, ..Expected::theirs(Kind::Execute) })
             }
-            tag::SYNC => Session::pass(server, Expected::theirs(Kind::Sync)),
             tag::FUNCTION_CALL => Session::pass(server, Expected::theirs(Kind::FunctionCall)),
+            // A body here is an error of a kind of its own in PostgreSQL.
+            tag::SYNC | tag::FLUSH if header.total() > FrameHeader::SIZE => malformed(header.tag, patch),
+            tag::SYNC => Session::pass(server, Expected::theirs(Kind::Sync)),
             tag::FLUSH => Step::Pass,
-            tag::COPY_DATA | tag::COPY_DONE | tag::COPY_FAIL => {
+            tag if is_copy(tag) => {
                 if server.outstanding.is_empty() {
                     return Step::Drop;
                 }
-                let end = header.tag != tag::COPY_DATA;
+                let end = tag != tag::COPY_DATA;
                 Session::pass(server, Expected::theirs(if end { Kind::CopyEnd } else { Kind::CopyData }))
             }
             tag::TERMINATE => Step::Leave(CloseReason::ClientTerminated),
@@ -152,6 +151,19 @@ impl Session {
                 Step::Leave(CloseReason::ClientProtocol)
             }
         }
+    }
+
+    fn query(&mut self, server: &mut Server, header: FrameHeader, input: &[u8], patch: &mut Patch) -> Step {
+        if self.rules.disable_pqexec {
+            refusal::simple_protocol_disabled().write(&mut patch.to_client);
+            return Step::Leave(CloseReason::ClientProtocol);
+        }
+        self.unnamed.forget();
+        server.unnamed.forget();
+        let text = text_of_query(header, input);
+        let commits = text.is_none_or(sql::ends_transaction);
+        let clears = text.is_none_or(clears);
+        Session::pass(server, Expected { commits, clears, ..Expected::theirs(Kind::Query) })
     }
 
     /// Drops what it can of a message that goes no further; `None`: there is no such message.
@@ -164,16 +176,15 @@ impl Session {
         Some(part)
     }
 
-    /// The header at the start of `input`, if it is there; one that cannot be right ends the client.
-    fn header(&self, input: &[u8], patch: &mut Patch) -> Result<Option<FrameHeader>, CloseReason> {
-        let error = match FrameHeader::parse(input) {
-            Ok(Some(header)) if header.len <= self.rules.max_packet_size => return Ok(Some(header)),
-            Ok(None) => return Ok(None),
-            Ok(Some(header)) => refusal::message_too_large(header, self.rules.max_packet_size),
-            Err(error) => refusal::broken_frame(&error),
-        };
-        error.write(&mut patch.to_client);
-        Err(CloseReason::ClientProtocol)
+    /// The header at the start of `input`, if it is there; one that cannot be right is an error.
+    fn header(&self, input: &[u8]) -> Result<Option<FrameHeader>, ErrorResponse> {
+        match FrameHeader::parse(input) {
+            Ok(Some(header)) if header.len > self.rules.max_packet_size => {
+                Err(refusal::message_too_large(header, self.rules.max_packet_size))
+            }
+            Ok(header) => Ok(header),
+            Err(error) => Err(refusal::broken_frame(&error)),
+        }
     }
 
     pub(super) fn pass(server: &mut Server, expected: Expected) -> Step {
@@ -186,9 +197,24 @@ fn forward_or_hold(passed: usize) -> Verdict {
     if passed > 0 { Verdict::Forward(passed) } else { Verdict::Hold }
 }
 
-fn violation(tag: u8, patch: &mut Patch) -> Verdict {
-    refusal::unexpected_message(tag).write(&mut patch.to_client);
+fn violation(error: &ErrorResponse, patch: &mut Patch) -> Verdict {
+    error.write(&mut patch.to_client);
     Verdict::Leave(CloseReason::ClientProtocol)
+}
+
+pub(super) fn malformed(tag: u8, patch: &mut Patch) -> Step {
+    refusal::malformed_message(tag).write(&mut patch.to_client);
+    Step::Leave(CloseReason::ClientProtocol)
+}
+
+/// Whether running this text may make all prepared statements vanish. Several statements in one text are
+/// not looked through: their tags tell, if later.
+pub(super) fn clears(text: &[u8]) -> bool {
+    matches!(Head::of(text), Head::Deallocate | Head::Discard)
+}
+
+fn is_copy(message: u8) -> bool {
+    matches!(message, tag::COPY_DATA | tag::COPY_DONE | tag::COPY_FAIL)
 }
 
 /// Messages that need a server connection.

@@ -4,9 +4,9 @@ use howdah_wire::FrameHeader;
 use howdah_wire::backend::{CommandComplete, ParameterStatus, ReadyForQuery, TransactionStatus, tag};
 use howdah_wire::error_response::{ErrorResponse, Severity};
 
-use super::conversation::{Rest, Unnamed};
+use super::conversation::Rest;
 use super::outstanding::{Answer, Doubt};
-use super::{Expected, Kind, Patch, Session, Verdict, rename};
+use super::{Expected, Kind, Patch, Session, Subject, Verdict, rename};
 use crate::facts::CloseReason;
 use crate::server::Server;
 use crate::settings::PoolMode;
@@ -30,19 +30,26 @@ pub fn on_server(
             }
             let part = server.rest.bytes.min(left.len());
             server.rest.bytes -= part;
+            if server.rest.bytes == 0 {
+                between_replies(server, session.as_deref_mut(), patch);
+            }
             if !server.rest.forward {
                 return if part > 0 { Verdict::Skip(part) } else { Verdict::Hold };
             }
             passed += part;
-            if server.rest.bytes > 0 || !patch.to_client.is_empty() {
+            if server.rest.bytes > 0 || !patch.to_client.is_empty() || !patch.to_server.is_empty() {
                 return forward_or_hold(passed);
             }
             continue;
         }
         let header = match FrameHeader::parse(left) {
+            _ if server.broken.is_some() => return broken(server, passed),
             Ok(Some(header)) => header,
             Ok(None) => return forward_or_hold(passed),
-            Err(_) => return Verdict::Leave(CloseReason::ServerProtocol),
+            Err(_) => {
+                server.broken = Some(CloseReason::ServerProtocol);
+                return broken(server, passed);
+            }
         };
         // These two may be written anew: what stands before them has to be sent first.
         if passed > 0 && matches!(header.tag, tag::ERROR_RESPONSE | tag::PARAMETER_STATUS) {
@@ -55,9 +62,29 @@ pub fn on_server(
         let forward = match reply(server, session.as_deref_mut(), header, body, patch) {
             Ok(Reply::Forward) => session.is_some(),
             Ok(Reply::Swallow) => false,
-            Err(reason) => return Verdict::Leave(reason),
+            Err(reason) => {
+                server.broken = Some(reason);
+                return broken(server, passed);
+            }
         };
         server.rest = Rest { bytes: header.total(), forward };
+    }
+}
+
+/// What came before the end is still passed on.
+fn broken(server: &Server, passed: usize) -> Verdict {
+    match server.broken {
+        Some(reason) if passed == 0 => Verdict::Leave(reason),
+        _ => Verdict::Forward(passed),
+    }
+}
+
+/// A reply has ended: whatever Howdah has to say itself may be said now.
+fn between_replies(server: &mut Server, session: Option<&mut Session>, patch: &mut Patch) {
+    let Some(session) = session else { return };
+    session.give(server, &mut patch.to_client);
+    if server.outstanding.is_in_doubt() {
+        server.ask("", &mut patch.to_server);
     }
 }
 
@@ -74,8 +101,8 @@ fn reply(
     patch: &mut Patch,
 ) -> Result<Reply, CloseReason> {
     match header.tag {
-        tag::ERROR_RESPONSE => return error(server, session, body, patch),
-        tag::READY_FOR_QUERY => return ready(server, session, body, patch),
+        tag::ERROR_RESPONSE => return error(server, session, header, body, patch),
+        tag::READY_FOR_QUERY => return ready(server, session, body),
         tag::PARAMETER_STATUS => return Ok(parameter(server, session, body)),
         _ => {}
     }
@@ -89,24 +116,15 @@ fn reply(
         Err(Doubt) => return Err(CloseReason::ServerProtocol),
     };
     if header.tag == tag::COMMAND_COMPLETE && header.total() <= SHORT_TAG {
-        command_complete(server, session.as_deref_mut(), body);
-    }
-    if let Some(session) = session {
-        session.give(server, &mut patch.to_client);
+        command_complete(server, session, body);
     }
     Ok(if expected.ours { Reply::Swallow } else { Reply::Forward })
 }
 
-fn ready(
-    server: &mut Server,
-    session: Option<&mut Session>,
-    body: &[u8],
-    patch: &mut Patch,
-) -> Result<Reply, CloseReason> {
+fn ready(server: &mut Server, session: Option<&mut Session>, body: &[u8]) -> Result<Reply, CloseReason> {
     let status = ReadyForQuery::parse(body).map_err(|_| CloseReason::ServerProtocol)?.status;
     let expected = server.outstanding.ready(status).map_err(|Doubt| CloseReason::ServerProtocol)?;
     let Some(session) = session else { return Ok(Reply::Swallow) };
-    session.give(server, &mut patch.to_client);
     if expected.ours {
         return Ok(Reply::Swallow);
     }
@@ -121,47 +139,53 @@ fn ready(
 fn error(
     server: &mut Server,
     mut session: Option<&mut Session>,
+    header: FrameHeader,
     body: &[u8],
     patch: &mut Patch,
 ) -> Result<Reply, CloseReason> {
     let mut error = ErrorResponse::parse(body);
     let mut dropped = Vec::new();
     let asked = server.outstanding.fail(|entry| dropped.push(entry));
-    let renamed = session.as_deref().and_then(|session| rename::with_client_names(session, &error));
+    let changing = asked.is_ok_and(|asked| asked.is_some_and(|asked| asked.client_op));
+    let renamed = session
+        .as_deref()
+        .filter(|_| header.total() <= MAX_BODY)
+        .and_then(|session| rename::with_client_names(session, &error, changing));
     for entry in dropped {
         settle(server, session.as_deref_mut(), entry, None);
     }
-    let asked = asked.map_err(|Doubt| CloseReason::ServerProtocol)?;
+    if let Some(message) = &renamed {
+        error.message.clone_from(message);
+    }
     if matches!(error.severity, Severity::Fatal | Severity::Panic) {
         server.last_error = Some(error);
         return Err(CloseReason::ServerClosed);
     }
-    let Some(asked) = asked else { return Err(CloseReason::ServerProtocol) };
+    let Ok(Some(asked)) = asked else { return Err(CloseReason::ServerProtocol) };
     if asked.ours && asked.kind == Kind::Query {
         // It was to make the connection fit for somebody: there is no telling what it is fit for now.
         server.last_error = Some(error);
         return Err(CloseReason::ServerUncleanable);
     }
-    let Some(message) = renamed else { return Ok(Reply::Forward) };
-    error.message = message;
+    if renamed.is_none() {
+        return Ok(Reply::Forward);
+    }
     error.write(&mut patch.to_client);
     Ok(Reply::Swallow)
 }
 
 /// An entry has been answered (`present`: the statement it is about is there now) or dropped (`None`).
 fn settle(server: &mut Server, session: Option<&mut Session>, entry: Expected, present: Option<bool>) {
-    if entry.statement != 0 {
-        server.statements.settle(entry.statement, present);
+    match entry.subject {
+        Subject::Statement(id) => server.statements.settle(id, present),
+        Subject::Unnamed(generation) => server.unnamed.settle(generation, present.is_some()),
+        _ => {}
     }
     let Some(session) = session else { return };
-    match (entry.client_op, present) {
-        (true, Some(_)) => session.statements_mut().confirm(),
-        (true, None) => session.statements_mut().forget(),
-        (false, None) if entry.kind == Kind::Parse && entry.statement == 0 => {
-            // Perhaps the unnamed one: what is there now under no name is anybody's guess.
-            server.unnamed.forget();
-            session.unnamed = Unnamed::Settled;
-        }
+    match (present, entry.subject) {
+        (Some(_), _) if entry.client_op => session.statements_mut().confirm(),
+        (None, _) if entry.client_op => session.statements_mut().forget(),
+        (None, Subject::Unnamed(generation)) if !entry.ours => session.unnamed.lost(generation),
         _ => {}
     }
 }

@@ -6,7 +6,8 @@ use super::Session;
 use super::statements::NAME_PREFIX;
 
 /// The message of `error` with the server's statement names replaced by the client's. `None`: there are none.
-pub(super) fn with_client_names(session: &Session, error: &ErrorResponse) -> Option<String> {
+/// `changing`: it answers the oldest change to the client's names that is under way.
+pub(super) fn with_client_names(session: &Session, error: &ErrorResponse, changing: bool) -> Option<String> {
     let prefix = std::str::from_utf8(NAME_PREFIX).expect("the prefix is ASCII");
     let missing = std::str::from_utf8(MISSING_UNNAMED).expect("the name is ASCII");
     if error.message.contains(missing) {
@@ -24,7 +25,7 @@ pub(super) fn with_client_names(session: &Session, error: &ErrorResponse) -> Opt
         let name = number
             .parse()
             .ok()
-            .and_then(|id| session.statements.as_ref()?.name_of(id))
+            .and_then(|id| session.statements.as_ref()?.name_of(id, changing))
             .map(String::from_utf8_lossy);
         match name {
             Some(name) => {

@@ -17,6 +17,8 @@ pub struct Statement {
     pub id: u64,
     /// Executing it may commit a transaction.
     pub commits: bool,
+    /// Executing it may make all prepared statements vanish.
+    pub clears: bool,
     /// The Parse message's body behind the name: text and parameter types.
     pub definition: Box<[u8]>,
 }
@@ -54,7 +56,7 @@ struct Registry {
 impl StatementRegistry {
     /// The statement with this definition (see [`Statement::definition`]).
     #[must_use]
-    pub fn intern(&self, definition: &[u8], commits: impl FnOnce() -> bool) -> Arc<Statement> {
+    pub fn intern(&self, definition: &[u8], commits: bool, clears: bool) -> Arc<Statement> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(statement) = inner.known.get(definition).and_then(Weak::upgrade) {
             return statement;
@@ -65,7 +67,7 @@ impl StatementRegistry {
         }
         inner.last_id += 1;
         let statement =
-            Arc::new(Statement { id: inner.last_id, commits: commits(), definition: definition.into() });
+            Arc::new(Statement { id: inner.last_id, commits, clears, definition: definition.into() });
         inner.known.insert(definition.into(), Arc::downgrade(&statement));
         statement
     }
@@ -75,63 +77,95 @@ impl StatementRegistry {
 #[derive(Debug, Default)]
 pub struct ClientStatements {
     named: FxHashMap<Box<[u8]>, Arc<Statement>>,
-    /// Sum of the texts' sizes.
+    /// What the names and their texts cost.
     bytes: usize,
+    /// The same of names that are about to be defined.
+    pending_bytes: usize,
     /// Sent but not answered: each is one entry of `Outstanding` with `client_op`.
     pending: VecDeque<NameChange>,
 }
 
 #[derive(Debug)]
-enum NameChange {
-    Define(Box<[u8]>, Arc<Statement>),
-    Undefine(Box<[u8]>),
+struct NameChange {
+    name: Box<[u8]>,
+    batch: u32,
+    fate: Fate,
+}
+
+#[derive(Debug)]
+enum Fate {
+    Defined(Arc<Statement>),
+    Undefined,
+    /// Parsed though it stands for this statement already.
+    Refused(Arc<Statement>),
 }
 
 impl ClientStatements {
     /// What `name` will stand for when the messages sent so far have been carried out.
     #[must_use]
     pub fn resolve(&self, name: &[u8]) -> Option<&Arc<Statement>> {
-        for change in self.pending.iter().rev() {
-            match change {
-                NameChange::Define(n, statement) if **n == *name => return Some(statement),
-                NameChange::Undefine(n) if **n == *name => return None,
-                _ => {}
+        match self.pending.iter().rev().find(|change| *change.name == *name) {
+            Some(NameChange { fate: Fate::Defined(statement) | Fate::Refused(statement), .. }) => {
+                Some(statement)
             }
+            Some(NameChange { fate: Fate::Undefined, .. }) => None,
+            None => self.named.get(name),
         }
-        self.named.get(name)
+    }
+
+    /// What `name` stands for depends on the fate of a batch before `batch`.
+    #[must_use]
+    pub fn is_in_doubt(&self, name: &[u8], batch: u32) -> bool {
+        self.pending.iter().any(|change| change.batch != batch && *change.name == *name)
     }
 
     /// A Parse for `name` has been sent.
-    pub fn defining(&mut self, name: &[u8], statement: Arc<Statement>) {
-        self.pending.push_back(NameChange::Define(name.into(), statement));
+    pub fn defining(&mut self, name: &[u8], statement: Arc<Statement>, batch: u32) {
+        self.pending_bytes += cost(name, &statement);
+        self.pend(name, batch, Fate::Defined(statement));
     }
 
     /// A Close for `name` has been answered in the client's order of things.
-    pub fn undefining(&mut self, name: &[u8]) {
-        self.pending.push_back(NameChange::Undefine(name.into()));
+    pub fn undefining(&mut self, name: &[u8], batch: u32) {
+        self.pend(name, batch, Fate::Undefined);
+    }
+
+    /// A Parse for `name` has been sent that must fail: it stands for `statement`.
+    pub fn refused(&mut self, name: &[u8], statement: Arc<Statement>, batch: u32) {
+        self.pend(name, batch, Fate::Refused(statement));
+    }
+
+    fn pend(&mut self, name: &[u8], batch: u32, fate: Fate) {
+        self.pending.push_back(NameChange { name: name.into(), batch, fate });
     }
 
     /// The oldest change that was sent has happened.
     pub fn confirm(&mut self) {
-        match self.pending.pop_front() {
-            Some(NameChange::Define(name, statement)) => {
-                self.bytes += statement.definition.len();
-                if let Some(old) = self.named.insert(name, statement) {
-                    self.bytes -= old.definition.len();
-                }
+        let Some(change) = self.pop() else { return };
+        let old = match change.fate {
+            Fate::Defined(statement) => {
+                self.bytes += cost(&change.name, &statement);
+                self.named.insert(change.name.clone(), statement)
             }
-            Some(NameChange::Undefine(name)) => {
-                if let Some(old) = self.named.remove(&name) {
-                    self.bytes -= old.definition.len();
-                }
-            }
-            None => {}
+            Fate::Undefined => self.named.remove(&change.name),
+            Fate::Refused(_) => None,
+        };
+        if let Some(old) = old {
+            self.bytes -= cost(&change.name, &old);
         }
     }
 
     /// The oldest change that was sent will not happen.
     pub fn forget(&mut self) {
-        self.pending.pop_front();
+        self.pop();
+    }
+
+    fn pop(&mut self) -> Option<NameChange> {
+        let change = self.pending.pop_front()?;
+        if let Fate::Defined(statement) = &change.fate {
+            self.pending_bytes -= cost(&change.name, statement);
+        }
+        Some(change)
     }
 
     /// DEALLOCATE ALL or DISCARD ALL has happened.
@@ -143,7 +177,8 @@ impl ClientStatements {
     /// Another text of `bytes` would exceed what one client may keep here.
     #[must_use]
     pub fn is_full(&self, bytes: usize) -> bool {
-        self.bytes.saturating_add(bytes) > MAX_CLIENT_BYTES || self.pending.len() >= MAX_PENDING
+        let bytes = bytes.saturating_add(OVERHEAD + self.bytes + self.pending_bytes);
+        bytes > MAX_CLIENT_BYTES || self.pending.len() >= MAX_PENDING
     }
 
     /// How many names are defined.
@@ -158,14 +193,18 @@ impl ClientStatements {
         self.named.is_empty()
     }
 
-    /// The client's own name for the statement with this number.
+    /// The client's own name for the statement with this number. `changing`: it is in an error that answers
+    /// the oldest change.
     #[must_use]
-    pub fn name_of(&self, id: u64) -> Option<&[u8]> {
-        let pending = self.pending.iter().rev().find_map(|change| match change {
-            NameChange::Define(name, statement) if statement.id == id => Some(name.as_ref()),
-            _ => None,
-        });
-        pending.or_else(|| self.named.iter().find(|(_, s)| s.id == id).map(|(name, _)| name.as_ref()))
+    pub fn name_of(&self, id: u64, changing: bool) -> Option<&[u8]> {
+        let is_meant = |change: &&NameChange| match &change.fate {
+            Fate::Defined(statement) | Fate::Refused(statement) => statement.id == id,
+            Fate::Undefined => false,
+        };
+        let first = self.pending.front().filter(|_| changing).filter(is_meant);
+        let pending = first.or_else(|| self.pending.iter().rev().find(is_meant)).map(|change| &change.name);
+        let known = || self.named.iter().find(|(_, statement)| statement.id == id).map(|(name, _)| name);
+        pending.or_else(known).map(AsRef::as_ref)
     }
 }
 
@@ -251,10 +290,13 @@ impl ServerStatements {
         }
     }
 
-    /// The least recently used statement, if there are `limit` or more.
+    /// The least recently used statement, if there will be `limit` or more.
     #[must_use]
     pub fn eviction(&self, limit: u32) -> Option<u64> {
-        if self.prepared.len() < limit as usize {
+        let stays = |entry: &&Prepared| entry.in_flight == 0 || entry.parsed_in.is_some();
+        if self.prepared.len() < limit as usize
+            || self.prepared.values().filter(stays).count() < limit as usize
+        {
             return None;
         }
         self.prepared.iter().filter(|(_, e)| e.in_flight == 0).min_by_key(|(_, e)| e.used).map(|(&id, _)| id)
@@ -281,8 +323,15 @@ impl ServerStatements {
     }
 }
 
+/// What a client is charged for a statement, also if it shares the text with others.
+fn cost(name: &[u8], statement: &Statement) -> usize {
+    name.len() + statement.definition.len() + OVERHEAD
+}
+
 /// How the names of statements on servers begin.
 pub(super) const NAME_PREFIX: &[u8] = b"HOWDAH_";
+/// What a name costs beside its text: places in maps, reference counts.
+const OVERHEAD: usize = 128;
 /// What one client may keep here; further statements live on a pinned server connection.
 const MAX_CLIENT_BYTES: usize = 16 * 1024 * 1024;
 /// Name changes one client may have under way.

@@ -104,8 +104,8 @@ impl Visit {
     async fn take(&mut self, card: &Rc<ClientCard>) -> Result<Option<(Box<ServerConn>, bool)>, CloseReason> {
         let worker = Rc::clone(&self.worker);
         let now = worker.now();
-        let waker = card.waker();
-        let (taken, errands) = worker.shared.pools.checkout(card.route.pool, worker.id, &waker, now);
+        let (taken, errands) =
+            card.with_waker(|waker| worker.shared.pools.checkout(card.route.pool, worker.id, waker, now));
         worker.run(errands);
         let ticket = match taken {
             Taken::Granted { conn, check } => return Ok(Some((conn, check))),

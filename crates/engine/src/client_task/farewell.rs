@@ -59,7 +59,7 @@ pub(super) async fn clean(
     lease.give_back(condition);
 }
 
-/// Ready when all replies owed have come and no cancel request is on its way.
+/// Ready when the cleaning can go on and no cancel request is on its way.
 fn poll_settled(
     worker: &Worker,
     lease: &mut Lease,
@@ -73,7 +73,7 @@ fn poll_settled(
     if let Some(reason) = conn.read_unasked(cx, &mut worker.scratch.borrow_mut().buffer) {
         return Poll::Ready(Err(reason));
     }
-    if conn.server.is_mid_reply() || !conn.server.outstanding.is_empty() {
+    if !Cleanup::is_due(&conn.server) {
         return Poll::Pending;
     }
     match cancel {

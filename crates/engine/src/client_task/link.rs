@@ -124,8 +124,8 @@ impl Link<'_> {
                 return Err(LinkEnd::ClientGone(reason));
             }
             Some(Order::Cancel(done)) => {
-                let running = !self.server.server.outstanding.is_empty();
-                if running && self.cancel.as_ref().is_none_or(|job| !job.is_running()) {
+                let working = self.server.server.outstanding.is_working();
+                if working && self.cancel.as_ref().is_none_or(|job| !job.is_running()) {
                     let wake = self.card.waker();
                     self.cancel = Some(cancel::start(self.worker, self.server, wake, Some(done)));
                 }
@@ -141,7 +141,13 @@ impl Link<'_> {
         if outstanding.is_full() {
             return false;
         }
-        !(outstanding.is_empty() && self.cancel.as_ref().is_some_and(|job| job.is_running()))
+        match self.cancel.as_ref().filter(|job| job.is_running()) {
+            Some(job) if !outstanding.is_working() => {
+                job.call_off();
+                false
+            }
+            _ => true,
+        }
     }
 
     fn flush(&mut self, cx: &mut Context<'_>) -> Result<(), LinkEnd> {
@@ -196,6 +202,12 @@ impl Link<'_> {
             Origin::Client => &mut *self.client,
             Origin::Server => &mut self.server.conn,
         };
+        let mut counters = self.card.counters.borrow_mut();
+        match from {
+            Origin::Client => counters.received += dealt_with as u64,
+            Origin::Server => counters.sent += dealt_with as u64,
+        }
+        drop(counters);
         let left = input.get(dealt_with..).unwrap_or_default();
         if !left.is_empty() {
             conn.held = if dealt_with == 0 && !direct { kept } else { left.to_vec() };
@@ -241,7 +253,7 @@ impl Link<'_> {
     /// May this server connection be given back? What the client still has to say needs one again.
     fn see_whether_done(&mut self) -> Result<(), LinkEnd> {
         let server = &self.server.server;
-        if !server.outstanding.is_empty() || !self.server.conn.held.is_empty() {
+        if server.outstanding.is_working() || !self.server.conn.held.is_empty() {
             return Ok(());
         }
         if self.leaving && !server.is_mid_reply() {
