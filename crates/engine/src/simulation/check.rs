@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use howdah_core::pool::ServerCounts;
@@ -76,6 +77,9 @@ pub(super) async fn end(world: &World) {
         drop(inner);
         let served = world.shared.admission().total_served();
         world.fail(format!("{served} clients are still counted"));
+    }
+    if world.shared.panics.load(Ordering::Relaxed) > 0 {
+        world.fail("a panic");
     }
     for card in world.cluster.alive() {
         if card.status.get() != TransactionStatus::Idle || card.running.get().is_some() {

@@ -21,7 +21,7 @@ use super::plan::Plan;
 use super::postgres::{self, Cluster, SimulatedNet};
 use super::{Chance, client, faults};
 use crate::configuration::Configuration;
-use crate::control::{self, Control};
+use crate::control::{self, Control, Ending};
 use crate::duties;
 use crate::shared::{Parts, Shared, WorkerDoor};
 use crate::worker::Worker;
@@ -131,8 +131,8 @@ impl World {
             world.spawn(format!("worker {number}"), worker.serve_mailbox(messages));
         }
         duties::begin_common(&world.shared);
-        let stop = Rc::new(tokio::sync::Notify::new());
-        world.spawn("control", control::serve(Arc::clone(&world.shared), job_list, stop));
+        let ending = Rc::new(Ending::new(None));
+        world.spawn("control", control::serve(Arc::clone(&world.shared), job_list, ending));
         world.spawn("postgres", postgres::accept(Rc::clone(&world), calls));
         world
     }
