@@ -77,7 +77,11 @@ impl Wire {
                 let vanished = self.budget == Some(0);
                 return Poll::Ready(if vanished { Err(Lost::Vanished) } else { Ok(()) });
             }
-            let sent = ready!(self.socket.poll_write(cx, &self.unsent[..most])).map_err(|_| Lost::Reset)?;
+            let Ok(sent) = ready!(self.socket.poll_write(cx, &self.unsent[..most])) else {
+                // Whoever does not listen any more may have said why.
+                self.unsent.clear();
+                return Poll::Ready(Ok(()));
+            };
             self.unsent.drain(..sent);
             if let Some(budget) = &mut self.budget {
                 *budget -= sent;
