@@ -319,8 +319,11 @@ impl Client {
         let number = self.number;
         let our_doing = lost == Lost::Vanished || self.wire.scissors.were_used();
         self.world.log(|| format!("c{number} {lost:?}"));
-        let torn_server = lost == Lost::Torn && self.world.facts.borrow().excuses("08006");
-        if our_doing || torn_server { Ended } else { self.wrong(format!("{lost:?} without a word")) }
+        // In the middle of a message there is no place for last words.
+        let facts = self.world.facts.borrow();
+        let torn = lost == Lost::Torn && (facts.excuses("08006") || facts.excuses("57P01"));
+        drop(facts);
+        if our_doing || torn { Ended } else { self.wrong(format!("{lost:?} without a word")) }
     }
 
     pub(super) fn wrong(&self, what: impl Into<String>) -> Ended {

@@ -207,6 +207,7 @@ impl Client {
         if !parsed {
             return Ok(());
         }
+        self.unanswered = self.asked.get();
         self.write_bind(b"", "");
         frontend::write_execute(self.wire.out(), b"", 0);
         let outcome = Expect::Outcome { asked: sql.asked(), sql, described: false };
