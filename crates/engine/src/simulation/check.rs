@@ -109,7 +109,7 @@ fn is_tidy(world: &World) -> bool {
     let mut views = inner.pools.pool_views(Instant::now().into_std());
     views.all(|view| in_use(view.servers) == 0 && view.waiting == 0)
         && world.shared.admission().total_served() == 0
-        && world.cluster.alive().iter().all(|card| card.running.get().is_none())
+        && world.cluster.alive().iter().all(|card| card.running.get().is_none() && !card.scissors.is_dead())
 }
 
 /// Longest a query or a clean-up may take when nobody is left.
