@@ -1,10 +1,11 @@
 //! `howdah serve` as a process: its doors, its signals, its files, and what another Howdah makes of them. No
 //! PostgreSQL is needed for that.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use howdah_embedded::free_port;
 use rustix::process::{Pid, Signal, kill_process};
@@ -34,14 +35,17 @@ fn every_stopping_signal_stops_it() {
 #[test]
 fn a_client_holds_up_sigterm_until_it_is_sent_again() {
     let mut howdah = Serving::start("");
-    let console = console(howdah.port);
+    let mut client = howdah.client();
+    // It has been admitted once Howdah opens a server connection for it, which nobody ever answers.
+    let _server_connection = howdah.server.accept().unwrap();
     howdah.signal(Signal::TERM);
     howdah.wait_for("stopping when the last client has left");
-    assert!(howdah.child.try_wait().unwrap().is_none(), "it did not wait for the client");
+    client.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    let heard = client.read(&mut [0]).map_err(|error| error.kind());
+    assert_eq!(heard, Err(ErrorKind::WouldBlock), "the client was not waited for");
     howdah.signal(Signal::TERM);
     howdah.wait_for("once more");
     assert_eq!(howdah.ended().code(), Some(0));
-    drop(console);
 }
 
 #[test]
@@ -96,6 +100,8 @@ struct Serving {
     /// What it had said by the time it served.
     seen: Vec<String>,
     port: u16,
+    /// Where its database is, as it believes.
+    server: TcpListener,
     dir: TempDir,
 }
 
@@ -105,9 +111,11 @@ impl Serving {
         let dir = tempfile::tempdir().unwrap();
         let port = free_port().unwrap();
         let ini = dir.path().join("pgbouncer.ini");
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let server_port = server.local_addr().unwrap().port();
         let text = format!(
-            "[databases]\napp = host=127.0.0.1 user=app password=x\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
-             listen_port = {port}\nunix_socket_dir = {{dir}}\nauth_type = any\nadmin_users = app\nworkers = 1\n{settings}"
+            "[databases]\napp = host=127.0.0.1 port={server_port} user=app password=x\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
+             listen_port = {port}\nunix_socket_dir = {{dir}}\nauth_type = any\nworkers = 1\n{settings}"
         );
         std::fs::write(&ini, text.replace("{dir}", dir.path().to_str().unwrap())).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_howdah"))
@@ -118,7 +126,7 @@ impl Serving {
             .spawn()
             .unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
-        let mut serving = Serving { child, log, seen: Vec::new(), port, dir };
+        let mut serving = Serving { child, log, seen: Vec::new(), port, server, dir };
         serving.wait_for("serves what");
         serving
     }
@@ -140,6 +148,16 @@ impl Serving {
         }
     }
 
+    /// A client that asks to be let in.
+    fn client(&self) -> TcpStream {
+        let mut client = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        let mut startup = 196_608_i32.to_be_bytes().to_vec();
+        startup.extend_from_slice(b"user\0app\0database\0app\0\0");
+        let length = i32::try_from(startup.len() + 4).unwrap();
+        client.write_all(&[&length.to_be_bytes()[..], &startup].concat()).unwrap();
+        client
+    }
+
     fn ended(&mut self) -> ExitStatus {
         self.child.wait().unwrap()
     }
@@ -150,22 +168,6 @@ impl Drop for Serving {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// A client that has logged in and stays.
-fn console(port: u16) -> TcpStream {
-    let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    let mut startup = 196_608_i32.to_be_bytes().to_vec();
-    startup.extend_from_slice(b"user\0app\0database\0pgbouncer\0\0");
-    let length = i32::try_from(startup.len() + 4).unwrap();
-    client.write_all(&[&length.to_be_bytes()[..], &startup].concat()).unwrap();
-    let (ready, mut seen) = (b"Z\0\0\0\x05I", Vec::new());
-    while !seen.ends_with(ready) {
-        let mut byte = [0];
-        client.read_exact(&mut byte).unwrap();
-        seen.extend_from_slice(&byte);
-    }
-    client
 }
 
 fn read(path: &Path) -> String {
