@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::Shutdown;
+use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -96,6 +97,16 @@ impl Socket {
             Socket::Unix(stream) => SockRef::from(stream).shutdown(Shutdown::Write),
             Socket::Pipe(pipe) => pipe.finish(),
         };
+    }
+
+    /// The kernel's number for it, if it is the kernel's.
+    #[must_use]
+    pub fn descriptor(&self) -> Option<RawFd> {
+        match self {
+            Socket::Tcp(stream) => Some(stream.as_raw_fd()),
+            Socket::Unix(stream) => Some(stream.as_raw_fd()),
+            Socket::Pipe(_) => None,
+        }
     }
 
     /// It came over a Unix socket.
