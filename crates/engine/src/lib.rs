@@ -15,6 +15,7 @@ mod duties;
 mod howdah;
 pub mod net;
 mod opener;
+mod outbox;
 mod server_conn;
 mod shared;
 mod shared_pool;
@@ -22,6 +23,7 @@ mod shared_pool;
 mod simulation;
 mod snapshot;
 mod statistics;
+mod uring;
 mod worker;
 
 pub use acceptor::ListenError;

@@ -29,6 +29,9 @@ impl Visit {
             // There is nothing to cancel: dropping the order tells whoever asked.
             Some(Order::Cancel(_)) | None => {}
         }
+        if self.conn.hear(&self.worker.outbox).is_err() {
+            return Poll::Ready(Err(CloseReason::ClientVanished));
+        }
         loop {
             if let Some(outcome) = self.judge_held(card) {
                 return Poll::Ready(outcome);
@@ -42,7 +45,9 @@ impl Visit {
             match self.conn.poll_fill(cx, buffer, IDLE_LIMIT) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(CloseReason::ClientVanished)),
-                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Ok(_)) => {
+                    worker.now();
+                }
             }
         }
     }
@@ -54,7 +59,7 @@ impl Visit {
         loop {
             patch.clear();
             let verdict = card.session.borrow_mut().on_idle_client(&self.conn.held, patch);
-            if !patch.to_client.is_empty() && self.conn.send(&patch.to_client).is_err() {
+            if !patch.to_client.is_empty() && self.conn.send(&worker.outbox, &patch.to_client).is_err() {
                 return Some(Err(CloseReason::ClientVanished));
             }
             match verdict {

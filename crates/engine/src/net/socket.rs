@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::Shutdown;
+use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -105,6 +106,17 @@ impl Socket {
             #[cfg(test)]
             Socket::Pipe(pipe) => pipe.finish(),
         };
+    }
+
+    /// The kernel's number for it, if it is the kernel's.
+    #[must_use]
+    pub fn descriptor(&self) -> Option<RawFd> {
+        match self {
+            Socket::Tcp(stream) => Some(stream.as_raw_fd()),
+            Socket::Unix(stream) => Some(stream.as_raw_fd()),
+            #[cfg(test)]
+            Socket::Pipe(_) => None,
+        }
     }
 
     /// It came over a Unix socket.

@@ -270,7 +270,8 @@ impl Backend {
     }
 
     async fn work(&mut self, sql: &Sql, asked: Option<Asked>) -> Result<String, End> {
-        if asked.is_some() && self.chance.one_in(4) {
+        let busy = asked.is_some() && self.chance.one_in(4) || self.world.plan.slow_servers;
+        if busy && self.chance.one_in(2) {
             let while_busy = self.chance.millis(1, 4);
             self.pass(while_busy).await?;
         }
@@ -402,6 +403,11 @@ impl Backend {
             if card.terminate.get() {
                 return Poll::Ready(Err(End::Killed));
             }
+            if card.chatter.take() {
+                chat(wire.out());
+                // What does not fit goes with the next reply.
+                let _ = wire.poll_flush(cx);
+            }
             wire.poll_message(cx).map_err(End::from)
         })
         .await
@@ -448,6 +454,13 @@ impl Backend {
         }
         self.reported.clone_from(&self.settings);
     }
+}
+
+/// What PostgreSQL says unasked, between messages only.
+fn chat(out: &mut Vec<u8>) {
+    backend::write_parameter_status(out, b"in_hot_standby", b"off");
+    let code = SqlState::SUCCESSFUL_COMPLETION;
+    ErrorResponse::new(Severity::Notice, code, "the weather is fine").write_notice(out);
 }
 
 /// Who asks, from the one text parameter of a Bind: no formats, one value.

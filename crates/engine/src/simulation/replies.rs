@@ -321,7 +321,7 @@ impl Client {
         self.world.log(|| format!("c{number} {lost:?}"));
         // In the middle of a message there is no place for last words.
         let facts = self.world.facts.borrow();
-        let torn = lost == Lost::Torn && (facts.excuses("08006") || facts.excuses("57P01"));
+        let torn = lost == Lost::Torn && facts.excuses_any();
         drop(facts);
         if our_doing || torn { Ended } else { self.wrong(format!("{lost:?} without a word")) }
     }

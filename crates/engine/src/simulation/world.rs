@@ -91,7 +91,7 @@ impl World {
             settings: Arc::new(ArcSwap::from_pointee(plan.settings())),
             net: Box::new(SimulatedNet::new(dials)),
             console: Arc::new(NoConsole),
-            configuration: Arc::new(PoolSizeOnly),
+            configuration: Arc::new(FewSettings),
             random: Box::new(move |bytes| {
                 let mut random = random.lock().unwrap();
                 bytes.fill_with(|| random.draw().to_le_bytes()[0]);
@@ -126,7 +126,8 @@ impl World {
         }
         world.log(|| format!("seed {seed}: {:?}", world.plan));
         for (number, messages) in mailboxes.into_iter().enumerate() {
-            let worker = Worker::new(WorkerId(u16::try_from(number).unwrap()), Arc::clone(&world.shared));
+            let worker =
+                Worker::new(WorkerId(u16::try_from(number).unwrap()), Arc::clone(&world.shared), None);
             duties::begin_for(&worker);
             world.spawn(format!("worker {number}"), worker.serve_mailbox(messages));
         }
@@ -179,10 +180,10 @@ impl ConsoleDoor for NoConsole {
     }
 }
 
-/// A configuration in which the size of all pools can be changed.
-struct PoolSizeOnly;
+/// A configuration in which the size of all pools and some limits can be changed.
+struct FewSettings;
 
-impl Configuration for PoolSizeOnly {
+impl Configuration for FewSettings {
     fn load(&self) -> Result<Settings, String> {
         Err("there is no file".to_owned())
     }
@@ -191,8 +192,16 @@ impl Configuration for PoolSizeOnly {
         Vec::new()
     }
 
-    fn set(&self, settings: &mut Settings, _: &str, value: &str) -> Result<(), String> {
-        settings.pool.size = value.parse().map_err(|error| format!("{error}"))?;
+    fn set(&self, settings: &mut Settings, key: &str, value: &str) -> Result<(), String> {
+        let value: u32 = value.parse().map_err(|error| format!("{error}"))?;
+        let limit = Some(Duration::from_millis(value.into()));
+        match key {
+            "default_pool_size" => settings.pool.size = value,
+            "query_timeout" => settings.timeouts.query = limit,
+            "transaction_timeout" => settings.timeouts.transaction = limit,
+            "idle_transaction_timeout" => settings.timeouts.idle_transaction = limit,
+            _ => return Err(format!("no setting {key}")),
+        }
         Ok(())
     }
 
