@@ -41,7 +41,7 @@ pub(super) struct Backend {
 #[derive(Debug)]
 pub(super) enum End {
     Error(&'static str, String),
-    Lost(Lost),
+    Lost(#[expect(dead_code, reason = "for the log")] Lost),
     Terminated,
     /// Ended by an administrator.
     Killed,
@@ -398,6 +398,7 @@ impl Backend {
 
     async fn message(&mut self) -> Result<(u8, Vec<u8>), End> {
         let Backend { wire, card, .. } = self;
+        let mut chatting = false;
         poll_fn(|cx| {
             card.waker.borrow_mut().clone_from(cx.waker());
             if card.terminate.get() {
@@ -405,9 +406,9 @@ impl Backend {
             }
             if card.chatter.take() {
                 chat(wire.out());
-                // What does not fit goes with the next reply.
-                let _ = wire.poll_flush(cx);
+                chatting = true;
             }
+            chatting = chatting && wire.poll_flush(cx)?.is_pending();
             wire.poll_message(cx).map_err(End::from)
         })
         .await
