@@ -99,7 +99,7 @@ impl Server {
     #[inline]
     #[must_use]
     pub fn held_by(&self, session: &Session) -> Option<Held> {
-        if session.is_mid_message() || self.is_mid_reply() {
+        if session.is_speaking() || self.is_mid_reply() {
             return Some(Held::MidMessage);
         }
         if !self.outstanding.is_empty() {

@@ -177,8 +177,7 @@ impl ClientStatements {
     /// Another text of `bytes` would exceed what one client may keep here.
     #[must_use]
     pub fn is_full(&self, bytes: usize) -> bool {
-        let bytes = bytes.saturating_add(OVERHEAD + self.bytes + self.pending_bytes);
-        bytes > MAX_CLIENT_BYTES || self.pending.len() >= MAX_PENDING
+        bytes.saturating_add(OVERHEAD + self.bytes + self.pending_bytes) > MAX_CLIENT_BYTES
     }
 
     /// How many names are defined.
@@ -334,5 +333,3 @@ pub(super) const NAME_PREFIX: &[u8] = b"HOWDAH_";
 const OVERHEAD: usize = 128;
 /// What one client may keep here; further statements live on a pinned server connection.
 const MAX_CLIENT_BYTES: usize = 16 * 1024 * 1024;
-/// Name changes one client may have under way.
-const MAX_PENDING: usize = 4096;
