@@ -216,6 +216,8 @@ pub struct ServerStatements {
 
 #[derive(Debug)]
 struct Prepared {
+    /// Kept, so that the text does not get another number while it is prepared here.
+    _statement: Arc<Statement>,
     /// As far as replies have told.
     present: bool,
     /// Parse and Close messages sent and not answered.
@@ -257,9 +259,10 @@ impl ServerStatements {
     }
 
     /// A Parse has been sent.
-    pub fn parse_sent(&mut self, id: u64, batch: u32) {
+    pub fn parse_sent(&mut self, statement: &Arc<Statement>, batch: u32) {
         let used = self.clock;
-        let entry = self.prepared.entry(id).or_insert(Prepared {
+        let entry = self.prepared.entry(statement.id).or_insert_with(|| Prepared {
+            _statement: Arc::clone(statement),
             present: false,
             in_flight: 0,
             parsed_in: None,

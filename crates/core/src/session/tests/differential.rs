@@ -73,8 +73,8 @@ impl Run {
         self.vanish(usize::MAX);
         let mut idle = 0;
         while idle < 20 {
-            let moved = (0..self.left.len() + 4).fold(false, |moved, actor| self.act(actor, 23) || moved);
-            idle = if moved { 0 } else { idle + 1 };
+            let moved = (0..self.left.len() + 4).filter(|&actor| self.act(actor, 23)).count();
+            idle = if moved > 0 { 0 } else { idle + 1 };
         }
         self.check()
     }
