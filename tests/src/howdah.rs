@@ -178,9 +178,12 @@ impl Howdah {
         self.exited
     }
 
-    /// Both doors are open; the Unix socket, in a folder nobody else knows, proves that it is ours.
+    /// The doors asked for are open; the Unix socket, in a folder nobody else knows, proves that it is ours.
     fn answers(&self) -> bool {
-        UnixStream::connect(self.socket_path()).is_ok() && TcpStream::connect(self.address()).is_ok()
+        let unix =
+            !self.builder.has_door("unix_socket_dir") || UnixStream::connect(self.socket_path()).is_ok();
+        let tcp = !self.builder.has_door("listen_addr") || TcpStream::connect(self.address()).is_ok();
+        unix && tcp
     }
 }
 
@@ -309,13 +312,19 @@ impl HowdahBuilder {
         Howdah { builder: self.clone(), child, exited: None, log, port, dir, _watchdog: watchdog }
     }
 
+    /// Whether an address setting was not emptied: what is never set has its default.
+    fn has_door(&self, setting: &str) -> bool {
+        self.settings.iter().all(|(name, value)| name != setting || !value.is_empty())
+    }
+
     fn write(&self, dir: &Path, port: u16) {
-        let mut settings = vec![
-            ("listen_port".to_owned(), port.to_string()),
-            ("unix_socket_dir".to_owned(), dir.display().to_string()),
-            ("auth_file".to_owned(), dir.join("userlist.txt").display().to_string()),
-        ];
-        settings.extend(self.settings.iter().cloned());
+        let mut settings = Vec::new();
+        set(&mut settings, "listen_port", &port.to_string());
+        set(&mut settings, "unix_socket_dir", &dir.display().to_string());
+        set(&mut settings, "auth_file", &dir.join("userlist.txt").display().to_string());
+        for (name, value) in &self.settings {
+            set(&mut settings, name, value);
+        }
         let mut ini = String::new();
         for (name, lines) in
             [("databases", &self.databases), ("users", &self.users), ("pgbouncer", &settings)]

@@ -1,8 +1,252 @@
-//! Every sentence Howdah itself says to a client.
+//! Every sentence Howdah itself says to a client when it refuses something.
+//!
+//! One function for each, so that the list can be read in one place. Texts are PgBouncer's where it has one:
+//! people and scripts look for them. SQLSTATEs are PostgreSQL's.
 
-use howdah_wire::error_response::{ErrorResponse, Severity};
-use howdah_wire::sqlstate::SqlState;
-use howdah_wire::{FrameError, FrameHeader};
+use std::time::Duration;
+
+use howdah_wire::sasl::ScramError;
+use howdah_wire::{
+    ErrorResponse, FrameError, FrameHeader, ProtocolVersion, Severity, SqlState, StartupError,
+};
+
+use crate::facts::CloseReason;
+use crate::pool::Refusal;
+
+// At the door: the startup packet.
+
+/// The first packet cannot be read.
+#[must_use]
+pub fn startup_packet(error: &StartupError) -> ErrorResponse {
+    match error {
+        StartupError::UnsupportedVersion(version) => unsupported_protocol(*version),
+        StartupError::Length(len) => {
+            protocol("invalid length of startup packet").detail(format!("The packet claims {len} bytes."))
+        }
+        other => protocol("invalid startup packet").detail(other.to_string()),
+    }
+}
+
+/// A protocol of another age.
+#[must_use]
+pub fn unsupported_protocol(version: ProtocolVersion) -> ErrorResponse {
+    fatal(
+        SqlState::FEATURE_NOT_SUPPORTED,
+        format!(
+            "unsupported frontend protocol {version}: server supports {} to {}",
+            ProtocolVersion::V3_0,
+            ProtocolVersion::V3_2
+        ),
+    )
+}
+
+/// A second SSLRequest or GSSENCRequest.
+#[must_use]
+pub fn repeated_encryption_request() -> ErrorResponse {
+    protocol("encryption was requested twice")
+}
+
+/// No `user` in the startup packet.
+#[must_use]
+pub fn no_user() -> ErrorResponse {
+    fatal(SqlState::INVALID_AUTHORIZATION, "no username supplied")
+}
+
+/// A startup parameter that can neither follow the client nor be ignored.
+#[must_use]
+pub fn startup_parameter(name: &str) -> ErrorResponse {
+    protocol(format!("unsupported startup parameter: {name}"))
+        .hint("Add it to track_extra_parameters, or to ignore_startup_parameters.")
+}
+
+/// The same inside `options`.
+#[must_use]
+pub fn startup_parameter_in_options(name: &str) -> ErrorResponse {
+    protocol(format!("unsupported startup parameter in options: {name}"))
+        .hint("Add it to track_extra_parameters, or to ignore_startup_parameters.")
+}
+
+/// `options` that are no list of settings.
+#[must_use]
+pub fn startup_options() -> ErrorResponse {
+    protocol("unsupported options startup parameter: only '-c config=val' is allowed")
+}
+
+/// `replication=…`
+#[must_use]
+pub fn replication() -> ErrorResponse {
+    fatal(SqlState::FEATURE_NOT_SUPPORTED, "replication connections are not supported")
+        .hint("Connect to the PostgreSQL server directly.")
+}
+
+// At the door: the proof.
+
+/// `trust` for a user who is not in `auth_file`.
+#[must_use]
+pub fn trust_failed() -> ErrorResponse {
+    fatal(SqlState::INVALID_AUTHORIZATION, "\"trust\" authentication failed")
+}
+
+/// `any` where there is no user to become.
+#[must_use]
+pub fn no_forced_user() -> ErrorResponse {
+    fatal(SqlState::INVALID_AUTHORIZATION, "auth_type=any requires forced user")
+}
+
+/// Wrong password, or no such user; nobody shall learn which.
+#[must_use]
+pub fn password_failed() -> ErrorResponse {
+    fatal(SqlState::INVALID_PASSWORD, "password authentication failed")
+}
+
+/// An empty password, which is most often a mistake of the client's.
+#[must_use]
+pub fn empty_password() -> ErrorResponse {
+    fatal(SqlState::INVALID_PASSWORD, "empty password returned by client")
+}
+
+/// A SCRAM exchange that failed.
+#[must_use]
+pub fn sasl_failed(error: ScramError) -> ErrorResponse {
+    const MESSAGE: &str = "SASL authentication failed";
+    match error {
+        ScramError::WrongProof => fatal(SqlState::INVALID_PASSWORD, MESSAGE),
+        other => protocol(MESSAGE).detail(other.to_string()),
+    }
+}
+
+/// A SASL mechanism that was not offered.
+#[must_use]
+pub fn sasl_mechanism() -> ErrorResponse {
+    protocol("client selected an invalid SASL authentication mechanism")
+}
+
+/// Another message where the answer to a challenge was due.
+#[must_use]
+pub fn not_an_answer(tag: u8) -> ErrorResponse {
+    protocol(format!("expected password response, got message type {tag}"))
+}
+
+/// An answer to a challenge that cannot be read.
+#[must_use]
+pub fn malformed_answer() -> ErrorResponse {
+    protocol("malformed password response")
+}
+
+/// An answer to a challenge with an impossible length.
+#[must_use]
+pub fn answer_length(len: u32) -> ErrorResponse {
+    protocol("invalid length of password response").detail(format!("The message claims {len} bytes."))
+}
+
+/// `client_login_timeout` has passed.
+#[must_use]
+pub fn login_timeout() -> ErrorResponse {
+    protocol("client_login_timeout")
+}
+
+// Past the door: where to.
+
+/// There is no such entry, and no `*`.
+#[must_use]
+pub fn no_such_database(name: &str) -> ErrorResponse {
+    fatal(SqlState::INVALID_CATALOG_NAME, format!("no such database: {name}"))
+}
+
+/// The console is not for everybody.
+#[must_use]
+pub fn console_not_allowed() -> ErrorResponse {
+    fatal(SqlState::INVALID_AUTHORIZATION, "not allowed")
+        .hint("The console is for admin_users and stats_users.")
+}
+
+/// `max_client_conn`
+#[must_use]
+pub fn too_many_clients() -> ErrorResponse {
+    crowded("no more connections allowed (max_client_conn)")
+}
+
+/// `max_db_client_connections`
+#[must_use]
+pub fn too_many_clients_of_database() -> ErrorResponse {
+    crowded("client connections exceeded (max_db_client_connections)")
+}
+
+/// `max_user_client_connections`
+#[must_use]
+pub fn too_many_clients_of_user() -> ErrorResponse {
+    crowded("client connections exceeded (max_user_client_connections)")
+}
+
+/// The console's own lane is full.
+#[must_use]
+pub fn too_many_consoles() -> ErrorResponse {
+    crowded("no more console connections allowed")
+}
+
+// Past the door: PostgreSQL cannot be reached or logged into.
+
+/// The server could not be reached.
+#[must_use]
+pub fn server_unreachable(reason: &str) -> ErrorResponse {
+    fatal(SqlState::CANNOT_CONNECT, format!("could not connect to the server: {reason}"))
+}
+
+/// `server_connect_timeout`
+#[must_use]
+pub fn server_login_timeout() -> ErrorResponse {
+    fatal(SqlState::CANNOT_CONNECT, "could not log in to the server in time (server_connect_timeout)")
+}
+
+/// The server closed the connection before the login was done.
+#[must_use]
+pub fn server_closed_at_login() -> ErrorResponse {
+    fatal(SqlState::CONNECTION_FAILURE, "the server closed the connection during login")
+}
+
+/// The server said what no PostgreSQL says at login.
+#[must_use]
+pub fn server_nonsense(what: &str) -> ErrorResponse {
+    fatal(SqlState::CONNECTION_FAILURE, "the server does not follow the protocol at login").detail(what)
+}
+
+/// The server could not prove that it knows the password's secret.
+#[must_use]
+pub fn server_not_trusted(error: ScramError) -> ErrorResponse {
+    fatal(SqlState::CONNECTION_FAILURE, "SCRAM authentication with the server failed")
+        .detail(error.to_string())
+}
+
+/// The server asks for a proof in a way that needs another kind of secret, or any at all.
+#[must_use]
+pub fn no_secret_for_server(user: &str, asked: &str) -> ErrorResponse {
+    fatal(
+        SqlState::CANNOT_CONNECT,
+        format!("the server asks for {asked}, and no fitting secret of user \"{user}\" is known"),
+    )
+    .hint("Put the password into userlist.txt, or into the database's entry.")
+}
+
+/// Only a SCRAM secret is known, and nobody has proved the password yet.
+#[must_use]
+pub fn secret_not_yet_known(user: &str) -> ErrorResponse {
+    fatal(
+        SqlState::CANNOT_CONNECT,
+        format!("user \"{user}\" has to log in once before Howdah can log in to the server as that user"),
+    )
+    .detail("userlist.txt has a SCRAM secret only, and the key behind it is learnt from a client's login.")
+    .hint("Log in as that user, or put the plain password into userlist.txt.")
+}
+
+/// What the server said when it refused the keys of a SCRAM secret.
+#[must_use]
+pub fn with_secret_hint(said: ErrorResponse, user: &str) -> ErrorResponse {
+    said.hint(format!(
+        "userlist.txt has another SCRAM secret of user \"{user}\" than the server: copy rolpassword from pg_authid."
+    ))
+}
+
+// In a session.
 
 /// A message of a type that clients do not send, or not here.
 #[must_use]
@@ -38,6 +282,201 @@ pub fn simple_protocol_disabled() -> ErrorResponse {
         .hint("disable_pqexec is set: use the extended query protocol.")
 }
 
+/// Its query was cancelled while it still waited for a server connection.
+#[must_use]
+pub fn canceled_in_line() -> ErrorResponse {
+    ErrorResponse::new(Severity::Error, SqlState::QUERY_CANCELED, "canceling statement due to user request")
+        .detail("The query had not been sent to the server yet.")
+}
+
+/// The pool has no server connection for it.
+#[must_use]
+pub fn no_server(refusal: &Refusal) -> ErrorResponse {
+    match refusal {
+        Refusal::WaitTimeout { .. } => fatal(SqlState::TOO_MANY_CONNECTIONS, "query_wait_timeout")
+            .detail(refusal.to_string())
+            .hint("Server connections are busy: see SHOW POOLS and SHOW SERVERS on the console."),
+        Refusal::Unavailable(error) => error.to_client(),
+        Refusal::Killed => fatal(SqlState::ADMIN_SHUTDOWN, "closed by administrator"),
+        Refusal::ShuttingDown => shutting_down(),
+    }
+}
+
+/// Still waiting (`query_wait_notify`): a NOTICE.
+#[must_use]
+pub fn still_waiting(waited: Duration) -> ErrorResponse {
+    ErrorResponse::new(
+        Severity::Notice,
+        SqlState::SUCCESSFUL_COMPLETION,
+        format!("still waiting for a server connection after {} s", waited.as_secs()),
+    )
+}
+
+/// The server connection under it was lost.
+#[must_use]
+pub fn server_lost(reason: CloseReason, said: Option<&ErrorResponse>) -> ErrorResponse {
+    if let Some(said) = said {
+        return ErrorResponse { severity: Severity::Fatal, ..said.clone() };
+    }
+    match reason {
+        CloseReason::TransactionInStatementMode => {
+            fatal(SqlState::PROTOCOL_VIOLATION, "transaction blocks not allowed in statement pooling mode")
+        }
+        reason => fatal(SqlState::CONNECTION_FAILURE, reason.to_string()).detail(
+            "The server connection that served this client was lost; its transaction is rolled back.",
+        ),
+    }
+}
+
+/// The client is ended by a limit, an administrator or the end of Howdah.
+#[must_use]
+pub fn ended(reason: CloseReason) -> ErrorResponse {
+    let code = match reason {
+        CloseReason::QueryTimeout => SqlState::QUERY_CANCELED,
+        CloseReason::TransactionTimeout => SqlState::TRANSACTION_TIMEOUT,
+        CloseReason::IdleTransactionTimeout => SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+        CloseReason::ClientIdleTimeout => SqlState::IDLE_SESSION_TIMEOUT,
+        CloseReason::Panic => SqlState::INTERNAL_ERROR,
+        _ => SqlState::ADMIN_SHUTDOWN,
+    };
+    fatal(code, reason.to_string())
+}
+
+/// Howdah stops.
+#[must_use]
+pub fn shutting_down() -> ErrorResponse {
+    fatal(SqlState::ADMIN_SHUTDOWN, "the database system is shutting down").detail("Howdah is being stopped.")
+}
+
+/// DISABLE is in force.
+#[must_use]
+pub fn database_disabled(name: &str) -> ErrorResponse {
+    fatal(SqlState::CANNOT_CONNECT_NOW, format!("database \"{name}\" is disabled"))
+        .hint("An administrator has disabled it: ENABLE on the console admits clients again.")
+}
+
 fn fatal(code: SqlState, message: impl Into<String>) -> ErrorResponse {
     ErrorResponse::new(Severity::Fatal, code, message)
+}
+
+fn protocol(message: impl Into<String>) -> ErrorResponse {
+    fatal(SqlState::PROTOCOL_VIOLATION, message)
+}
+
+fn crowded(message: &str) -> ErrorResponse {
+    fatal(SqlState::TOO_MANY_CONNECTIONS, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all() -> Vec<ErrorResponse> {
+        vec![
+            startup_packet(&StartupError::Length(-1)),
+            startup_packet(&StartupError::Terminator),
+            startup_packet(&StartupError::UnsupportedVersion(ProtocolVersion { major: 2, minor: 0 })),
+            repeated_encryption_request(),
+            no_user(),
+            startup_parameter("geqo"),
+            startup_parameter_in_options("geqo"),
+            startup_options(),
+            replication(),
+            trust_failed(),
+            no_forced_user(),
+            password_failed(),
+            empty_password(),
+            sasl_failed(ScramError::WrongProof),
+            sasl_failed(ScramError::ChannelBindingRequired),
+            sasl_mechanism(),
+            not_an_answer(b'Q'),
+            malformed_answer(),
+            answer_length(u32::MAX),
+            login_timeout(),
+            no_such_database("shop"),
+            console_not_allowed(),
+            too_many_clients(),
+            too_many_clients_of_database(),
+            too_many_clients_of_user(),
+            too_many_consoles(),
+            server_unreachable("connection refused"),
+            server_login_timeout(),
+            server_closed_at_login(),
+            server_nonsense("message of type 'D'"),
+            server_not_trusted(ScramError::WrongServerSignature),
+            no_secret_for_server("ann", "a password"),
+            secret_not_yet_known("ann"),
+            with_secret_hint(password_failed(), "ann"),
+        ]
+    }
+
+    #[test]
+    fn all_that_howdah_says() {
+        let list: Vec<String> = all()
+            .iter()
+            .map(|error| {
+                let part = |name: &str, text: &Option<String>| {
+                    text.as_ref().map(|text| format!("\n      {name}: {text}")).unwrap_or_default()
+                };
+                format!(
+                    "{} {} {}{}{}",
+                    error.severity,
+                    error.code,
+                    error.message,
+                    part("detail", &error.detail),
+                    part("hint", &error.hint)
+                )
+            })
+            .collect();
+        insta::assert_snapshot!(list.join("\n"), @r#"
+        FATAL 08P01 invalid length of startup packet
+              detail: The packet claims -1 bytes.
+        FATAL 08P01 invalid startup packet
+              detail: startup packet does not end with its terminator
+        FATAL 0A000 unsupported frontend protocol 2.0: server supports 3.0 to 3.2
+        FATAL 08P01 encryption was requested twice
+        FATAL 28000 no username supplied
+        FATAL 08P01 unsupported startup parameter: geqo
+              hint: Add it to track_extra_parameters, or to ignore_startup_parameters.
+        FATAL 08P01 unsupported startup parameter in options: geqo
+              hint: Add it to track_extra_parameters, or to ignore_startup_parameters.
+        FATAL 08P01 unsupported options startup parameter: only '-c config=val' is allowed
+        FATAL 0A000 replication connections are not supported
+              hint: Connect to the PostgreSQL server directly.
+        FATAL 28000 "trust" authentication failed
+        FATAL 28000 auth_type=any requires forced user
+        FATAL 28P01 password authentication failed
+        FATAL 28P01 empty password returned by client
+        FATAL 28P01 SASL authentication failed
+        FATAL 08P01 SASL authentication failed
+              detail: client requires SCRAM channel binding, but it was not offered
+        FATAL 08P01 client selected an invalid SASL authentication mechanism
+        FATAL 08P01 expected password response, got message type 81
+        FATAL 08P01 malformed password response
+        FATAL 08P01 invalid length of password response
+              detail: The message claims 4294967295 bytes.
+        FATAL 08P01 client_login_timeout
+        FATAL 3D000 no such database: shop
+        FATAL 28000 not allowed
+              hint: The console is for admin_users and stats_users.
+        FATAL 53300 no more connections allowed (max_client_conn)
+        FATAL 53300 client connections exceeded (max_db_client_connections)
+        FATAL 53300 client connections exceeded (max_user_client_connections)
+        FATAL 53300 no more console connections allowed
+        FATAL 08001 could not connect to the server: connection refused
+        FATAL 08001 could not log in to the server in time (server_connect_timeout)
+        FATAL 08006 the server closed the connection during login
+        FATAL 08006 the server does not follow the protocol at login
+              detail: message of type 'D'
+        FATAL 08006 SCRAM authentication with the server failed
+              detail: SCRAM server signature is wrong
+        FATAL 08001 the server asks for a password, and no fitting secret of user "ann" is known
+              hint: Put the password into userlist.txt, or into the database's entry.
+        FATAL 08001 user "ann" has to log in once before Howdah can log in to the server as that user
+              detail: userlist.txt has a SCRAM secret only, and the key behind it is learnt from a client's login.
+              hint: Log in as that user, or put the plain password into userlist.txt.
+        FATAL 28P01 password authentication failed
+              hint: userlist.txt has another SCRAM secret of user "ann" than the server: copy rolpassword from pg_authid.
+        "#);
+    }
 }

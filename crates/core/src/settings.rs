@@ -133,7 +133,7 @@ impl PoolMode {
 pub struct PoolDefaults {
     /// `pool_mode`.
     pub mode: PoolMode,
-    /// `default_pool_size`.
+    /// `default_pool_size`; `u32::MAX` is no limit.
     pub size: u32,
     /// `min_pool_size`.
     pub min_size: u32,
@@ -160,7 +160,7 @@ pub struct PoolDefaults {
 pub struct Timeouts {
     /// `reserve_pool_timeout`: how long a client waits before the reserve is used.
     pub reserve_pool: Option<Duration>,
-    /// `server_lifetime`: age at which an unused server connection is closed.
+    /// `server_lifetime`: age at which an unused server connection is closed; zero: it is used once.
     pub server_lifetime: Option<Duration>,
     /// `server_idle_timeout`.
     pub server_idle: Option<Duration>,
@@ -311,6 +311,14 @@ pub struct User {
     pub query_wait_timeout: Option<Option<Duration>>,
     /// `client_idle_timeout`.
     pub client_idle_timeout: Option<Option<Duration>>,
+}
+
+impl Settings {
+    /// The entry a client's database name leads to: its own, or `*`.
+    #[must_use]
+    pub fn database(&self, name: &str) -> Option<&Database> {
+        self.databases.get(name).or(self.any_database.as_ref())
+    }
 }
 
 impl Default for Settings {

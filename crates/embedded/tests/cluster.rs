@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use howdah_embedded::{Cluster, EmbeddedError, StopMode};
+use howdah_embedded::{Binaries, Cluster, EmbeddedError, StopMode};
 
 #[test]
 fn a_cluster_serves_with_the_settings_asked_for_and_vanishes() {
@@ -96,6 +96,22 @@ fn many_at_once_get_ports_of_their_own() {
     }
 }
 
+/// The test runs itself once more in a child whose `HOWDAH_PG_BIN` names an empty folder.
+#[test]
+fn a_wrong_howdah_pg_bin_is_an_error_and_not_a_search_elsewhere() {
+    if std::env::var_os("HOWDAH_PG_BIN").is_some_and(|dir| dir == EMPTY) {
+        let refusal = Binaries::find().unwrap_err();
+        assert!(matches!(refusal, EmbeddedError::WrongFolder { missing: "initdb", .. }), "{refusal}");
+        return;
+    }
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "a_wrong_howdah_pg_bin_is_an_error_and_not_a_search_elsewhere"])
+        .env("HOWDAH_PG_BIN", EMPTY)
+        .output()
+        .unwrap();
+    assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
+}
+
 /// The test runs itself once more in a child that starts a cluster and is killed.
 #[test]
 fn a_killed_owner_leaves_nothing_behind() {
@@ -134,3 +150,4 @@ fn is_running(pid: i32) -> bool {
 }
 
 const CHILD: &str = "HOWDAH_TEST_CLUSTER_OWNER";
+const EMPTY: &str = "/nonexistent";

@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use howdah_core::facts::{Address, CloseReason};
-use howdah_core::pool::{PoolId, ServerId, WorkerId};
+use howdah_core::pool::{ServerId, WorkerId};
 use howdah_core::server::Server;
 use howdah_core::session::{Patch, Verdict, on_server};
 use howdah_wire::frontend;
@@ -18,7 +18,6 @@ use crate::net::Endpoint;
 #[derive(Debug)]
 pub(crate) struct ServerConn {
     pub(crate) id: ServerId,
-    pub(crate) pool: PoolId,
     pub(crate) conn: Conn,
     pub(crate) server: Server,
     pub(crate) card: Arc<ServerCard>,
@@ -33,11 +32,12 @@ pub(crate) struct ServerCard {
     pub(crate) peer: Address,
     pub(crate) local: Address,
     pub(crate) connected: SystemTime,
+    opened: Instant,
     pub(crate) backend_pid: u32,
     /// The client it is linked to; 0: none.
     pub(crate) link: AtomicU64,
-    /// When it was last given to a client, in microseconds since `connected`.
-    pub(crate) requested: AtomicU64,
+    /// When it was last given to a client, in microseconds since it was opened.
+    requested: AtomicU64,
     pub(crate) prepared_statements: AtomicU32,
     application_name: Mutex<Arc<str>>,
 }
@@ -84,6 +84,17 @@ impl ServerConn {
         }
     }
 
+    /// Makes it the calling worker's.
+    ///
+    /// # Errors
+    /// The reactor does not take its socket; the connection is closed.
+    pub(crate) fn rehome(self: Box<Self>, worker: WorkerId) -> std::io::Result<Box<ServerConn>> {
+        let mut this = *self;
+        this.conn.socket = this.conn.socket.rehome()?;
+        this.worker = worker;
+        Ok(Box::new(this))
+    }
+
     /// Says goodbye, as far as that goes without waiting.
     pub(crate) fn close(mut self, reason: CloseReason) {
         tracing::debug!(server = self.id.0, pid = self.card.backend_pid, %reason, "closing server connection");
@@ -95,18 +106,33 @@ impl ServerConn {
 }
 
 impl ServerCard {
-    pub(crate) fn new(endpoint: Endpoint, (peer, local): (Address, Address), backend_pid: u32) -> ServerCard {
+    pub(crate) fn new(
+        endpoint: Endpoint,
+        (peer, local): (Address, Address),
+        backend_pid: u32,
+        now: Instant,
+    ) -> ServerCard {
         ServerCard {
             endpoint,
             peer,
             local,
             connected: SystemTime::now(),
+            opened: now,
             backend_pid,
             link: AtomicU64::new(0),
             requested: AtomicU64::new(0),
             prepared_statements: AtomicU32::new(0),
             application_name: Mutex::new("".into()),
         }
+    }
+
+    pub(crate) fn note_request(&self, now: Instant) {
+        let age = now.saturating_duration_since(self.opened).as_micros();
+        self.requested.store(u64::try_from(age).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    pub(crate) fn requested(&self) -> SystemTime {
+        self.connected + Duration::from_micros(self.requested.load(Ordering::Relaxed))
     }
 
     pub(crate) fn application_name(&self) -> String {

@@ -66,6 +66,12 @@ pub(crate) struct Errands {
     pub(crate) close: Vec<(Box<ServerConn>, CloseReason)>,
 }
 
+impl Errands {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.open.is_empty() && self.close.is_empty()
+    }
+}
+
 impl SharedPool {
     pub(crate) fn new(seed: u64, keepers: usize) -> SharedPool {
         SharedPool {

@@ -1,1 +1,40 @@
-fn main() {}
+//! Howdah, the connection manager of a PostgreSQL fleet: the program.
+//!
+//! One module per command (`serve`, `check`, `demo`) and one per thing a server process has to settle with its
+//! machine: `logging`, `limits`, `account`, `pidfile`, `signals`. What it does with clients is in `howdah-engine`.
+
+mod account;
+mod check;
+mod cli;
+mod configuration;
+mod demo;
+mod failure;
+mod limits;
+mod logging;
+mod pidfile;
+mod serve;
+mod signals;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Action, Cli};
+
+fn main() -> ExitCode {
+    let action = Cli::parse().action().unwrap_or_else(|error| error.exit());
+    let result = match action {
+        Action::Serve { target, options } => serve::run(target, &options),
+        Action::Check { file } => check::run(&file, &mut std::io::stdout()),
+        Action::Demo(options) => demo::run(&options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // Whoever closed standard error does not want to know.
+            let _ = failure.tell(&mut std::io::stderr()).and_then(|()| std::io::stderr().flush());
+            failure.exit_code()
+        }
+    }
+}

@@ -19,7 +19,7 @@ pub(crate) enum Chatter {
     Select(Constant),
     /// Drops the statement of that name, or all of them.
     Deallocate { name: Option<String>, tag: &'static str },
-    /// CLOSE ALL, UNLISTEN *: there is nothing to close.
+    /// CLOSE ALL, UNLISTEN *, SAVEPOINT: there is nothing to close or to go back to.
     Nothing(&'static str),
 }
 
@@ -40,16 +40,32 @@ impl Chatter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Transaction {
     Begin,
-    StartTransaction,
+    Start,
     Commit,
     Rollback,
+}
+
+impl Transaction {
+    /// Whether a block is open after it.
+    pub(crate) fn opens(self) -> bool {
+        matches!(self, Transaction::Begin | Transaction::Start)
+    }
+
+    pub(crate) fn tag(self) -> &'static str {
+        match self {
+            Transaction::Begin => "BEGIN",
+            Transaction::Start => "START TRANSACTION",
+            Transaction::Commit => "COMMIT",
+            Transaction::Rollback => "ROLLBACK",
+        }
+    }
 }
 
 /// What a SELECT without a table may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Constant {
     /// A number: what health checks select.
-    Number(i32),
+    Number(u32),
     CurrentUser,
     CurrentDatabase,
     CurrentSchema,
@@ -58,7 +74,7 @@ pub(crate) enum Constant {
 }
 
 impl Constant {
-    fn columns(self) -> &'static [Column] {
+    pub(crate) fn columns(self) -> &'static [Column] {
         match self {
             Constant::Number(_) => &[Column { name: "?column?", kind: Kind::Int4 }],
             Constant::CurrentUser => &[Column { name: "current_user", kind: Kind::Text }],
@@ -88,10 +104,14 @@ pub(super) fn recognise(tokens: &[Token]) -> Option<Chatter> {
         "SET" => set(rest),
         "RESET" => reset(rest),
         "BEGIN" => Some(Chatter::Transaction(Transaction::Begin)),
-        "START" if starts(rest, &["TRANSACTION"]) => {
-            Some(Chatter::Transaction(Transaction::StartTransaction))
-        }
+        "START" if starts(rest, &["TRANSACTION"]) => Some(Chatter::Transaction(Transaction::Start)),
         "COMMIT" | "END" => Some(Chatter::Transaction(Transaction::Commit)),
+        "SAVEPOINT" => Some(Chatter::Nothing("SAVEPOINT")),
+        "RELEASE" => Some(Chatter::Nothing("RELEASE")),
+        // To a savepoint: the block stays open.
+        "ROLLBACK" if rest.iter().any(|token| starts(std::slice::from_ref(token), &["TO"])) => {
+            Some(Chatter::Nothing("ROLLBACK"))
+        }
         "ROLLBACK" | "ABORT" => Some(Chatter::Transaction(Transaction::Rollback)),
         "DISCARD" if is(rest, &["ALL"]) => Some(Chatter::Deallocate { name: None, tag: "DISCARD ALL" }),
         "DEALLOCATE" => deallocate(rest),
@@ -119,7 +139,7 @@ fn select(rest: &[Token]) -> Option<Chatter> {
         [] => match name {
             "current_user" | "user" | "session_user" => Constant::CurrentUser,
             "current_schema" => Constant::CurrentSchema,
-            _ => return name.parse().ok().map(|number| Chatter::Select(Constant::Number(number))),
+            _ => Constant::Number(name.parse().ok().filter(|number| i32::try_from(*number).is_ok())?),
         },
         [Token::Sign('('), Token::Sign(')')] => match name {
             "current_schema" => Constant::CurrentSchema,
@@ -173,9 +193,7 @@ fn deallocate(rest: &[Token]) -> Option<Chatter> {
         [Token::Word(name)] => {
             Some(Chatter::Deallocate { name: Some(name.to_ascii_lowercase()), tag: "DEALLOCATE" })
         }
-        [Token::Quoted(name)] => {
-            Some(Chatter::Deallocate { name: Some(name.clone()), tag: "DEALLOCATE" })
-        }
+        [Token::Quoted(name)] => Some(Chatter::Deallocate { name: Some(name.clone()), tag: "DEALLOCATE" }),
         _ => None,
     }
 }
@@ -192,9 +210,10 @@ fn is(tokens: &[Token], keywords: &[&str]) -> bool {
 /// `tokens` begin with these keywords.
 fn starts(tokens: &[Token], keywords: &[&str]) -> bool {
     tokens.len() >= keywords.len()
-        && tokens.iter().zip(keywords).all(
-            |(token, keyword)| matches!(token, Token::Word(word) if word.eq_ignore_ascii_case(keyword)),
-        )
+        && tokens
+            .iter()
+            .zip(keywords)
+            .all(|(token, keyword)| matches!(token, Token::Word(word) if word.eq_ignore_ascii_case(keyword)))
 }
 
 const fn faked(name: &'static str, value: &'static str) -> Parameter {

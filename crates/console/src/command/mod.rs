@@ -11,7 +11,7 @@ mod parse;
 use howdah_core::control::Request;
 use thiserror::Error;
 
-pub(crate) use driver::{Chatter, Constant, Parameter, Transaction};
+pub(crate) use driver::{Chatter, Constant, Parameter};
 pub(crate) use parse::parse;
 
 use crate::show::{Column, Show};

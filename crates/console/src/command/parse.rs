@@ -62,11 +62,7 @@ fn set(statement: &Statement<'_>, arguments: &[Token]) -> Result<Command, Comman
     Ok(Command::Order(Request::Set { key: key.to_ascii_lowercase(), value: value.clone() }))
 }
 
-fn order(
-    statement: &Statement<'_>,
-    keyword: &str,
-    arguments: &[Token],
-) -> Result<Command, CommandError> {
+fn order(statement: &Statement<'_>, keyword: &str, arguments: &[Token]) -> Result<Command, CommandError> {
     let argument = match arguments {
         [] => None,
         [Token::Word(argument) | Token::Quoted(argument)] => Some(argument.clone()),
@@ -150,7 +146,7 @@ const KEYWORDS: [&str; 13] = [
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Chatter, Constant, Transaction};
+    use super::super::driver::{Chatter, Constant, Transaction};
     use super::*;
 
     fn one(text: &str) -> Command {
@@ -161,7 +157,8 @@ mod tests {
 
     #[test]
     fn show_in_any_case_and_select_means_the_same() {
-        for text in ["SHOW POOLS", "show pools;", "select pools", " Show \"pools\" ; ", "/* x */ show pools"] {
+        for text in ["SHOW POOLS", "show pools;", "select pools", " Show \"pools\" ; ", "/* x */ show pools"]
+        {
             assert_eq!(one(text), Command::Show(Show::Pools), "{text}");
         }
         assert_eq!(one("select pg_catalog.version()"), Command::Show(Show::Version));

@@ -5,8 +5,7 @@ use howdah_core::facts::Snapshot;
 
 use super::table::{Column, Row, int4, text};
 
-pub(super) static CONFIG: [Column; 4] =
-    [text("key"), text("value"), text("default"), text("changeable")];
+pub(super) static CONFIG: [Column; 4] = [text("key"), text("value"), text("default"), text("changeable")];
 
 pub(super) static STATE: [Column; 2] = [text("key"), text("value")];
 
@@ -25,7 +24,12 @@ pub(super) static PEER_POOLS: [Column; 5] = [
 ];
 
 pub(super) fn config_row(row: &ConfigRow) -> Row<'_> {
-    vec![row.key.into(), row.value.as_str().into(), row.default.as_str().into(), yes_no(row.changeable).into()]
+    vec![
+        row.key.into(),
+        row.value.as_str().into(),
+        row.default.as_str().into(),
+        yes_no(row.changeable).into(),
+    ]
 }
 
 pub(super) fn state(snapshot: &Snapshot) -> Vec<Row<'_>> {

@@ -23,6 +23,8 @@ pub(super) fn rows(snapshot: &Snapshot) -> Vec<Row<'_>> {
         ("dns_zones", 0),
         ("dns_queries", 0),
         ("dns_pending", snapshot.lists.dns_pending),
+        // Howdah's own; PgBouncer's rows come first.
+        ("panics", snapshot.lists.panics),
     ];
     items.into_iter().map(|(list, items)| vec![list.into(), items.into()]).collect()
 }

@@ -140,4 +140,4 @@ pub(crate) fn config(rows: &[ConfigRow]) -> Vec<Row<'_>> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

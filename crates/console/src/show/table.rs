@@ -57,7 +57,7 @@ impl<'a> Value<'a> {
         text.map_or(Value::Null, Value::from)
     }
 
-    /// A limit; none is 0, as PgBouncer has it.
+    /// `time` cut off at the second.
     pub(crate) fn whole_seconds(time: Duration) -> Value<'a> {
         Value::from(time.as_secs())
     }

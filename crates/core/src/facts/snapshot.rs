@@ -263,4 +263,6 @@ pub struct Lists {
     pub dns_names: u64,
     /// Look-ups under way.
     pub dns_pending: u64,
+    /// Panics survived since start: each has ended one client, or put off one background duty.
+    pub panics: u64,
 }

@@ -16,7 +16,6 @@ impl Pools {
         self.orders.pause(database);
         for id in self.registry.of_database(database) {
             self.registry.get_mut(id).paused = true;
-            self.leave_limit_line(id);
         }
         self.close_idle(database, CloseReason::Admin, now, fx);
     }

@@ -66,7 +66,7 @@ mod tests {
     use std::sync::Arc;
 
     fn error() -> OpenFailure {
-        Arc::new(std::io::Error::other("refused"))
+        Arc::new(crate::server::OpenError::Closed)
     }
 
     #[test]

@@ -124,7 +124,7 @@ impl Pools {
         entry.lifetime_share = share;
         entry.set_lifetime(pool.config.lifetime);
         entry.worker = worker;
-        self.settle(server.slot(), Keeper::Caller, now, fx);
+        self.settle(server.slot(), Origin::Opened, now, fx);
         if self.registry.get(id).in_line.is_none() {
             self.advance(id, now, fx);
         }
@@ -138,7 +138,6 @@ impl Pools {
         let id = entry.pool;
         let pool = self.registry.get_mut(id);
         pool.backoff.failed(error, now, pool.config.login_retry, &mut self.jitter);
-        self.leave_limit_line(id);
         self.vacate(server.slot());
         self.freed(id, now, fx);
     }
@@ -161,7 +160,7 @@ impl Pools {
             Condition::Fit => {
                 entry.worker = worker;
                 entry.unused_since = now;
-                self.settle(server.slot(), Keeper::Caller, now, fx);
+                self.settle(server.slot(), Origin::GivenBack, now, fx);
             }
             Condition::Close(reason) => self.close(server.slot(), reason, now, fx),
         }
@@ -194,7 +193,7 @@ impl Pools {
         if entry.cancels == 0 && entry.state == State::Held {
             entry.state = State::Linked { tested: false };
             self.registry.get_mut(entry.pool).held -= 1;
-            self.settle(server.slot(), Keeper::Engine, now, fx);
+            self.settle(server.slot(), Origin::Kept, now, fx);
         }
     }
 
@@ -211,8 +210,8 @@ impl Pools {
     }
 
     /// What becomes of an unused connection that is in nobody's lane.
-    fn settle(&mut self, slot: usize, keeper: Keeper, now: Instant, fx: &mut Vec<Effect>) {
-        if let Some(reason) = self.unwanted(slot, now) {
+    fn settle(&mut self, slot: usize, origin: Origin, now: Instant, fx: &mut Vec<Effect>) {
+        if let Some(reason) = self.unwanted(slot, origin, now) {
             return self.close(slot, reason, now, fx);
         }
         let server = self.slots.at_mut(slot);
@@ -238,13 +237,13 @@ impl Pools {
         server.state = State::Parked;
         let (id, worker) = (server.id, server.worker);
         pool.idle.push(&mut self.slots.servers, slot, worker);
-        if let Keeper::Caller = keeper {
+        if origin != Origin::Kept {
             fx.push(Effect::Park { server: id });
         }
     }
 
     /// Why this unused connection should not be used again.
-    fn unwanted(&self, slot: usize, now: Instant) -> Option<CloseReason> {
+    fn unwanted(&self, slot: usize, origin: Origin, now: Instant) -> Option<CloseReason> {
         let server = self.slots.at(slot);
         let pool = self.registry.get(server.pool);
         if server.closing.is_some() {
@@ -255,7 +254,7 @@ impl Pools {
             Some(CloseReason::Admin)
         } else if pool.servers > pool.ceiling() || self.limits.is_exceeded(pool.membership, &pool.config) {
             Some(CloseReason::OverLimit)
-        } else if server.is_expired(now) && pool.may_replace(now) {
+        } else if origin != Origin::Opened && server.is_expired(now) && pool.may_replace(now) {
             Some(CloseReason::ServerLifetime)
         } else {
             None
@@ -286,12 +285,15 @@ impl Pools {
     }
 }
 
-/// Who has the connection while its fate is decided.
-enum Keeper {
-    /// Whoever reports it; the engine must be told to park it.
-    Caller,
+/// Where a connection comes from whose fate is decided.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// It has just been opened: not too old for a first use, however short its life.
+    Opened,
+    /// From a client.
+    GivenBack,
     /// The engine keeps it parked already.
-    Engine,
+    Kept,
 }
 
 fn needs_check(config: &PoolConfig, unused_since: Instant, now: Instant) -> bool {

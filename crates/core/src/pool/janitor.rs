@@ -84,10 +84,12 @@ impl Pools {
         }
     }
 
-    /// `server_lifetime`: a few at a time, so that connections of one age do not leave the pool empty.
+    /// `server_lifetime`: a few at a time, so that connections of one age do not leave the pool empty. What is
+    /// for a single use (lifetime 0) is idle only before it.
     fn close_aged(&mut self, id: PoolId, now: Instant, fx: &mut Vec<Effect>) {
         let pool = self.registry.get(id);
-        if pool.config.lifetime.is_none() || !pool.may_replace(now) {
+        let ages = pool.config.lifetime.is_some_and(|lifetime| !lifetime.is_zero());
+        if !ages || !pool.may_replace(now) {
             return;
         }
         for _ in 0..AGED_PER_TICK {

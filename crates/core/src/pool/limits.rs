@@ -55,13 +55,16 @@ impl Limits {
             .is_none_or(|maximum| self.group(limit, of).servers < maximum.saturating_add(freed))
     }
 
-    /// There are more than allowed: the limit was lowered.
+    /// There are more than one of the limits allows: it was lowered.
     #[inline]
     pub(super) fn is_exceeded(&self, of: Membership, config: &PoolConfig) -> bool {
-        let exceeded = |limit: Limit| {
-            limit.maximum(config).is_some_and(|maximum| self.group(limit, of).servers > maximum)
-        };
-        exceeded(Limit::Database) || exceeded(Limit::User)
+        self.exceeds(Limit::Database, of, config) || self.exceeds(Limit::User, of, config)
+    }
+
+    /// There are more than this limit allows.
+    #[inline]
+    pub(super) fn exceeds(&self, limit: Limit, of: Membership, config: &PoolConfig) -> bool {
+        limit.maximum(config).is_some_and(|maximum| self.group(limit, of).servers > maximum)
     }
 
     /// Some pool stands in line at one of these limits.

@@ -33,6 +33,9 @@ mod registry;
 mod slots;
 mod view;
 
+#[cfg(test)]
+mod tests;
+
 pub use config::PoolConfig;
 pub use desk::Pools;
 pub use effect::{Checkout, Condition, Effect};

@@ -122,6 +122,8 @@ impl Pools {
     /// Closes idle connections of other pools until the shared limits allow another one; none if that cannot be
     /// reached. `Err`: the limit in the way.
     fn make_room(&mut self, pool: PoolId, fx: &mut Vec<Effect>) -> Result<(), Limit> {
+        self.close_excess(Limit::Database, pool, fx);
+        self.close_excess(Limit::User, pool, fx);
         let entry = self.registry.get(pool);
         let of = entry.membership;
         let first = if self.limits.has_room(Limit::Database, of, &entry.config, 0) {
@@ -138,16 +140,24 @@ impl Pools {
             Some(self.victim(Limit::User, pool, first).ok_or(Limit::User)?)
         };
         for slot in first.into_iter().chain(second) {
-            let (server, _) = self.vacate(slot);
-            fx.push(Effect::Close { server, reason: CloseReason::OverLimit });
-        }
-        let entry = self.registry.get(pool);
-        for limit in [Limit::Database, Limit::User] {
-            if !self.limits.has_room(limit, of, &entry.config, 0) {
-                return Err(limit);
-            }
+            self.evict(slot, fx);
         }
         Ok(())
+    }
+
+    /// Closes idle connections beyond a limit that was lowered.
+    fn close_excess(&mut self, limit: Limit, pool: PoolId, fx: &mut Vec<Effect>) {
+        loop {
+            let entry = self.registry.get(pool);
+            let exceeded = self.limits.exceeds(limit, entry.membership, &entry.config);
+            let Some(slot) = exceeded.then(|| self.victim(limit, pool, None)).flatten() else { return };
+            self.evict(slot, fx);
+        }
+    }
+
+    fn evict(&mut self, slot: usize, fx: &mut Vec<Effect>) {
+        let (server, _) = self.vacate(slot);
+        fx.push(Effect::Close { server, reason: CloseReason::OverLimit });
     }
 
     /// The idle connection under this limit that is missed least: of a pool above its minimum if there is one,

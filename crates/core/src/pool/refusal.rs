@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{PoolKey, ServerCounts};
+use crate::server::OpenError;
 
 /// Why a server connection could not be opened, in the server's own words where it had any.
-pub type OpenFailure = Arc<dyn std::error::Error + Send + Sync>;
+pub type OpenFailure = Arc<OpenError>;
 
 /// Why there is no server connection for this client.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -121,9 +121,11 @@ impl Pool {
         self.backoff.running(now).filter(|_| self.servers == 0).cloned()
     }
 
-    /// A working connection may be closed for its age: it is not needed now, or a new one can take its place.
+    /// A working connection may be closed for its age: it is not needed now, or a new one can take its
+    /// place. With `server_lifetime = 0` each is for a single use.
     pub(super) fn may_replace(&self, now: Instant) -> bool {
-        self.backoff.running(now).is_none() && (self.line.is_empty() || self.opening == 0)
+        let single_use = self.config.lifetime.is_some_and(|lifetime| lifetime.is_zero());
+        single_use || self.backoff.running(now).is_none() && (self.line.is_empty() || self.opening == 0)
     }
 
     /// The longest idle one, if it has been idle for so long.

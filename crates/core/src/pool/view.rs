@@ -41,6 +41,7 @@ impl Pools {
                 pool: server.pool,
                 state,
                 close_needed: server.closing.is_some(),
+                cancels: server.cancels,
                 opened: server.opened,
             }
         })
@@ -137,6 +138,8 @@ pub struct ServerView {
     pub state: ServerState,
     /// It will be closed when nobody uses it.
     pub close_needed: bool,
+    /// Cancel requests on their way to it.
+    pub cancels: u32,
     /// When it was opened; while opening, when that began.
     pub opened: Instant,
 }

@@ -13,7 +13,8 @@ use std::path::PathBuf;
 use std::pin::Pin;
 
 pub use pipe::{Pipe, PipeFaults, pipe};
-pub use real::{RealNet, unix_socket_path};
+pub use real::RealNet;
+pub(crate) use real::{apply_tcp, unix_socket_path};
 pub use socket::Socket;
 
 /// Where a PostgreSQL listens.

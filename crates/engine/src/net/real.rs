@@ -29,7 +29,7 @@ impl Net for RealNet {
             match endpoint {
                 Endpoint::Tcp(host, port) => {
                     let stream = TcpStream::connect((host.as_str(), *port)).await?;
-                    apply_tcp(&stream, &self.settings.load().tcp)?;
+                    apply_tcp(&SockRef::from(&stream), &self.settings.load().tcp)?;
                     Ok(Socket::Tcp(stream))
                 }
                 Endpoint::Unix(path) => Ok(Socket::Unix(connect_unix(path).await?)),
@@ -42,9 +42,8 @@ impl Net for RealNet {
 ///
 /// # Errors
 /// The kernel refuses an option.
-pub fn apply_tcp(stream: &TcpStream, tcp: &Tcp) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let socket = SockRef::from(stream);
+pub(crate) fn apply_tcp(socket: &SockRef<'_>, tcp: &Tcp) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
     if let Some(bytes) = tcp.socket_buffer {
         socket.set_recv_buffer_size(bytes)?;
         socket.set_send_buffer_size(bytes)?;
@@ -85,6 +84,6 @@ async fn connect_unix(path: &std::path::Path) -> io::Result<UnixStream> {
 
 /// PostgreSQL's name for the Unix socket of a port: `DIR/.s.PGSQL.PORT`.
 #[must_use]
-pub fn unix_socket_path(directory: &str, port: u16) -> PathBuf {
+pub(crate) fn unix_socket_path(directory: &str, port: u16) -> PathBuf {
     PathBuf::from(format!("{directory}/.s.PGSQL.{port}"))
 }

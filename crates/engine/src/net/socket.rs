@@ -98,6 +98,21 @@ impl Socket {
         };
     }
 
+    /// It came over a Unix socket.
+    #[must_use]
+    pub fn is_unix(&self) -> bool {
+        matches!(self, Socket::Unix(_))
+    }
+
+    /// Who is at the other end of a Unix socket, by the kernel's word.
+    #[must_use]
+    pub fn peer_credentials(&self) -> Option<PeerCredentials> {
+        let Socket::Unix(stream) = self else { return None };
+        let credentials = stream.peer_cred().ok()?;
+        let pid = credentials.pid().and_then(|pid| u32::try_from(pid).ok());
+        Some(PeerCredentials { uid: credentials.uid(), pid })
+    }
+
     /// The two ends: the other's and ours. `unix_port` stands for a Unix socket's port.
     #[must_use]
     pub fn addresses(&self, unix_port: u16) -> (Address, Address) {
@@ -117,6 +132,15 @@ impl Socket {
             }
         }
     }
+}
+
+/// Unix user and process at the other end.
+#[derive(Clone, Copy, Debug)]
+pub struct PeerCredentials {
+    /// User id.
+    pub uid: u32,
+    /// Process id, where the system tells.
+    pub pid: Option<u32>,
 }
 
 /// Never a signal, never a wait.

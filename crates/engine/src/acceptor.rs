@@ -1,0 +1,233 @@
+//! The open doors: TCP addresses and the Unix socket.
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use howdah_core::settings::{Listen, Settings};
+use socket2::{Domain, SockRef, Socket as RawSocket, Type};
+use thiserror::Error;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::task::JoinSet;
+
+use crate::net::{apply_tcp, unix_socket_path};
+use crate::shared::Shared;
+use crate::worker::{Arrival, Message};
+
+/// Doors that are open but not yet watched.
+pub(crate) struct Doors {
+    tcp: Vec<std::net::TcpListener>,
+    unix: Option<(std::os::unix::net::UnixListener, Option<SocketFile>)>,
+    /// As they are shown in the log.
+    pub(crate) names: Vec<String>,
+}
+
+/// A Unix socket's file, removed with it.
+struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // Somebody else may have removed it; there is nothing left to do then.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// A door that cannot be opened.
+#[derive(Debug, Error)]
+pub enum ListenError {
+    /// Somebody listens there already.
+    #[error("{address} is in use; `ss -lp` shows by whom")]
+    InUse {
+        /// Where.
+        address: String,
+    },
+    /// Any other reason.
+    #[error("cannot listen on {address}: {source}")]
+    Other {
+        /// Where.
+        address: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// Neither `listen_addr` nor `unix_socket_dir` is set.
+    #[error("nowhere to listen: set listen_addr or unix_socket_dir")]
+    Nowhere,
+}
+
+impl Doors {
+    /// Opens all doors of the settings, or none.
+    pub(crate) fn open(listen: &Listen) -> Result<Doors, ListenError> {
+        let mut doors = Doors { tcp: Vec::new(), unix: None, names: Vec::new() };
+        for host in &listen.addresses {
+            let failed = |source| listen_error(format!("{host}:{}", listen.port), source);
+            let mut opened = 0;
+            let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+            for address in addresses(host, listen.port).map_err(failed)? {
+                match tcp_listener(address, listen) {
+                    Ok(listener) => {
+                        opened += 1;
+                        doors.names.push(listener.local_addr().unwrap_or(address).to_string());
+                        doors.tcp.push(listener);
+                    }
+                    Err(error) => last = error,
+                }
+            }
+            if opened == 0 {
+                return Err(failed(last));
+            }
+        }
+        if let Some(directory) = &listen.unix_socket_dir {
+            let path = unix_socket_path(directory, listen.port);
+            let unix = unix_listener(&path, listen);
+            doors.unix = Some(unix.map_err(|source| listen_error(path.display().to_string(), source))?);
+            doors.names.push(path.display().to_string());
+        }
+        if doors.names.is_empty() { Err(ListenError::Nowhere) } else { Ok(doors) }
+    }
+
+    /// Lets clients in until the watch ends.
+    pub(crate) fn watch(self, shared: &Arc<Shared>) -> io::Result<DoorWatch> {
+        let mut watch = DoorWatch(JoinSet::new());
+        for listener in self.tcp {
+            let shared = Arc::clone(shared);
+            let listener = TcpListener::from_std(listener)?;
+            watch.0.spawn_local(async move {
+                loop {
+                    let client = listener.accept().await.and_then(|(stream, _)| {
+                        apply_tcp(&SockRef::from(&stream), &shared.settings.load().tcp)?;
+                        Ok(Arrival::Tcp(stream.into_std()?))
+                    });
+                    receive(&shared, client).await;
+                }
+            });
+        }
+        if let Some((listener, file)) = self.unix {
+            let shared = Arc::clone(shared);
+            let listener = UnixListener::from_std(listener)?;
+            watch.0.spawn_local(async move {
+                let _file = file;
+                loop {
+                    let accepted = listener.accept().await;
+                    let client = accepted.and_then(|(stream, _)| Ok(Arrival::Unix(stream.into_std()?)));
+                    receive(&shared, client).await;
+                }
+            });
+        }
+        Ok(watch)
+    }
+}
+
+/// Open doors. Dropped, they are closed: who knocks afterwards may find another Howdah on the same port.
+pub(crate) struct DoorWatch(JoinSet<()>);
+
+/// Brings one client to a worker, or turns it away.
+async fn receive(shared: &Shared, accepted: io::Result<Arrival>) {
+    let socket = match accepted {
+        Ok(socket) => socket,
+        Err(error) => {
+            // Out of file descriptors, most likely: the next try would fail at once as well.
+            tracing::warn!(%error, "cannot accept a client");
+            tokio::time::sleep(AFTER_FAILURE).await;
+            return;
+        }
+    };
+    let settings: Arc<Settings> = shared.settings.load_full();
+    let arrived = shared.admission().arrive(&settings.clients);
+    match arrived {
+        Ok(place) => {
+            if let Err(Message::Client { place, .. }) = shared.place_client(Message::Client { socket, place })
+            {
+                shared.admission().leave(place);
+            }
+        }
+        Err(error) => {
+            let mut message = Vec::new();
+            error.write(&mut message);
+            socket.say_and_close(&message);
+            if !shared.closing.load(Ordering::Relaxed) {
+                tracing::warn!(%error, "client turned away");
+            }
+        }
+    }
+}
+
+fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    if host == "*" {
+        return Ok(vec![([0, 0, 0, 0], port).into(), ([0u16; 8], port).into()]);
+    }
+    let mut addresses: Vec<SocketAddr> = (host, port).to_socket_addrs()?.collect();
+    addresses.dedup();
+    Ok(addresses)
+}
+
+fn tcp_listener(address: SocketAddr, listen: &Listen) -> io::Result<std::net::TcpListener> {
+    let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    if listen.so_reuseport {
+        socket.set_reuse_port(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(i32::try_from(listen.backlog).unwrap_or(i32::MAX))?;
+    Ok(socket.into())
+}
+
+fn unix_listener(
+    path: &Path,
+    listen: &Listen,
+) -> io::Result<(std::os::unix::net::UnixListener, Option<SocketFile>)> {
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+    if let Some(name) = path.as_os_str().as_bytes().strip_prefix(b"@") {
+        use std::os::linux::net::SocketAddrExt;
+        let listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(name)?)?;
+        listener.set_nonblocking(true)?;
+        return Ok((listener, None));
+    }
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
+    if is_socket {
+        match UnixStream::connect(path) {
+            Ok(_) => return Err(io::ErrorKind::AddrInUse.into()),
+            // Left behind by a process that was killed.
+            Err(_) => std::fs::remove_file(path)?,
+        }
+    }
+    let listener = UnixListener::bind(path)?;
+    let file = SocketFile(path.to_owned());
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(listen.unix_socket_mode))?;
+    if let Some(group) = &listen.unix_socket_group {
+        std::os::unix::fs::chown(path, None, Some(group_id(group)?))?;
+    }
+    listener.set_nonblocking(true)?;
+    Ok((listener, Some(file)))
+}
+
+/// A group by number, or by name as `/etc/group` has it.
+fn group_id(group: &str) -> io::Result<u32> {
+    if let Ok(id) = group.parse() {
+        return Ok(id);
+    }
+    let groups = std::fs::read_to_string("/etc/group")?;
+    let entry = groups.lines().map(|line| line.split(':')).find_map(|mut fields| {
+        (fields.next() == Some(group)).then(|| fields.nth(1).and_then(|id| id.parse().ok())).flatten()
+    });
+    entry.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("there is no group {group:?}")))
+}
+
+fn listen_error(address: String, source: io::Error) -> ListenError {
+    if source.kind() == io::ErrorKind::AddrInUse {
+        ListenError::InUse { address }
+    } else {
+        ListenError::Other { address, source }
+    }
+}
+
+/// Pause after a failed accept.
+const AFTER_FAILURE: Duration = Duration::from_millis(100);

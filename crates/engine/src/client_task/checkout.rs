@@ -1,0 +1,273 @@
+//! Waiting for a server connection.
+
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+
+use howdah_core::facts::{ClientState, CloseReason};
+use howdah_core::pool::{Condition, Refusal, Ticket};
+use howdah_core::refusal;
+use howdah_core::session::Patch;
+
+use super::Visit;
+use super::idle::IDLE_LIMIT;
+use crate::server_conn::ServerConn;
+use crate::shared_pool::{Taken, Told};
+use crate::worker::{ClientCard, Order, Worker};
+
+/// The right to use a server connection. Given back on purpose, with a word on its condition; dropped
+/// otherwise, as in a panic, the connection is closed.
+pub(crate) struct Lease {
+    worker: Rc<Worker>,
+    pub(crate) conn: LeasedConn,
+}
+
+/// The connection itself; there until the lease ends.
+pub(crate) struct LeasedConn(Option<Box<ServerConn>>);
+
+/// What a client in line learns.
+enum Line {
+    Told(Told),
+    Ordered(Order),
+    Vanished,
+}
+
+/// A place in line, left when dropped.
+struct InLine<'a> {
+    worker: &'a Rc<Worker>,
+    ticket: Option<Ticket>,
+}
+
+impl Lease {
+    fn new(worker: &Rc<Worker>, conn: Box<ServerConn>) -> Lease {
+        Lease { worker: Rc::clone(worker), conn: LeasedConn(Some(conn)) }
+    }
+
+    /// Ends the lease.
+    pub(crate) fn give_back(mut self, condition: Condition) {
+        self.end(condition);
+    }
+
+    fn end(&mut self, condition: Condition) {
+        if let Some(conn) = self.conn.0.take() {
+            let worker = &self.worker;
+            let errands = worker.shared.pools.give_back(conn, worker.id, condition, worker.now());
+            worker.run(errands);
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.end(Condition::Close(CloseReason::Panic));
+    }
+}
+
+impl std::ops::Deref for LeasedConn {
+    type Target = ServerConn;
+
+    fn deref(&self) -> &ServerConn {
+        self.0.as_ref().expect("the connection leaves with the lease")
+    }
+}
+
+impl std::ops::DerefMut for LeasedConn {
+    fn deref_mut(&mut self) -> &mut ServerConn {
+        self.0.as_mut().expect("the connection leaves with the lease")
+    }
+}
+
+impl Visit {
+    /// A server connection for this client. `None`: its request was cancelled while it waited, and has been
+    /// answered.
+    ///
+    /// # Errors
+    /// There is none for it, or the client has gone; what there was to say has been said.
+    pub(super) async fn checkout(&mut self, card: &Rc<ClientCard>) -> Result<Option<Lease>, CloseReason> {
+        let asked = self.worker.now();
+        loop {
+            let Some((conn, needs_check)) = self.take(card).await? else { return Ok(None) };
+            let Some(lease) = self.settle_in(conn, needs_check).await else { continue };
+            card.state.set(ClientState::Active);
+            card.link.set(Some(lease.conn.id));
+            let mut counters = card.counters.borrow_mut();
+            counters.server_assignments += 1;
+            let now = self.worker.now();
+            counters.wait_time += u64::try_from((now - asked).as_micros()).unwrap_or(u64::MAX);
+            lease.conn.card.link.store(card.id, Ordering::Relaxed);
+            lease.conn.card.note_request(now);
+            drop(counters);
+            return Ok(Some(lease));
+        }
+    }
+
+    async fn take(&mut self, card: &Rc<ClientCard>) -> Result<Option<(Box<ServerConn>, bool)>, CloseReason> {
+        let worker = Rc::clone(&self.worker);
+        let now = worker.now();
+        let (taken, errands) =
+            card.with_waker(|waker| worker.shared.pools.checkout(card.route.pool, worker.id, waker, now));
+        worker.run(errands);
+        let ticket = match taken {
+            Taken::Granted { conn, check } => return Ok(Some((conn, check))),
+            Taken::Refused(refusal) => return Err(self.refuse_server(&refusal)),
+            Taken::Queued(ticket) => ticket,
+        };
+        card.state.set(ClientState::Waiting);
+        card.waiting_since.set(Some(now));
+        let mut place = InLine { worker: &worker, ticket: Some(ticket) };
+        let outcome = loop {
+            match std::future::poll_fn(|cx| self.poll_line(card, &place, cx)).await {
+                Line::Told(Told::StillWaiting(waited)) => {
+                    let mut notice = Vec::new();
+                    refusal::still_waiting(waited).write_notice(&mut notice);
+                    if self.conn.send(&notice).is_err() {
+                        break Err(CloseReason::ClientVanished);
+                    }
+                }
+                Line::Told(Told::Granted { conn, check }) => {
+                    place.ticket = None;
+                    break Ok(Some((conn, check)));
+                }
+                Line::Told(Told::Refused(refusal)) => {
+                    place.ticket = None;
+                    break Err(self.refuse_server(&refusal));
+                }
+                Line::Ordered(Order::Close(reason)) => {
+                    self.say(&refusal::ended(reason));
+                    break Err(reason);
+                }
+                Line::Ordered(Order::Cancel(_)) => {
+                    let mut patch = Patch::default();
+                    card.session.borrow_mut().refuse_request(&refusal::canceled_in_line(), &mut patch);
+                    break match self.conn.send(&patch.to_client) {
+                        Ok(()) => Ok(None),
+                        Err(_) => Err(CloseReason::ClientVanished),
+                    };
+                }
+                Line::Vanished => break Err(CloseReason::ClientVanished),
+            }
+        };
+        card.waiting_since.set(None);
+        outcome
+    }
+
+    fn poll_line(&mut self, card: &ClientCard, place: &InLine<'_>, cx: &mut Context<'_>) -> Poll<Line> {
+        if let Some(order) = card.take_order() {
+            return Poll::Ready(Line::Ordered(order));
+        }
+        if let Some(ticket) = place.ticket
+            && let Poll::Ready(told) = self.worker.shared.pools.poll_ticket(ticket, cx)
+        {
+            return Poll::Ready(Line::Told(told));
+        }
+        if !self.conn.is_flushed() && matches!(self.conn.poll_flush(cx), Poll::Ready(Err(_))) {
+            return Poll::Ready(Line::Vanished);
+        }
+        // A client that gives up must not be served; one that says more is heard later.
+        while self.conn.held.len() < IDLE_LIMIT && !self.ended {
+            let worker = Rc::clone(&self.worker);
+            let buffer = &mut worker.scratch.borrow_mut().buffer;
+            match self.conn.poll_fill(cx, buffer, IDLE_LIMIT) {
+                Poll::Pending => break,
+                // Goodbye said in good order: what was asked for before is still carried out.
+                Poll::Ready(Ok(0)) if self.conn.held.ends_with(TERMINATE) => self.ended = true,
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Line::Vanished),
+                Poll::Ready(Ok(_)) => {}
+            }
+        }
+        Poll::Pending
+    }
+
+    fn refuse_server(&mut self, why: &Refusal) -> CloseReason {
+        let error = refusal::no_server(why);
+        if self.worker.shared.settings.load().log.pooler_errors {
+            tracing::warn!(%error, "no server connection for a client");
+        }
+        self.say(&error);
+        match why {
+            Refusal::WaitTimeout { .. } => CloseReason::QueryWaitTimeout,
+            Refusal::ShuttingDown => CloseReason::Shutdown,
+            Refusal::Killed => CloseReason::Admin,
+            Refusal::Unavailable(_) => CloseReason::NoServer,
+        }
+    }
+
+    /// Makes a connection from the pool this worker's own and sees whether it is alive. `None`: it was not.
+    async fn settle_in(&mut self, mut conn: Box<ServerConn>, needs_check: bool) -> Option<Lease> {
+        let worker = Rc::clone(&self.worker);
+        if conn.worker != worker.id {
+            let id = conn.id;
+            let Ok(moved) = conn.rehome(worker.id) else {
+                worker.run(worker.shared.pools.with(|pools, fx| pools.lost(id, worker.now(), fx)));
+                return None;
+            };
+            conn = moved;
+        }
+        let mut lease = Lease::new(&worker, conn);
+        let dead = std::future::poll_fn(|cx| {
+            if lease.conn.conn.socket.poll_read_ready(cx).is_pending() {
+                return Poll::Ready(None);
+            }
+            Poll::Ready(lease.conn.read_unasked(cx, &mut worker.scratch.borrow_mut().buffer))
+        })
+        .await;
+        if let Some(reason) = dead {
+            lease.give_back(Condition::Close(reason));
+            return None;
+        }
+        if !needs_check {
+            return Some(lease);
+        }
+        let query = worker.shared.settings.load().pool.check_query.clone().unwrap_or_default();
+        worker.set_testing(lease.conn.id, true);
+        match check(&worker, &mut lease.conn, &query).await {
+            Ok(()) => {
+                worker.set_testing(lease.conn.id, false);
+                Some(lease)
+            }
+            Err(reason) => {
+                lease.give_back(Condition::Close(reason));
+                None
+            }
+        }
+    }
+}
+
+impl Drop for InLine<'_> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            let errands = self.worker.shared.pools.abandon(ticket, self.worker.id, self.worker.now());
+            self.worker.run(errands);
+        }
+    }
+}
+
+/// Runs a query of Howdah's own on a connection that no client uses, and waits for its end.
+///
+/// # Errors
+/// It failed, or took longer than `server_connect_timeout`: the connection is not to be used.
+pub(crate) async fn check(worker: &Worker, conn: &mut ServerConn, query: &str) -> Result<(), CloseReason> {
+    let mut message = Vec::new();
+    conn.server.ask(query, &mut message);
+    conn.conn.send(&message).map_err(|_| CloseReason::ServerClosed)?;
+    let answered = std::future::poll_fn(|cx| {
+        if !conn.conn.is_flushed() && matches!(conn.conn.poll_flush(cx), Poll::Ready(Err(_))) {
+            return Poll::Ready(Err(CloseReason::ServerClosed));
+        }
+        let dead = conn.read_unasked(cx, &mut worker.scratch.borrow_mut().buffer);
+        match dead {
+            Some(reason) => Poll::Ready(Err(reason)),
+            None if conn.server.is_settled() => Poll::Ready(Ok(())),
+            None => Poll::Pending,
+        }
+    });
+    let limit = worker.shared.settings.load().timeouts.server_connect;
+    match limit {
+        Some(limit) => {
+            tokio::time::timeout(limit, answered).await.unwrap_or(Err(CloseReason::ServerCheckFailed))
+        }
+        None => answered.await,
+    }
+}
+
+const TERMINATE: &[u8] = b"X\0\0\0\x04";

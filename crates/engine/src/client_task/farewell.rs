@@ -1,0 +1,90 @@
+//! The client has gone; its server connection is made fit for the next one.
+
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use howdah_core::facts::CloseReason;
+use howdah_core::pool::Condition;
+use howdah_core::server::{Cleanup, CleanupStep};
+use howdah_core::settings::PoolMode;
+
+use super::cancel::{self, CancelJob};
+use super::checkout::Lease;
+use crate::conn::Conn;
+use crate::worker::{ClientCard, Worker};
+
+/// Cleans the server connection and gives it back. `client` is closed meanwhile, once it has been told what
+/// there was to tell.
+pub(super) async fn clean(
+    worker: &Rc<Worker>,
+    card: &ClientCard,
+    mut lease: Lease,
+    reason: CloseReason,
+    client: &mut Conn,
+) {
+    if client.is_flushed() {
+        client.socket.finish();
+    }
+    let orderly = reason == CloseReason::ClientTerminated;
+    let mut out = Vec::new();
+    let (mut cleanup, step) = {
+        let settings = worker.shared.settings.load();
+        let wanted = card.route.rules.load().mode == PoolMode::Session || settings.pool.reset_query_always;
+        let reset = settings.pool.reset_query.as_deref().filter(|_| wanted);
+        let session = card.session.borrow();
+        Cleanup::begin(&mut lease.conn.server, &session, orderly, reset, &mut out)
+    };
+    worker.set_testing(lease.conn.id, true);
+    let mut cancel = None;
+    let mut next = step;
+    let condition = loop {
+        match next {
+            CleanupStep::Fit => break Condition::Fit,
+            CleanupStep::Close(reason) => break Condition::Close(reason),
+            CleanupStep::Cancel => {
+                cancel = Some(cancel::start(worker, &lease.conn, card.waker(), None));
+            }
+            CleanupStep::Wait => {}
+        }
+        if lease.conn.conn.send(&out).is_err() {
+            break Condition::Close(CloseReason::ServerClosed);
+        }
+        out.clear();
+        let wait = std::future::poll_fn(|cx| poll_settled(worker, &mut lease, cancel.as_deref(), cx));
+        if let Err(reason) = wait.await {
+            break Condition::Close(reason);
+        }
+        next = cleanup.advance(&mut lease.conn.server, &mut out);
+    };
+    lease.give_back(condition);
+}
+
+/// Ready when the cleaning can go on and no cancel request is on its way.
+fn poll_settled(
+    worker: &Worker,
+    lease: &mut Lease,
+    cancel: Option<&CancelJob>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), CloseReason>> {
+    let conn = &mut lease.conn;
+    if !conn.conn.is_flushed() && matches!(conn.conn.poll_flush(cx), Poll::Ready(Err(_))) {
+        return Poll::Ready(Err(CloseReason::ServerClosed));
+    }
+    if let Some(reason) = conn.read_unasked(cx, &mut worker.scratch.borrow_mut().buffer) {
+        return Poll::Ready(Err(reason));
+    }
+    if !Cleanup::is_due(&conn.server) {
+        return Poll::Pending;
+    }
+    match cancel {
+        Some(job) => {
+            job.call_off();
+            if job.poll_over().is_pending() {
+                return Poll::Pending;
+            }
+            let doubt = job.is_in_doubt();
+            Poll::Ready(if doubt { Err(CloseReason::ServerUncleanable) } else { Ok(()) })
+        }
+        None => Poll::Ready(Ok(())),
+    }
+}

@@ -1,0 +1,70 @@
+//! Waiting for a request.
+
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use howdah_core::facts::{ClientState, CloseReason};
+use howdah_core::refusal;
+use howdah_core::session::Verdict;
+
+use super::Visit;
+use crate::worker::{ClientCard, Order};
+
+impl Visit {
+    /// Returns when the client has sent something that needs a server connection.
+    ///
+    /// # Errors
+    /// It has gone, or has to go; what there was to say has been said.
+    pub(super) async fn idle(&mut self, card: &Rc<ClientCard>) -> Result<(), CloseReason> {
+        card.state.set(ClientState::Idle);
+        std::future::poll_fn(|cx| self.poll_idle(card, cx)).await
+    }
+
+    fn poll_idle(&mut self, card: &ClientCard, cx: &mut Context<'_>) -> Poll<Result<(), CloseReason>> {
+        match card.take_order() {
+            Some(Order::Close(reason)) => {
+                self.say(&refusal::ended(reason));
+                return Poll::Ready(Err(reason));
+            }
+            // There is nothing to cancel: dropping the order tells whoever asked.
+            Some(Order::Cancel(_)) | None => {}
+        }
+        loop {
+            if !self.conn.is_flushed() && matches!(self.conn.poll_flush(cx), Poll::Ready(Err(_))) {
+                return Poll::Ready(Err(CloseReason::ClientVanished));
+            }
+            if let Some(outcome) = self.judge_held(card) {
+                return Poll::Ready(outcome);
+            }
+            let worker = Rc::clone(&self.worker);
+            let buffer = &mut worker.scratch.borrow_mut().buffer;
+            match self.conn.poll_fill(cx, buffer, IDLE_LIMIT) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(CloseReason::ClientVanished)),
+                Poll::Ready(Ok(_)) => {}
+            }
+        }
+    }
+
+    /// Deals with what the client has sent, as far as that goes without a server. `None`: it has to send more.
+    fn judge_held(&mut self, card: &ClientCard) -> Option<Result<(), CloseReason>> {
+        let worker = Rc::clone(&self.worker);
+        let patch = &mut worker.scratch.borrow_mut().patch;
+        loop {
+            patch.clear();
+            let verdict = card.session.borrow_mut().on_idle_client(&self.conn.held, patch);
+            if !patch.to_client.is_empty() && self.conn.send(&patch.to_client).is_err() {
+                return Some(Err(CloseReason::ClientVanished));
+            }
+            match verdict {
+                Verdict::NeedServer => return Some(Ok(())),
+                Verdict::Leave(reason) => return Some(Err(reason)),
+                Verdict::Skip(n) | Verdict::Forward(n) => self.conn.consume(n),
+                Verdict::Hold => return None,
+            }
+        }
+    }
+}
+
+/// What a client without a server connection may have sent that has not been dealt with.
+pub(super) const IDLE_LIMIT: usize = 8 * 1024;

@@ -1,0 +1,362 @@
+//! Client and server joined: bytes go both ways until the server connection can be given back.
+//!
+//! Everything happens inside one `poll`: read into the worker's scratch, let the session judge, send. Only
+//! what could not be sent or judged is copied. A side that does not take its bytes stops the reading of the
+//! other side, nothing else.
+
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use howdah_core::facts::CloseReason;
+use howdah_core::refusal;
+use howdah_core::session::{Verdict, on_server};
+use howdah_wire::FrameHeader;
+
+use super::Visit;
+use super::cancel::{self, CancelJob};
+use super::checkout::Lease;
+use crate::conn::Conn;
+use crate::server_conn::ServerConn;
+use crate::worker::{ClientCard, Order, Scratch, Worker};
+
+/// Why client and server connection part.
+#[derive(Debug)]
+pub(super) enum LinkEnd {
+    /// The server connection is fit for the next client.
+    Released,
+    /// The client has gone or has to go.
+    ClientGone(CloseReason),
+    /// The server connection is lost.
+    ServerGone(CloseReason),
+}
+
+struct Link<'a> {
+    worker: &'a Rc<Worker>,
+    card: &'a ClientCard,
+    client: &'a mut Conn,
+    server: &'a mut ServerConn,
+    /// Howdah's own bytes that go to the server before the client's first.
+    preface: Vec<u8>,
+    /// A cancel request on its way to this server connection.
+    cancel: Option<Rc<CancelJob>>,
+    /// The client has said goodbye and waits for its last answer.
+    leaving: bool,
+    /// The client's held bytes have not been judged since something changed.
+    judge_held: bool,
+}
+
+/// Which socket the bytes just read came from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Client,
+    Server,
+}
+
+impl Visit {
+    /// Serves the client over this server connection for as long as it needs it.
+    pub(super) async fn link(&mut self, card: &Rc<ClientCard>, mut lease: Lease) -> (LinkEnd, Lease) {
+        let worker = Rc::clone(&self.worker);
+        let mut preface = Vec::new();
+        card.session.borrow_mut().join(&mut lease.conn.server, &mut preface);
+        let mut link = Link {
+            worker: &worker,
+            card,
+            client: &mut self.conn,
+            server: &mut lease.conn,
+            preface,
+            cancel: None,
+            leaving: self.ended,
+            judge_held: true,
+        };
+        let end = std::future::poll_fn(|cx| link.poll(cx)).await;
+        if link.cancel.as_ref().is_some_and(|job| job.is_in_doubt()) {
+            return (LinkEnd::ServerGone(CloseReason::ServerUncleanable), lease);
+        }
+        if matches!(end, LinkEnd::Released) {
+            card.session.borrow_mut().part(&mut lease.conn.server);
+        }
+        (end, lease)
+    }
+}
+
+impl Link<'_> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<LinkEnd> {
+        let worker = Rc::clone(self.worker);
+        let scratch = &mut *worker.scratch.borrow_mut();
+        match self.step(cx, scratch) {
+            Ok(()) => Poll::Pending,
+            Err(end) => Poll::Ready(end),
+        }
+    }
+
+    /// Moves what can be moved. The end of the link is the error.
+    fn step(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Result<(), LinkEnd> {
+        self.obey()?;
+        loop {
+            self.flush(cx)?;
+            if self.judge_held && self.client_may_speak() {
+                self.judge_held = false;
+                self.judge(Origin::Client, 0, scratch)?;
+            }
+            let mut moved = false;
+            if self.client_may_speak() && self.server.conn.is_flushed() && !self.leaving {
+                moved |= self.read(Origin::Client, cx, scratch)?;
+            }
+            if self.client.is_flushed() {
+                moved |= self.read(Origin::Server, cx, scratch)?;
+            }
+            if !moved {
+                return Ok(());
+            }
+        }
+    }
+
+    fn obey(&mut self) -> Result<(), LinkEnd> {
+        match self.card.take_order() {
+            None => {}
+            Some(Order::Close(reason)) => {
+                let mut message = Vec::new();
+                refusal::ended(reason).write(&mut message);
+                // A client that cannot be told has gone, and the link ends anyway.
+                let _ = self.client.send(&message);
+                return Err(LinkEnd::ClientGone(reason));
+            }
+            Some(Order::Cancel(done)) => {
+                let working = self.server.server.outstanding.is_working();
+                if working && self.cancel.as_ref().is_none_or(|job| !job.is_running()) {
+                    let wake = self.card.waker();
+                    self.cancel = Some(cancel::start(self.worker, self.server, wake, Some(done)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The client's bytes may go on: not while a cancel request is on its way that is meant for what has
+    /// ended by now, and not while too much is owed already.
+    fn client_may_speak(&self) -> bool {
+        let outstanding = &self.server.server.outstanding;
+        if outstanding.is_full() {
+            return false;
+        }
+        match self.cancel.as_ref().filter(|job| job.is_running()) {
+            Some(job) if !outstanding.is_working() => {
+                job.call_off();
+                false
+            }
+            _ => true,
+        }
+    }
+
+    fn flush(&mut self, cx: &mut Context<'_>) -> Result<(), LinkEnd> {
+        if !self.client.is_flushed() && matches!(self.client.poll_flush(cx), Poll::Ready(Err(_))) {
+            return Err(LinkEnd::ClientGone(CloseReason::ClientVanished));
+        }
+        if !self.server.conn.is_flushed() && matches!(self.server.conn.poll_flush(cx), Poll::Ready(Err(_))) {
+            return Err(LinkEnd::ServerGone(CloseReason::ServerClosed));
+        }
+        Ok(())
+    }
+
+    /// Reads once from one side and deals with it. Says whether there was anything.
+    fn read(&mut self, from: Origin, cx: &mut Context<'_>, scratch: &mut Scratch) -> Result<bool, LinkEnd> {
+        let socket = match from {
+            Origin::Client => &mut self.client.socket,
+            Origin::Server => &mut self.server.conn.socket,
+        };
+        match socket.poll_read(cx, &mut scratch.buffer) {
+            Poll::Pending => Ok(false),
+            Poll::Ready(Ok(n)) if n > 0 => {
+                self.judge(from, n, scratch)?;
+                Ok(true)
+            }
+            Poll::Ready(_) => Err(match from {
+                Origin::Client => LinkEnd::ClientGone(CloseReason::ClientVanished),
+                Origin::Server => LinkEnd::ServerGone(CloseReason::ServerClosed),
+            }),
+        }
+    }
+
+    /// Deals with what this side holds and the first `n` bytes of the scratch.
+    fn judge(&mut self, from: Origin, n: usize, scratch: &mut Scratch) -> Result<(), LinkEnd> {
+        let Scratch { buffer, patch, joined } = scratch;
+        let fresh = buffer.get(..n).unwrap_or_default();
+        let conn = match from {
+            Origin::Client => &mut *self.client,
+            Origin::Server => &mut self.server.conn,
+        };
+        let mut kept = std::mem::take(&mut conn.held);
+        let direct = kept.is_empty();
+        if !direct {
+            kept.extend_from_slice(fresh);
+        }
+        let input = if direct { fresh } else { &kept };
+        let mut mover = Mover { link: self, patch, joined };
+        let (dealt_with, outcome) = match from {
+            Origin::Client => mover.client_bytes(input),
+            Origin::Server => mover.server_bytes(input),
+        };
+        let conn = match from {
+            Origin::Client => &mut *self.client,
+            Origin::Server => &mut self.server.conn,
+        };
+        let mut counters = self.card.counters.borrow_mut();
+        match from {
+            Origin::Client => counters.received += dealt_with as u64,
+            Origin::Server => counters.sent += dealt_with as u64,
+        }
+        drop(counters);
+        let left = input.get(dealt_with..).unwrap_or_default();
+        if !left.is_empty() {
+            conn.held = if dealt_with == 0 && !direct { kept } else { left.to_vec() };
+        }
+        outcome?;
+        match from {
+            Origin::Client => self.client_has_spoken(),
+            Origin::Server => self.server_has_spoken(),
+        }
+    }
+
+    fn client_has_spoken(&mut self) -> Result<(), LinkEnd> {
+        let server = &mut self.server.server;
+        if server.outstanding.is_full() {
+            self.judge_held = true;
+        }
+        if !server.outstanding.is_empty() {
+            self.card.session.borrow_mut().request_sent(self.worker.now());
+        }
+        self.count();
+        // A request may have been answered without the server.
+        self.see_whether_done()
+    }
+
+    fn server_has_spoken(&mut self) -> Result<(), LinkEnd> {
+        self.judge_held = !self.client.held.is_empty();
+        self.count();
+        self.see_whether_done()
+    }
+
+    /// Carries what happened over to the counters.
+    fn count(&mut self) {
+        let tally = std::mem::take(&mut self.server.server.tally);
+        let counters = &mut *self.card.counters.borrow_mut();
+        counters.client_parses += tally.client_parses;
+        counters.server_parses += tally.server_parses;
+        counters.binds += tally.binds;
+        if tally.queries > 0 {
+            self.card.session.borrow_mut().request_answered(tally, self.worker.now(), counters);
+        }
+    }
+
+    /// May this server connection be given back? What the client still has to say needs one again.
+    fn see_whether_done(&mut self) -> Result<(), LinkEnd> {
+        let server = &self.server.server;
+        if server.outstanding.is_working() || !self.server.conn.held.is_empty() {
+            return Ok(());
+        }
+        if self.leaving && !server.is_mid_reply() {
+            return Err(LinkEnd::ClientGone(CloseReason::ClientTerminated));
+        }
+        if self.client.held.len() >= FrameHeader::SIZE {
+            // It has begun to ask for more.
+            return Ok(());
+        }
+        let held = server.held_by(&self.card.session.borrow());
+        if held.is_none() { Err(LinkEnd::Released) } else { Ok(()) }
+    }
+}
+
+/// Moves bytes from one side to the other as the session says.
+struct Mover<'a, 'b> {
+    link: &'a mut Link<'b>,
+    patch: &'a mut howdah_core::session::Patch,
+    /// Where spans and what is put between them are joined for one send.
+    joined: &'a mut Vec<u8>,
+}
+
+impl Mover<'_, '_> {
+    /// Returns how many bytes have been dealt with, and whether the link goes on.
+    fn client_bytes(&mut self, input: &[u8]) -> (usize, Result<(), LinkEnd>) {
+        let (mut done, mut span_start, mut outcome) = (0, 0, Ok(()));
+        let Link { card, client, server, preface, leaving, .. } = &mut *self.link;
+        self.joined.clear();
+        self.joined.append(preface);
+        let mut session = card.session.borrow_mut();
+        loop {
+            self.patch.clear();
+            let left = input.get(done..).unwrap_or_default();
+            let verdict = session.on_client(&mut server.server, left, self.patch);
+            match verdict {
+                Verdict::Forward(n) => done += n,
+                Verdict::Skip(n) => {
+                    self.joined.extend_from_slice(input.get(span_start..done).unwrap_or_default());
+                    done += n;
+                    span_start = done;
+                }
+                Verdict::Leave(CloseReason::ClientTerminated) => *leaving = true,
+                Verdict::Leave(reason) => outcome = Err(LinkEnd::ClientGone(reason)),
+                Verdict::Hold | Verdict::NeedServer => {}
+            }
+            if !self.patch.to_server.is_empty() {
+                self.joined.extend_from_slice(input.get(span_start..done).unwrap_or_default());
+                self.joined.extend_from_slice(&self.patch.to_server);
+                span_start = done;
+            }
+            if !self.patch.to_client.is_empty() && client.send(&self.patch.to_client).is_err() {
+                outcome = Err(LinkEnd::ClientGone(CloseReason::ClientVanished));
+            }
+            if !matches!(verdict, Verdict::Forward(_) | Verdict::Skip(_)) || outcome.is_err() {
+                break;
+            }
+        }
+        let span = input.get(span_start..done).unwrap_or_default();
+        if send_joined(&mut server.conn, self.joined, span).is_err() {
+            outcome = Err(LinkEnd::ServerGone(CloseReason::ServerClosed));
+        }
+        (if *leaving { input.len() } else { done }, outcome)
+    }
+
+    fn server_bytes(&mut self, input: &[u8]) -> (usize, Result<(), LinkEnd>) {
+        let (mut done, mut span_start, mut outcome) = (0, 0, Ok(()));
+        let Link { card, client, server, .. } = &mut *self.link;
+        self.joined.clear();
+        let mut session = card.session.borrow_mut();
+        loop {
+            self.patch.clear();
+            let left = input.get(done..).unwrap_or_default();
+            let verdict = on_server(&mut server.server, Some(&mut session), left, self.patch);
+            match verdict {
+                Verdict::Forward(n) => done += n,
+                Verdict::Skip(n) => {
+                    self.joined.extend_from_slice(input.get(span_start..done).unwrap_or_default());
+                    done += n;
+                    span_start = done;
+                }
+                Verdict::Leave(reason) => outcome = Err(LinkEnd::ServerGone(reason)),
+                Verdict::Hold | Verdict::NeedServer => {}
+            }
+            if !self.patch.to_client.is_empty() {
+                self.joined.extend_from_slice(input.get(span_start..done).unwrap_or_default());
+                self.joined.extend_from_slice(&self.patch.to_client);
+                span_start = done;
+            }
+            if !matches!(verdict, Verdict::Forward(_) | Verdict::Skip(_)) {
+                break;
+            }
+        }
+        let span = input.get(span_start..done).unwrap_or_default();
+        if send_joined(client, self.joined, span).is_err() && outcome.is_ok() {
+            outcome = Err(LinkEnd::ClientGone(CloseReason::ClientVanished));
+        }
+        (done, outcome)
+    }
+}
+
+/// Sends what was joined and the span after it, together if there are both.
+fn send_joined(conn: &mut Conn, joined: &mut Vec<u8>, span: &[u8]) -> std::io::Result<()> {
+    if joined.is_empty() {
+        return if span.is_empty() { Ok(()) } else { conn.send(span) };
+    }
+    joined.extend_from_slice(span);
+    conn.send(joined)
+}

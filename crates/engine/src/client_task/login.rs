@@ -1,0 +1,194 @@
+//! From the first byte to a place inside.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use howdah_core::client::{Identity, Login, LoginNext, LoginSeeds, MAX_LOGIN_BYTES, Peer};
+use howdah_core::facts::CloseReason;
+use howdah_core::pool::PoolKey;
+use howdah_core::refusal;
+use howdah_core::session::{Parameters, Session};
+use howdah_wire::backend::{self, TransactionStatus};
+use howdah_wire::error_response::{ErrorResponse, Severity};
+use howdah_wire::sqlstate::SqlState;
+
+use super::Visit;
+use crate::shared::{Route, Welcome};
+use crate::worker::ClientCard;
+
+/// Who has been let in.
+pub(super) enum Admitted {
+    /// A client to be served.
+    Client(Rc<ClientCard>),
+    /// Somebody for the admin console.
+    Console(Box<Identity>),
+}
+
+impl Visit {
+    /// # Errors
+    /// The client is not let in, or was none; what there was to say has been said.
+    pub(super) async fn login(&mut self) -> Result<Admitted, CloseReason> {
+        let worker = Rc::clone(&self.worker);
+        worker.logins.set(worker.logins.get() + 1);
+        let limit = worker.shared.settings.load().timeouts.client_login;
+        let identity = match limit {
+            Some(limit) => tokio::time::timeout(limit, self.prove()).await.unwrap_or_else(|_| {
+                self.say(&refusal::login_timeout());
+                Err(CloseReason::ClientLoginTimeout)
+            }),
+            None => self.prove().await,
+        };
+        worker.logins.set(worker.logins.get() - 1);
+        let identity = identity?;
+        if let Err(error) = self.admit(&identity) {
+            return Err(self.refuse(&error, &identity));
+        }
+        if identity.admin.is_some() {
+            return Ok(Admitted::Console(identity));
+        }
+        self.welcome(*identity).await.map(Admitted::Client)
+    }
+
+    /// Who is it?
+    async fn prove(&mut self) -> Result<Box<Identity>, CloseReason> {
+        let shared = Arc::clone(&self.worker.shared);
+        let settings = shared.settings.load_full();
+        let mut seeds = LoginSeeds { md5_salt: [0; 4], scram_nonce: [0; 18] };
+        (shared.random)(&mut seeds.md5_salt);
+        (shared.random)(&mut seeds.scram_nonce);
+        let peer = self.peer(settings.listen.port);
+        let mut login = Login::new(settings, Arc::clone(&shared.credentials), peer, seeds);
+        let mut replies = Vec::new();
+        loop {
+            let (eaten, next) = login.on_bytes(&self.conn.held, &mut replies);
+            self.conn.consume(eaten);
+            self.conn.send(&replies).map_err(|_| CloseReason::ClientVanished)?;
+            replies.clear();
+            match next {
+                LoginNext::More if eaten > 0 && !self.conn.held.is_empty() => {}
+                LoginNext::More => self.read_more(MAX_LOGIN_BYTES).await?,
+                LoginNext::Welcome(identity) => return Ok(identity),
+                LoginNext::Cancel(key) => {
+                    self.worker.cancel(&key).await;
+                    return Err(CloseReason::ClientTerminated);
+                }
+                LoginNext::Close(reason) => {
+                    tracing::info!(%reason, "login refused");
+                    return Err(reason);
+                }
+            }
+        }
+    }
+
+    fn peer(&self, port: u16) -> Peer {
+        let (address, _) = self.conn.socket.addresses(port);
+        let credentials = self.conn.socket.peer_credentials();
+        Peer {
+            address,
+            unix: self.conn.socket.is_unix(),
+            pid: credentials.and_then(|credentials| credentials.pid),
+            same_user: credentials.is_some_and(|c| c.uid == rustix::process::geteuid().as_raw()),
+        }
+    }
+
+    /// Reads more of what the client sends; a client that has closed is gone.
+    pub(super) async fn read_more(&mut self, limit: usize) -> Result<(), CloseReason> {
+        let (worker, conn) = (&self.worker, &mut self.conn);
+        let read =
+            std::future::poll_fn(|cx| conn.poll_fill(cx, &mut worker.scratch.borrow_mut().buffer, limit))
+                .await;
+        match read {
+            Ok(0) | Err(_) => Err(CloseReason::ClientVanished),
+            Ok(_) => Ok(()),
+        }
+    }
+
+    fn admit(&mut self, identity: &Identity) -> Result<(), ErrorResponse> {
+        let shared = &self.worker.shared;
+        if identity.admin.is_none() {
+            if shared.closing.load(Ordering::Relaxed) {
+                return Err(refusal::shutting_down());
+            }
+            if shared.pools.lock().pools.is_disabled(&identity.database) {
+                return Err(refusal::database_disabled(&identity.database));
+            }
+        }
+        let place = self.place.as_mut().expect("a client keeps its place until it leaves");
+        shared.admission().admit(&shared.settings.load(), place, identity)
+    }
+
+    fn refuse(&mut self, error: &ErrorResponse, identity: &Identity) -> CloseReason {
+        if self.worker.shared.settings.load().log.pooler_errors {
+            tracing::warn!(database = %identity.database, user = %identity.user, %error, "client refused");
+        }
+        self.say(error);
+        CloseReason::LoginRefused
+    }
+
+    /// Shows the client in: what the server would tell it, and a cancel key of Howdah's own.
+    async fn welcome(&mut self, identity: Identity) -> Result<Rc<ClientCard>, CloseReason> {
+        let client = PoolKey { database: Arc::clone(&identity.database), user: Arc::clone(&identity.user) };
+        let shared = Arc::clone(&self.worker.shared);
+        let Some(route) = shared.route(&client) else {
+            return Err(self.refuse(&refusal::no_such_database(&client.database), &identity));
+        };
+        let now = self.worker.now();
+        let mut parameters = Parameters::new(&shared.tracked);
+        for (name, value) in &identity.parameters {
+            if let Some(index) = shared.tracked.index(name) {
+                parameters.set(index, value);
+            }
+        }
+        let session = Session::new(shared.next_client(), route.rules.load_full(), parameters, now);
+        let settings = shared.settings.load();
+        let addresses = self.conn.socket.addresses(settings.listen.port);
+        let pid = self.conn.socket.peer_credentials().and_then(|credentials| credentials.pid);
+        let key = shared.cancel_keys.issue(identity.minor, self.worker.id, session.id, &shared.random);
+        let counters = self.worker.counters_of(&client.database);
+        let card = Rc::new(ClientCard::new(session, route, addresses, pid, key.pid, counters, now));
+        self.worker.clients.borrow_mut().insert(card.id, Rc::clone(&card));
+        self.card = Some(Rc::clone(&card));
+        card.adopt_task().await;
+
+        let welcome = self.welcome_of(&card).await?;
+        let mut message = Vec::new();
+        {
+            let mut session = card.session.borrow_mut();
+            session.parameters.fill_from(&welcome.parameters);
+            for (name, value) in &welcome.reported {
+                let own = shared.tracked.index(name).and_then(|index| session.parameters.get(index));
+                let value = own.map_or(value.as_bytes(), |own| own.as_bytes());
+                backend::write_parameter_status(&mut message, name.as_bytes(), value);
+            }
+        }
+        backend::write_backend_key_data(&mut message, &key);
+        if let Some(text) = &settings.auth.login_notify_message {
+            ErrorResponse::new(Severity::Notice, SqlState::SUCCESSFUL_COMPLETION, text.as_str())
+                .write_notice(&mut message);
+        }
+        backend::write_ready_for_query(&mut message, TransactionStatus::Idle);
+        self.conn.send(&message).map_err(|_| CloseReason::ClientVanished)?;
+        card.counters.borrow_mut().logins += 1;
+        if settings.log.connections {
+            let PoolKey { database, user } = &card.route.client;
+            let peer = format_args!("{}:{}", card.peer.host, card.peer.port);
+            tracing::info!(client = card.id, %database, %user, %peer, "client logged in");
+        }
+        Ok(card)
+    }
+
+    /// What the pool's servers say of themselves; the first client of a pool waits for the first server.
+    async fn welcome_of(&mut self, card: &Rc<ClientCard>) -> Result<Arc<Welcome>, CloseReason> {
+        let shared = Arc::clone(&self.worker.shared);
+        let route: &Route = &card.route;
+        loop {
+            if let Some(welcome) = shared.welcome(route.pool) {
+                return Ok(welcome);
+            }
+            if let Some(lease) = self.checkout(card).await? {
+                lease.give_back(howdah_core::pool::Condition::Fit);
+            }
+        }
+    }
+}

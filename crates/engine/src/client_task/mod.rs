@@ -1,0 +1,154 @@
+//! A client's task, from its first byte to its last: door → desk → query after query → goodbye.
+//!
+//! The task owns the client's socket and, while linked, the server connection. It moves bytes and waits;
+//! what is decided is decided by `howdah_core`.
+//!
+//! * `login` – from the first byte to a place inside
+//! * `idle` – waiting for a request
+//! * `checkout` – waiting for a server connection
+//! * `link` – client and server joined
+//! * `farewell` – the client has gone; its server connection is made fit again
+//! * `cancel` – a cancel request on its way to a server
+//! * `console` – a client of the admin console
+
+mod cancel;
+mod checkout;
+mod console;
+mod farewell;
+mod idle;
+mod link;
+mod login;
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+use std::time::Duration;
+
+use howdah_core::client::Place;
+use howdah_core::facts::{ClientState, CloseReason};
+use howdah_core::pool::Condition;
+use howdah_core::refusal;
+
+pub(crate) use checkout::check;
+
+use crate::conn::Conn;
+use crate::net::Socket;
+use crate::worker::{ClientCard, Worker};
+use link::LinkEnd;
+
+/// Serves one client. A panic ends this client, with an error, and nobody else.
+pub(crate) async fn run(worker: Rc<Worker>, socket: Socket, place: Place) {
+    let mut visit = Visit { worker, conn: Conn::new(socket), place: Some(place), card: None, ended: false };
+    let outcome = catch_unwind(std::pin::pin!(visit.serve())).await;
+    let reason = outcome.unwrap_or_else(|()| {
+        tracing::error!(client = visit.card.as_ref().map(|c| c.id), "panic while serving a client");
+        visit.worker.shared.panics.fetch_add(1, Ordering::Relaxed);
+        visit.say(&refusal::ended(CloseReason::Panic));
+        CloseReason::Panic
+    });
+    Box::pin(visit.leave(reason)).await;
+}
+
+/// A client being served.
+struct Visit {
+    worker: Rc<Worker>,
+    conn: Conn,
+    place: Option<Place>,
+    /// Once it is let in.
+    card: Option<Rc<ClientCard>>,
+    /// It has closed its side after saying goodbye; what it asked for before is still carried out.
+    ended: bool,
+}
+
+impl Visit {
+    /// What is awaited once in a client's life is boxed: the task itself, of which there are as many as
+    /// clients, holds no room for it.
+    async fn serve(&mut self) -> CloseReason {
+        let admitted = match Box::pin(self.login()).await {
+            Ok(admitted) => admitted,
+            Err(reason) => return reason,
+        };
+        let card = match admitted {
+            login::Admitted::Client(card) => card,
+            login::Admitted::Console(identity) => return Box::pin(self.serve_console(&identity)).await,
+        };
+        loop {
+            if let Err(reason) = self.idle(&card).await {
+                return reason;
+            }
+            let lease = match self.checkout(&card).await {
+                Ok(Some(lease)) => lease,
+                Ok(None) => continue,
+                Err(reason) => return reason,
+            };
+            match self.link(&card, lease).await {
+                (LinkEnd::Released, lease) => {
+                    lease.give_back(Condition::Fit);
+                    card.state.set(ClientState::Idle);
+                    card.link.set(None);
+                }
+                (LinkEnd::ServerGone(reason), lease) => {
+                    self.say(&refusal::server_lost(reason, lease.conn.server.last_error.as_ref()));
+                    lease.give_back(Condition::Close(reason));
+                    return CloseReason::ServerLost;
+                }
+                (LinkEnd::ClientGone(reason), lease) => {
+                    self.worker.clients.borrow_mut().remove(&card.id);
+                    Box::pin(farewell::clean(&self.worker, &card, lease, reason, &mut self.conn)).await;
+                    return reason;
+                }
+            }
+        }
+    }
+
+    /// Tells the client something, as far as that goes without waiting.
+    fn say(&mut self, error: &howdah_wire::ErrorResponse) {
+        let mut message = Vec::new();
+        error.write(&mut message);
+        // A client that cannot be told has gone, and its task ends anyway.
+        let _ = self.conn.send(&message);
+    }
+
+    /// Everything that was this client's is taken down.
+    async fn leave(mut self, reason: CloseReason) {
+        if let Some(card) = self.card.take() {
+            self.worker.clients.borrow_mut().remove(&card.id);
+            self.worker.shared.cancel_keys.revoke(card.cancel_pid);
+            if self.worker.shared.settings.load().log.disconnections {
+                let age = (self.worker.now() - card.connected_at).as_secs_f64();
+                tracing::info!(
+                    client = card.id,
+                    database = %card.route.client.database,
+                    user = %card.route.client.user,
+                    %reason,
+                    age = format_args!("{age:.1}s"),
+                    "client closed"
+                );
+            }
+        }
+        if let Some(place) = self.place.take() {
+            self.worker.shared.admission().leave(place);
+        }
+        if let Some(door) = self.worker.shared.door(self.worker.id) {
+            door.clients.fetch_sub(1, Ordering::Relaxed);
+        }
+        // What was said last should arrive, but nobody waits long for a client that does not read.
+        let _ = tokio::time::timeout(LAST_WORDS, self.conn.flush()).await;
+        self.conn.socket.finish();
+    }
+}
+
+/// A panic inside the future is an error. What it borrowed is taken down afterwards, not used on.
+async fn catch_unwind<T>(mut future: Pin<&mut impl Future<Output = T>>) -> Result<T, ()> {
+    std::future::poll_fn(|cx| {
+        let poll = std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)));
+        poll.map_or(Poll::Ready(Err(())), |poll| poll.map(Ok))
+    })
+    .await
+}
+
+/// How long a closing client is given to take what it was told last.
+const LAST_WORDS: Duration = Duration::from_secs(1);

@@ -1,0 +1,51 @@
+//! The averages of SHOW STATS: sums of the last full `stats_period`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use howdah_core::facts::Counters;
+
+/// The last full period, and where the one under way began.
+pub(crate) struct Period {
+    began: Instant,
+    at_beginning: BTreeMap<Arc<str>, Counters>,
+    last: BTreeMap<Arc<str>, Counters>,
+    last_length: Duration,
+}
+
+impl Period {
+    pub(crate) fn new(now: Instant) -> Period {
+        Period {
+            began: now,
+            at_beginning: BTreeMap::new(),
+            last: BTreeMap::new(),
+            last_length: Duration::ZERO,
+        }
+    }
+
+    /// The period under way is over; these are the sums since start.
+    pub(crate) fn turn(&mut self, totals: BTreeMap<Arc<str>, Counters>, now: Instant) {
+        let before = |name: &Arc<str>| self.at_beginning.get(name).copied().unwrap_or_default();
+        self.last = totals.iter().map(|(name, sums)| (Arc::clone(name), *sums - before(name))).collect();
+        self.last_length = now.saturating_duration_since(self.began);
+        self.began = now;
+        self.at_beginning = totals;
+    }
+
+    pub(crate) fn of(&self, database: &str) -> Counters {
+        self.last.get(database).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn length(&self) -> Duration {
+        self.last_length
+    }
+
+    /// All databases together.
+    pub(crate) fn sum(&self) -> Counters {
+        self.last.values().fold(Counters::default(), |mut sum, counters| {
+            sum += *counters;
+            sum
+        })
+    }
+}

@@ -1,0 +1,325 @@
+//! A worker: one thread, one runtime, the clients it serves.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Poll, Waker};
+use std::time::{Instant, SystemTime};
+
+use howdah_core::client::Place;
+use howdah_core::facts::{Address, ClientState, CloseReason, Counters};
+use howdah_core::pool::{ServerId, WorkerId};
+use howdah_core::session::{Patch, Session};
+use howdah_wire::cancel_key::CancelKey;
+use rustc_hash::FxHashMap;
+use tokio::sync::oneshot;
+
+use crate::net::Socket;
+use crate::opener;
+use crate::shared::{Route, Shared};
+use crate::shared_pool::Errands;
+use crate::snapshot::WorkerReport;
+
+/// What a worker's tasks share. Lives on its thread.
+pub(crate) struct Worker {
+    pub(crate) id: WorkerId,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) scratch: RefCell<Scratch>,
+    pub(crate) clients: RefCell<FxHashMap<u64, Rc<ClientCard>>>,
+    /// By database; kept when its last client has gone.
+    counters: RefCell<FxHashMap<Arc<str>, Rc<RefCell<Counters>>>>,
+    /// Clients still logging in.
+    pub(crate) logins: Cell<u64>,
+}
+
+/// Memory that is lent to whoever is being polled.
+pub(crate) struct Scratch {
+    pub(crate) buffer: Box<[u8]>,
+    pub(crate) patch: Patch,
+    /// Where a span and what is put before it are joined for one send.
+    pub(crate) joined: Vec<u8>,
+}
+
+/// What a worker can be told from elsewhere.
+pub(crate) enum Message {
+    /// Serve a new client.
+    Client { socket: Arrival, place: Place },
+    /// A client holding this key asks for its query to be cancelled. Answered when that has been done.
+    Cancel { client: u64, done: oneshot::Sender<()> },
+    /// End clients.
+    Close { which: Which, reason: CloseReason, closed: oneshot::Sender<usize> },
+    /// Tell what there is.
+    Report(oneshot::Sender<WorkerReport>),
+    /// The settings have changed.
+    SettingsChanged,
+    /// Open and close these.
+    Errands(Errands),
+    /// Stop serving.
+    Stop,
+}
+
+/// A socket on its way to a worker.
+pub(crate) enum Arrival {
+    Tcp(std::net::TcpStream),
+    Unix(std::os::unix::net::UnixStream),
+    Pipe(crate::net::Pipe),
+}
+
+/// A choice of clients.
+#[derive(Clone)]
+pub(crate) enum Which {
+    All,
+    One(u64),
+    Database(String),
+}
+
+/// What SHOW CLIENTS, the janitor and the console know of a client, and how they reach it.
+pub(crate) struct ClientCard {
+    pub(crate) id: u64,
+    pub(crate) session: RefCell<Session>,
+    pub(crate) route: Arc<Route>,
+    pub(crate) state: Cell<ClientState>,
+    pub(crate) link: Cell<Option<ServerId>>,
+    pub(crate) waiting_since: Cell<Option<Instant>>,
+    pub(crate) peer: Address,
+    pub(crate) local: Address,
+    pub(crate) connected: SystemTime,
+    pub(crate) connected_at: Instant,
+    pub(crate) remote_pid: Option<u32>,
+    /// The PID in the cancel key it was given.
+    pub(crate) cancel_pid: u32,
+    pub(crate) counters: Rc<RefCell<Counters>>,
+    order: Cell<Option<Order>>,
+    waker: RefCell<Waker>,
+}
+
+/// What a client's task is told by others.
+pub(crate) enum Order {
+    /// End.
+    Close(CloseReason),
+    /// Cancel what it is doing.
+    Cancel(oneshot::Sender<()>),
+}
+
+impl ClientCard {
+    #[allow(clippy::too_many_arguments, reason = "one call, and each is a fact of its own")]
+    pub(crate) fn new(
+        session: Session,
+        route: Arc<Route>,
+        (peer, local): (Address, Address),
+        remote_pid: Option<u32>,
+        cancel_pid: u32,
+        counters: Rc<RefCell<Counters>>,
+        now: Instant,
+    ) -> ClientCard {
+        ClientCard {
+            id: session.id,
+            session: RefCell::new(session),
+            route,
+            state: Cell::new(ClientState::Idle),
+            link: Cell::new(None),
+            waiting_since: Cell::new(None),
+            peer,
+            local,
+            connected: SystemTime::now(),
+            connected_at: now,
+            remote_pid,
+            cancel_pid,
+            counters,
+            order: Cell::new(None),
+            waker: RefCell::new(Waker::noop().clone()),
+        }
+    }
+
+    /// Leaves word for the client's task. A Close is not replaced by a Cancel.
+    pub(crate) fn order(&self, order: Order) {
+        match (self.order.take(), order) {
+            (Some(close @ Order::Close(_)), Order::Cancel(_)) => self.order.set(Some(close)),
+            (_, order) => self.order.set(Some(order)),
+        }
+        self.wake();
+    }
+
+    #[inline]
+    pub(crate) fn take_order(&self) -> Option<Order> {
+        self.order.take()
+    }
+
+    /// The calling task serves this client from now on. A task keeps its waker for life.
+    pub(crate) async fn adopt_task(&self) {
+        std::future::poll_fn(|cx| {
+            self.waker.borrow_mut().clone_from(cx.waker());
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    pub(crate) fn with_waker<T>(&self, use_it: impl FnOnce(&Waker) -> T) -> T {
+        use_it(&self.waker.borrow())
+    }
+
+    pub(crate) fn waker(&self) -> Waker {
+        self.waker.borrow().clone()
+    }
+
+    pub(crate) fn wake(&self) {
+        self.waker.borrow().wake_by_ref();
+    }
+}
+
+impl Worker {
+    pub(crate) fn new(id: WorkerId, shared: Arc<Shared>) -> Rc<Worker> {
+        Rc::new(Worker {
+            id,
+            shared,
+            scratch: RefCell::new(Scratch {
+                buffer: vec![0; SCRATCH].into_boxed_slice(),
+                patch: Patch::default(),
+                joined: Vec::new(),
+            }),
+            clients: RefCell::default(),
+            counters: RefCell::default(),
+            logins: Cell::new(0),
+        })
+    }
+
+    /// The time, virtual in the simulator.
+    #[inline]
+    pub(crate) fn now(&self) -> Instant {
+        tokio::time::Instant::now().into_std()
+    }
+
+    /// The server connection is being checked or cleaned, or no longer.
+    pub(crate) fn set_testing(&self, server: ServerId, testing: bool) {
+        self.shared.pools.lock().pools.set_testing(server, testing);
+    }
+
+    pub(crate) fn counters_of(&self, database: &Arc<str>) -> Rc<RefCell<Counters>> {
+        Rc::clone(self.counters.borrow_mut().entry(Arc::clone(database)).or_default())
+    }
+
+    pub(crate) fn all_counters(&self) -> Vec<(Arc<str>, Counters)> {
+        self.counters.borrow().iter().map(|(name, counters)| (Arc::clone(name), *counters.borrow())).collect()
+    }
+
+    /// Does what the pools left to be done outside their lock.
+    pub(crate) fn run(self: &Rc<Self>, errands: Errands) {
+        for (conn, reason) in errands.close {
+            conn.close(reason);
+        }
+        if self.shared.stopping.load(Ordering::Relaxed) {
+            return;
+        }
+        for (server, pool) in errands.open {
+            tokio::task::spawn_local(opener::open(Rc::clone(self), server, pool));
+        }
+    }
+
+    /// Asks the client that holds this key to cancel what it does; returns when that has been done.
+    pub(crate) async fn cancel(&self, key: &CancelKey) {
+        let Some(holder) = self.shared.cancel_keys.holder(key) else {
+            tracing::debug!("cancel request with a key nobody holds");
+            return;
+        };
+        let (done, wait) = oneshot::channel();
+        let message = Message::Cancel { client: holder.client, done };
+        if self.shared.door(holder.worker).is_some_and(|door| door.mailbox.send(message).is_ok()) {
+            // An error means that the client has gone, and its query with it.
+            let _ = wait.await;
+        }
+    }
+
+    /// Reads word from outside until told to stop.
+    pub(crate) async fn serve_mailbox(
+        self: Rc<Self>,
+        mut mailbox: tokio::sync::mpsc::UnboundedReceiver<Message>,
+    ) {
+        while let Some(message) = mailbox.recv().await {
+            match message {
+                Message::Client { socket, place } => match socket.settle() {
+                    Ok(socket) => {
+                        tokio::task::spawn_local(crate::client_task::run(Rc::clone(&self), socket, place));
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot take over a client's socket");
+                        self.shared.admission().leave(place);
+                    }
+                },
+                Message::Cancel { client, done } => {
+                    if let Some(card) = self.clients.borrow().get(&client) {
+                        card.order(Order::Cancel(done));
+                    }
+                }
+                Message::Close { which, reason, closed } => {
+                    // Nobody listening means that the asker has gone; the clients are ended all the same.
+                    let _ = closed.send(self.close_clients(&which, reason));
+                }
+                Message::Report(reply) => {
+                    let _ = reply.send(WorkerReport::of(&self));
+                }
+                Message::SettingsChanged => {
+                    for card in self.clients.borrow().values() {
+                        card.session.borrow_mut().set_rules(card.route.rules.load_full());
+                    }
+                }
+                Message::Errands(errands) => self.run(errands),
+                Message::Stop => return,
+            }
+        }
+    }
+
+    fn close_clients(&self, which: &Which, reason: CloseReason) -> usize {
+        let mut closed = 0;
+        for card in self.clients.borrow().values() {
+            let chosen = match which {
+                Which::All => true,
+                Which::One(id) => card.id == *id,
+                Which::Database(name) => *card.route.client.database == **name,
+            };
+            if chosen {
+                card.order(Order::Close(reason));
+                closed += 1;
+            }
+        }
+        closed
+    }
+
+    /// Ends clients that have overstepped a time limit. Part of the janitor's round.
+    pub(crate) fn close_overdue(&self) {
+        let now = self.now();
+        for card in self.clients.borrow().values() {
+            if card.waiting_since.get().is_some() {
+                continue;
+            }
+            let linked = card.link.get().is_some();
+            if let Some(reason) = card.session.borrow().overdue(linked, now) {
+                card.order(Order::Close(reason));
+            }
+        }
+    }
+}
+
+impl Arrival {
+    /// Turns somebody away, without waiting for it to listen.
+    pub(crate) fn say_and_close(self, message: &[u8]) {
+        use std::io::Write;
+        // Somebody who cannot be told will notice the end of the connection.
+        let _ = match self {
+            Arrival::Tcp(mut stream) => stream.write(message),
+            Arrival::Unix(mut stream) => stream.write(message),
+            Arrival::Pipe(_) => Ok(0),
+        };
+    }
+
+    fn settle(self) -> std::io::Result<Socket> {
+        Ok(match self {
+            Arrival::Tcp(stream) => Socket::Tcp(tokio::net::TcpStream::from_std(stream)?),
+            Arrival::Unix(stream) => Socket::Unix(tokio::net::UnixStream::from_std(stream)?),
+            Arrival::Pipe(pipe) => Socket::Pipe(pipe),
+        })
+    }
+}
+
+/// Big enough that a large result costs few system calls, small enough to stay in the cache.
+const SCRATCH: usize = 64 * 1024;
