@@ -102,7 +102,7 @@ impl Server {
         if session.is_speaking() || self.is_mid_reply() {
             return Some(Held::MidMessage);
         }
-        if !self.outstanding.is_empty() {
+        if !self.outstanding.is_empty() || self.outstanding.is_in_doubt() {
             return Some(Held::Outstanding);
         }
         if self.outstanding.status() != TransactionStatus::Idle {
@@ -131,6 +131,7 @@ impl Server {
     pub fn is_settled(&self) -> bool {
         !self.is_mid_reply()
             && self.outstanding.is_empty()
+            && !self.outstanding.is_in_doubt()
             && self.outstanding.status() == TransactionStatus::Idle
     }
 
