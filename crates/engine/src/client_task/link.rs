@@ -349,7 +349,9 @@ impl Mover<'_, '_> {
                 self.joined.extend_from_slice(&self.patch.to_client);
                 span_start = done;
             }
-            if !self.patch.to_server.is_empty() && server.conn.send(&self.patch.to_server).is_err() {
+            if !self.patch.to_server.is_empty()
+                && server.conn.send(&worker.outbox, &self.patch.to_server).is_err()
+            {
                 outcome = Err(LinkEnd::ServerGone(CloseReason::ServerClosed));
             }
             if !matches!(verdict, Verdict::Forward(_) | Verdict::Skip(_)) {
