@@ -19,6 +19,8 @@ mod outbox;
 mod server_conn;
 mod shared;
 mod shared_pool;
+#[cfg(test)]
+mod simulation;
 mod snapshot;
 mod statistics;
 mod uring;

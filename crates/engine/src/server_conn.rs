@@ -96,9 +96,13 @@ impl ServerConn {
         Ok(Box::new(this))
     }
 
-    /// Says goodbye, as far as that goes without waiting.
+    /// Says goodbye, as far as that goes without waiting. Not in the middle of something: there the goodbye could
+    /// become the end of a message whose beginning came from a client that has vanished.
     pub(crate) fn close(mut self, reason: CloseReason, outbox: &Outbox) {
         tracing::debug!(server = self.id.0, pid = self.card.backend_pid, %reason, "closing server connection");
+        if !self.server.is_settled() {
+            return;
+        }
         let mut goodbye = Vec::new();
         frontend::write_terminate(&mut goodbye);
         // A server that does not take the goodbye notices the end of the connection instead.

@@ -1,7 +1,7 @@
 //! Waiting for a request.
 
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use howdah_core::facts::{ClientState, CloseReason};
 use howdah_core::refusal;
@@ -33,11 +33,12 @@ impl Visit {
             return Poll::Ready(Err(CloseReason::ClientVanished));
         }
         loop {
-            if !self.conn.is_flushed() && matches!(self.conn.poll_flush(cx), Poll::Ready(Err(_))) {
-                return Poll::Ready(Err(CloseReason::ClientVanished));
-            }
             if let Some(outcome) = self.judge_held(card) {
                 return Poll::Ready(outcome);
+            }
+            // Who does not take answers is not asked for more questions.
+            if !self.conn.is_flushed() && ready!(self.conn.poll_flush(cx)).is_err() {
+                return Poll::Ready(Err(CloseReason::ClientVanished));
             }
             let worker = Rc::clone(&self.worker);
             let buffer = &mut worker.scratch.borrow_mut().buffer;

@@ -95,11 +95,13 @@ impl Link<'_> {
         self.obey()?;
         loop {
             self.flush(cx)?;
+            let mut moved = false;
             if self.judge_held && self.client_may_speak() {
                 self.judge_held = false;
                 self.judge(Origin::Client, 0, scratch)?;
+                // What could not be sent at once has to be seen to before this task sleeps.
+                moved = true;
             }
-            let mut moved = false;
             if self.client_may_speak() && self.server.conn.is_flushed() && !self.leaving {
                 moved |= self.read(Origin::Client, cx, scratch)?;
             }
@@ -116,10 +118,12 @@ impl Link<'_> {
         match self.card.take_order() {
             None => {}
             Some(Order::Close(reason)) => {
-                let mut message = Vec::new();
-                refusal::ended(reason).write(&mut message);
-                // A client that cannot be told has gone, and the link ends anyway.
-                let _ = self.client.send(&self.worker.outbox, &message);
+                if !self.server.server.is_mid_forward() {
+                    let mut message = Vec::new();
+                    refusal::ended(reason).write(&mut message);
+                    // A client that cannot be told has gone, and the link ends anyway.
+                    let _ = self.client.send(&self.worker.outbox, &message);
+                }
                 return Err(LinkEnd::ClientGone(reason));
             }
             Some(Order::Cancel(done)) => {
@@ -354,7 +358,7 @@ impl Mover<'_, '_> {
             {
                 outcome = Err(LinkEnd::ServerGone(CloseReason::ServerClosed));
             }
-            if !matches!(verdict, Verdict::Forward(_) | Verdict::Skip(_)) {
+            if !matches!(verdict, Verdict::Forward(_) | Verdict::Skip(_)) || outcome.is_err() {
                 break;
             }
         }

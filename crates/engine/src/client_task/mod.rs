@@ -91,7 +91,10 @@ impl Visit {
                     card.link.set(None);
                 }
                 (LinkEnd::ServerGone(reason), lease) => {
-                    self.say(&refusal::server_lost(reason, lease.conn.server.last_error.as_ref()));
+                    // In the middle of a message of the server's there is no place for one of ours.
+                    if !lease.conn.server.is_mid_forward() {
+                        self.say(&refusal::server_lost(reason, lease.conn.server.last_error.as_ref()));
+                    }
                     lease.give_back(Condition::Close(reason));
                     return CloseReason::ServerLost;
                 }
