@@ -374,6 +374,12 @@ impl Outstanding {
         self.queue.front().is_some_and(|e| e.ours)
     }
 
+    /// The server works on a query of Howdah's own; what the client asked for comes after it.
+    #[must_use]
+    pub fn own_query_runs(&self) -> bool {
+        self.queue.front().is_some_and(|e| e.ours && e.kind == Kind::Query)
+    }
+
     fn done(&mut self, head: Expected) -> Answer {
         self.pop();
         self.drop_idle_copy_marks();

@@ -11,6 +11,7 @@ use howdah_core::facts::CloseReason;
 use howdah_core::refusal;
 use howdah_core::session::{Verdict, on_server};
 use howdah_wire::FrameHeader;
+use tokio::sync::oneshot;
 
 use super::Visit;
 use super::cancel::{self, CancelJob};
@@ -38,6 +39,8 @@ struct Link<'a> {
     server: &'a mut ServerConn,
     /// Howdah's own bytes that go to the server before the client's first.
     preface: Vec<u8>,
+    /// The client wants to cancel what it has asked for, and nothing has been done about it yet.
+    cancel_asked: Option<oneshot::Sender<()>>,
     /// A cancel request on its way to this server connection.
     cancel: Option<Rc<CancelJob>>,
     /// The client has said goodbye and waits for its last answer.
@@ -65,6 +68,7 @@ impl Visit {
             client: &mut self.conn,
             server: &mut lease.conn,
             preface,
+            cancel_asked: None,
             cancel: None,
             leaving: self.ended,
             judge_held: true,
@@ -95,6 +99,7 @@ impl Link<'_> {
         self.obey()?;
         loop {
             self.flush(cx)?;
+            self.begin_cancel();
             let mut moved = false;
             if self.judge_held && self.client_may_speak() {
                 self.judge_held = false;
@@ -118,6 +123,7 @@ impl Link<'_> {
         match self.card.take_order() {
             None => {}
             Some(Order::Close(reason)) => {
+                // In the middle of a message it would be read as the rest of it.
                 if !self.server.server.is_mid_forward() {
                     let mut message = Vec::new();
                     refusal::ended(reason).write(&mut message);
@@ -126,15 +132,22 @@ impl Link<'_> {
                 }
                 return Err(LinkEnd::ClientGone(reason));
             }
-            Some(Order::Cancel(done)) => {
-                let working = self.server.server.outstanding.is_working();
-                if working && self.cancel.as_ref().is_none_or(|job| !job.is_running()) {
-                    let wake = self.card.waker();
-                    self.cancel = Some(cancel::start(self.worker, self.server, wake, Some(done)));
-                }
-            }
+            Some(Order::Cancel(done)) => self.cancel_asked = Some(done),
         }
         Ok(())
+    }
+
+    /// A query of Howdah's own is not what the client means: if that runs, the request waits for its end.
+    fn begin_cancel(&mut self) {
+        let outstanding = &self.server.server.outstanding;
+        if self.cancel_asked.is_none() || outstanding.own_query_runs() {
+            return;
+        }
+        // Dropped, it tells whoever asked that there is nothing to wait for.
+        let Some(done) = self.cancel_asked.take() else { return };
+        if outstanding.is_working() && self.cancel.as_ref().is_none_or(|job| !job.is_running()) {
+            self.cancel = Some(cancel::start(self.worker, self.server, self.card.waker(), Some(done)));
+        }
     }
 
     /// The client's bytes may go on: not while a cancel request is on its way that is meant for what has
