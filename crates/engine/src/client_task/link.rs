@@ -115,10 +115,13 @@ impl Link<'_> {
         match self.card.take_order() {
             None => {}
             Some(Order::Close(reason)) => {
-                let mut message = Vec::new();
-                refusal::ended(reason).write(&mut message);
-                // A client that cannot be told has gone, and the link ends anyway.
-                let _ = self.client.send(&message);
+                // In the middle of a message it would be read as the rest of it.
+                if !self.server.server.is_mid_forward() {
+                    let mut message = Vec::new();
+                    refusal::ended(reason).write(&mut message);
+                    // A client that cannot be told has gone, and the link ends anyway.
+                    let _ = self.client.send(&message);
+                }
                 return Err(LinkEnd::ClientGone(reason));
             }
             Some(Order::Cancel(done)) => {

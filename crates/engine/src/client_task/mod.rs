@@ -86,12 +86,15 @@ impl Visit {
             };
             match self.link(&card, lease).await {
                 (LinkEnd::Released, lease) => {
-                    lease.give_back(Condition::Fit);
+                    farewell::release(&self.worker, lease);
                     card.state.set(ClientState::Idle);
                     card.link.set(None);
                 }
                 (LinkEnd::ServerGone(reason), lease) => {
-                    self.say(&refusal::server_lost(reason, lease.conn.server.last_error.as_ref()));
+                    // In the middle of a message it would be read as the rest of it.
+                    if !lease.conn.server.is_mid_forward() {
+                        self.say(&refusal::server_lost(reason, lease.conn.server.last_error.as_ref()));
+                    }
                     lease.give_back(Condition::Close(reason));
                     return CloseReason::ServerLost;
                 }
