@@ -26,7 +26,7 @@ fn query_timeout_leaves_an_open_transaction_alone() {
     let (mut idle, mut judged) = (howdah.client(&database), howdah.client(&database));
     idle.run("begin");
     judged.send(&message::query("select pg_sleep(600)"));
-    only_error(&judged.read_to_end());
+    assert_eq!(only_error(&judged.read_to_end()).0, "57014");
     assert_eq!(tags(&idle.query("commit")), "CZ");
 }
 
@@ -153,7 +153,11 @@ fn an_idle_server_connection_is_checked_before_it_is_used_again() {
     let howdah = fake_howdah(&server, &settings);
     let mut client = howdah.raw();
     client.login("fake", "postgres");
-    assert_eq!(client.value("select 1"), "1: select 1", "the first was found dead, and the client saw nothing");
+    assert_eq!(
+        client.value("select 1"),
+        "1: select 1",
+        "the first was found dead, and the client saw nothing"
+    );
     assert_eq!(client.value("select 2"), "1: select 2");
 }
 

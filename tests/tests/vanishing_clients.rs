@@ -215,9 +215,7 @@ fn a_query_before_an_orderly_goodbye_finishes_even_if_it_had_to_wait() {
     waiting(&howdah, &database, 1);
     drop(client);
     holder.run("commit");
-    eventually("it has been carried out", || {
-        (holder.value("select count(*) from t") == "1").then_some(())
-    });
+    eventually("it has been carried out", || (holder.value("select count(*) from t") == "1").then_some(()));
 }
 
 #[test]
@@ -258,12 +256,11 @@ fn psql_that_holds_a_lock(howdah: &Howdah, database: &Database) -> Child {
 /// Waits until a query of this database is in pg_sleep.
 fn sleeping(database: &Database) {
     let mut direct: RawClient = database.direct();
-    let count = "select count(*) from pg_stat_activity where wait_event = 'PgSleep' and datname = current_database()";
+    let count =
+        "select count(*) from pg_stat_activity where wait_event = 'PgSleep' and datname = current_database()";
     eventually("it sleeps", || (direct.value(count) == "1").then_some(()));
 }
 
 fn waiting(howdah: &Howdah, database: &Database, expected: u64) {
-    eventually("so many wait", || {
-        (howdah.pool(database)?.number("cl_waiting") == expected).then_some(())
-    });
+    eventually("so many wait", || (howdah.pool(database)?.number("cl_waiting") == expected).then_some(()));
 }
