@@ -118,6 +118,7 @@ impl Link<'_> {
         match self.card.take_order() {
             None => {}
             Some(Order::Close(reason)) => {
+                // In the middle of a message it would be read as the rest of it.
                 if !self.server.server.is_mid_forward() {
                     let mut message = Vec::new();
                     refusal::ended(reason).write(&mut message);
