@@ -228,6 +228,7 @@ async fn reload(shared: &Arc<Shared>) -> Result<(), String> {
 fn put_in_force(shared: &Shared, settings: howdah_core::settings::Settings) {
     shared.settings.store(Arc::new(settings));
     shared.settings_changed();
+    shared.begin_forced_pools();
     shared.tell_all(|| Message::SettingsChanged);
 }
 

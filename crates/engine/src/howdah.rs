@@ -123,6 +123,7 @@ fn run_control(shared: Arc<Shared>, jobs: mpsc::UnboundedReceiver<Job>, doors: D
             tracing::error!(%error, "cannot watch the doors");
         }
         let ending = Rc::new(Ending::new(doors.ok()));
+        shared.begin_forced_pools();
         duties::begin_common(&shared);
         tokio::task::spawn_local(control::serve(Arc::clone(&shared), jobs, Rc::clone(&ending)));
         ending.come().await;

@@ -188,6 +188,7 @@ impl Visit {
             }
             if let Some(lease) = self.checkout(card).await? {
                 lease.give_back(howdah_core::pool::Condition::Fit);
+                card.link.set(None);
             }
         }
     }

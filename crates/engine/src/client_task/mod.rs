@@ -86,7 +86,7 @@ impl Visit {
             };
             match self.link(&card, lease).await {
                 (LinkEnd::Released, lease) => {
-                    lease.give_back(Condition::Fit);
+                    farewell::release(&self.worker, lease);
                     card.state.set(ClientState::Idle);
                     card.link.set(None);
                 }
