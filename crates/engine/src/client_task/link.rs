@@ -73,7 +73,11 @@ impl Visit {
             leaving: self.ended,
             judge_held: true,
         };
-        let end = std::future::poll_fn(|cx| link.poll(cx)).await;
+        let mut end = std::future::poll_fn(|cx| link.poll(cx)).await;
+        // A client that went before it could say anything: what is counted as sent for it has to be sent.
+        if !link.preface.is_empty() && link.server.conn.send(&worker.outbox, &link.preface).is_err() {
+            end = LinkEnd::ServerGone(CloseReason::ServerClosed);
+        }
         if link.cancel.as_ref().is_some_and(|job| job.is_in_doubt()) {
             return (LinkEnd::ServerGone(CloseReason::ServerUncleanable), lease);
         }
