@@ -48,7 +48,6 @@ pub(super) async fn make(world: Rc<World>) {
             }
             Trouble::Crash => {
                 world.facts.borrow_mut().excuse(&LOST);
-                world.facts.borrow_mut().excuse(&["08001"]);
                 world.cluster.down.set(true);
                 world.cluster.alive().iter().for_each(|card| card.scissors.cut());
                 let time = chance.millis(10, 1500);
@@ -118,4 +117,4 @@ async fn pause(world: Rc<World>, time: Duration) {
 }
 
 /// What a client may be told whose server connection has broken, or that finds none.
-const LOST: [&str; 2] = ["08006", "57P01"];
+const LOST: [&str; 3] = ["08001", "08006", "57P01"];

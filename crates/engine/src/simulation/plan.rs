@@ -28,6 +28,8 @@ pub(super) struct Plan {
     /// Even what Howdah asks on its own account takes a while.
     pub(super) slow_servers: bool,
     short_lives: bool,
+    /// Milliseconds after which an idle server connection is checked before use.
+    pub(super) check_delay: u64,
     round_robin: bool,
     /// Steps of one client's visit, at most.
     pub(super) steps: usize,
@@ -112,6 +114,7 @@ impl Plan {
             reserve_size: if plain { 0 } else { chance.pick(&[0, 0, 1]) },
             slow_servers: chance.one_in(3),
             short_lives: chance.one_in(4),
+            check_delay: chance.pick(&[0, 10, 200]),
             round_robin: chance.one_in(3),
             steps: chance.between(1, 6),
             client_pipes: PipeKind::new(chance),
@@ -142,7 +145,7 @@ impl Plan {
         settings.timeouts.query_wait = Some(Duration::from_secs(90));
         settings.timeouts.query_wait_notify = Some(Duration::from_secs(1));
         settings.timeouts.server_login_retry = Duration::from_millis(500);
-        settings.timeouts.server_check_delay = Duration::from_millis(200);
+        settings.timeouts.server_check_delay = Duration::from_millis(self.check_delay);
         settings.pool.max_db_connections = self.max_db_connections;
         settings.pool.reserve_size = self.reserve_size;
         settings.pool.round_robin = self.round_robin;

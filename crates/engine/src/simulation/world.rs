@@ -50,11 +50,11 @@ pub(super) struct Report {
 }
 
 /// Runs a seed from start to end. The log is only kept if wanted: it costs more than all the rest.
-pub(super) fn run(seed: u64, logged: bool) -> Report {
+pub(super) fn run(seed: u64, logged: bool, circumstances: &dyn Fn(&mut Plan)) -> Report {
     let mut runtime = Builder::new_current_thread();
     let runtime = runtime.enable_time().start_paused(true).build_local(LocalOptions::default()).unwrap();
-    runtime.block_on(async move {
-        let world = World::begin(seed, logged);
+    runtime.block_on(async {
+        let world = World::begin(seed, logged, circumstances);
         let limit = tokio::time::timeout(LONGEST_RUN, live(&world)).await;
         if limit.is_err() {
             world.fail("the clients do not come to an end");
@@ -82,9 +82,10 @@ async fn live(world: &Rc<World>) {
 }
 
 impl World {
-    fn begin(seed: u64, logged: bool) -> Rc<World> {
+    fn begin(seed: u64, logged: bool, circumstances: &dyn Fn(&mut Plan)) -> Rc<World> {
         let mut chance = Chance::new(seed);
-        let plan = Plan::new(&mut chance);
+        let mut plan = Plan::new(&mut chance);
+        circumstances(&mut plan);
         let (dials, calls) = mpsc::unbounded_channel();
         let random = Mutex::new(chance.fork());
         let shared = Arc::new(Shared::new(Parts {
