@@ -7,6 +7,7 @@
 //!
 //! It panics with a description instead of returning errors: whatever goes wrong here ends the test.
 
+mod console;
 mod drivers;
 mod howdah;
 mod log;
@@ -15,12 +16,13 @@ mod program;
 mod raw;
 mod wait;
 
+pub use console::Row;
 pub use drivers::{python, run_driver};
 pub use howdah::{Howdah, HowdahBuilder, StartFailure};
 pub use postgres::{Database, postgres};
-pub use program::psql;
+pub use program::{psql, run_program};
 pub use raw::client::RawClient;
 pub use raw::message;
-pub use raw::reply::Message;
+pub use raw::reply::{Message, only_error, tags};
 pub use rustix::process::Signal;
 pub use wait::{PATIENCE, eventually};

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use howdah_embedded::Cluster;
 
+use crate::raw::client::RawClient;
+
 /// The test program's PostgreSQL, started by the first test that asks.
 ///
 /// Everybody is trusted, except members of the roles `auth_scram`, `auth_md5` and `auth_plain`: grant one of them to
@@ -61,6 +63,18 @@ impl Database {
     #[track_caller]
     pub fn psql(&self, sql: &str) -> String {
         postgres().psql_in(&self.name, sql).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// A direct connection as the superuser.
+    ///
+    /// # Panics
+    /// PostgreSQL refuses.
+    #[must_use]
+    #[track_caller]
+    pub fn direct(&self) -> RawClient {
+        let mut client = RawClient::unix(&postgres().socket_path());
+        client.login(&self.name, "postgres");
+        client
     }
 
     /// A direct connection string for the superuser.

@@ -20,6 +20,22 @@ pub fn psql(conninfo: &str, sql: &str) -> Result<String, String> {
     if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
 }
 
+/// Runs one of PostgreSQL's own programs, such as `pgbench`, and returns what it printed.
+///
+/// # Errors
+/// The program ended with a failure; what it printed.
+///
+/// # Panics
+/// There is no such program.
+pub fn run_program(name: &str, arguments: &[&str]) -> Result<String, String> {
+    let output = Command::new(postgres().binaries().program(name))
+        .args(arguments)
+        .output()
+        .unwrap_or_else(|error| panic!("cannot run {name}: {error}"));
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    if output.status.success() { Ok(said.into_owned()) } else { Err(said.into_owned()) }
+}
+
 /// Looks for `name` in the folders above this test program: `target/debug` and `target`.
 pub(crate) fn in_target(name: &str) -> Option<PathBuf> {
     let own = std::env::current_exe().expect("a running program has a path");
