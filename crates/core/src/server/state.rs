@@ -58,6 +58,8 @@ pub struct Tally {
 pub struct UnnamedStatement {
     /// The client's number, and how many unnamed statements it had parsed by then.
     owner: Option<(u64, u64)>,
+    /// Howdah has sent its Parse, in this batch, and knows no answer.
+    in_flight: Option<u32>,
 }
 
 /// Why a server connection may not be given to the next client as it is.
@@ -151,6 +153,23 @@ impl UnnamedStatement {
     /// The client with this number has sent its n-th Parse for it.
     pub fn parsed(&mut self, client: u64, generation: u64) {
         self.owner = Some((client, generation));
+        self.in_flight = None;
+    }
+
+    /// The same text has been sent again, on Howdah's account and in this batch.
+    pub fn carried(&mut self, client: u64, generation: u64, batch: u32) {
+        self.owner = Some((client, generation));
+        self.in_flight = Some(batch);
+    }
+
+    /// A Parse was answered, or dropped after an error.
+    pub fn settle(&mut self, generation: u64, present: bool) {
+        if self.owner.is_some_and(|(_, n)| n == generation) {
+            self.in_flight = None;
+            if !present {
+                self.owner = None;
+            }
+        }
     }
 
     /// It is gone, or nobody's.
@@ -163,5 +182,11 @@ impl UnnamedStatement {
     #[must_use]
     pub fn is_of(&self, client: u64, generation: u64) -> bool {
         self.owner == Some((client, generation))
+    }
+
+    /// Whether it is there depends on the fate of a batch before `batch`.
+    #[must_use]
+    pub fn is_in_doubt(&self, batch: u32) -> bool {
+        self.in_flight.is_some_and(|sent_in| sent_in != batch)
     }
 }

@@ -37,11 +37,15 @@ impl Outstanding {
     /// The server reads data now: Syncs it finds before any data are ignored.
     pub(super) fn begin_copy_in(&mut self) {
         self.copy.reading = true;
+        self.take_early_syncs();
+        self.note_open_batch();
+    }
+
+    fn take_early_syncs(&mut self) {
         while self.queue.get(1).is_some_and(|e| e.kind == Kind::Sync) {
             self.queue.remove(1);
             self.copy.early_syncs += 1;
         }
-        self.note_open_batch();
     }
 
     /// COPY has succeeded: it has eaten everything up to its end mark.
@@ -65,10 +69,11 @@ impl Outstanding {
 
     /// The message at the head has failed, perhaps amid a COPY.
     pub(super) fn fail_copy_in(&mut self) -> Result<(), Doubt> {
-        let early_syncs = std::mem::take(&mut self.copy.early_syncs);
         if !std::mem::take(&mut self.copy.reading) {
             return Ok(());
         }
+        self.take_early_syncs();
+        let early_syncs = std::mem::take(&mut self.copy.early_syncs);
         if self.queue.get(1).is_some_and(is_copy_mark) {
             self.copy.surplus += early_syncs;
         } else {
@@ -116,8 +121,9 @@ impl Outstanding {
     }
 
     fn sync_amid_copy(&self) -> bool {
-        let mut data = self.queue.iter().skip(1).take_while(|e| e.kind != Kind::CopyEnd);
-        data.any(|e| e.kind == Kind::CopyData) && data.any(|e| e.kind == Kind::Sync)
+        let amid = |e: &&Expected| matches!(e.kind, Kind::CopyData | Kind::Sync);
+        let mut data = self.queue.iter().skip(1).take_while(amid);
+        data.next().is_some_and(|e| e.kind == Kind::CopyData) && data.any(|e| e.kind == Kind::Sync)
     }
 
     /// A Sync has turned out to be ignored, or not to be: is the last batch open?

@@ -85,8 +85,8 @@ pub enum Kind {
 pub enum Subject {
     /// Nothing of interest.
     None,
-    /// The unnamed statement.
-    Unnamed,
+    /// The unnamed statement, the client's n-th.
+    Unnamed(u64),
     /// The statement with this number.
     Statement(u64),
     /// A name the client has given away already: this Parse must fail.

@@ -118,10 +118,11 @@ impl Session {
         } else {
             return Step::Hold;
         };
-        self.unnamed.parsed(self.id, &mut server.unnamed, definition);
+        let generation = self.unnamed.parsed(self.id, &mut server.unnamed, definition);
         let effects = definition.map_or(Effects::UNKNOWN, Effects::of);
         (self.unnamed.commits, self.unnamed.clears) = (effects.commits, effects.clears);
-        Session::pass(server, Expected { subject: Subject::Unnamed, ..Expected::theirs(Kind::Parse) })
+        let subject = Subject::Unnamed(generation);
+        Session::pass(server, Expected { subject, ..Expected::theirs(Kind::Parse) })
     }
 
     fn bind(&mut self, server: &mut Server, header: FrameHeader, input: &[u8], patch: &mut Patch) -> Step {
@@ -150,7 +151,9 @@ impl Session {
         self.bound_clears = effects.clears;
         server.outstanding.push(Expected::theirs(Kind::Bind));
         let name = match target {
-            ServerName::AsIs => return Step::Pass,
+            ServerName::AsIs if patch.to_server.is_empty() => return Step::Pass,
+            // What was put into the patch has to go before it.
+            ServerName::AsIs => names.statement.to_vec(),
             ServerName::Virtual(statement) => statement.name(),
             ServerName::Missing => MISSING_UNNAMED.to_vec(),
         };
@@ -180,7 +183,9 @@ impl Session {
             return wait(server);
         }
         let name = match self.server_name(server, name, patch) {
-            ServerName::AsIs => return Session::pass(server, expected),
+            ServerName::AsIs if patch.to_server.is_empty() => return Session::pass(server, expected),
+            // What was put into the patch has to go before it.
+            ServerName::AsIs => name.to_vec(),
             ServerName::Virtual(statement) => statement.name(),
             ServerName::Missing => MISSING_UNNAMED.to_vec(),
         };
@@ -220,6 +225,9 @@ impl Session {
 
     /// What `name` stands for depends on the fate of a batch that has not been answered yet.
     fn is_in_doubt(&self, server: &Server, name: &[u8]) -> bool {
+        if name.is_empty() {
+            return server.unnamed.is_in_doubt(server.outstanding.batch());
+        }
         self.statements.as_ref().is_some_and(|s| s.is_in_doubt(name, server.outstanding.batch()))
     }
 
@@ -243,9 +251,9 @@ impl Session {
             Whereabouts::Nowhere => ServerName::Missing,
             Whereabouts::Elsewhere(definition) => {
                 write_parse(b"", definition, &mut patch.to_server);
-                let expected = Expected::ours(Kind::Parse);
-                server.outstanding.push(Expected { subject: Subject::Unnamed, ..expected });
-                self.unnamed.carried(self.id, &mut server.unnamed);
+                let batch = server.outstanding.batch();
+                let subject = Subject::Unnamed(self.unnamed.carried(self.id, &mut server.unnamed, batch));
+                server.outstanding.push(Expected { subject, ..Expected::ours(Kind::Parse) });
                 ServerName::AsIs
             }
         }

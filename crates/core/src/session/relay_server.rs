@@ -178,14 +178,14 @@ fn error(
 fn settle(server: &mut Server, session: Option<&mut Session>, entry: Expected, present: Option<bool>) {
     match entry.subject {
         Subject::Statement(id) => server.statements.settle(id, present),
-        Subject::Unnamed if present.is_none() => server.unnamed.forget(),
+        Subject::Unnamed(generation) => server.unnamed.settle(generation, present.is_some()),
         _ => {}
     }
     let Some(session) = session else { return };
-    match present {
-        Some(_) if entry.client_op => session.statements_mut().confirm(),
-        None if entry.client_op => session.statements_mut().forget(),
-        None if entry.subject == Subject::Unnamed && !entry.ours => session.unnamed.forget(),
+    match (present, entry.subject) {
+        (Some(_), _) if entry.client_op => session.statements_mut().confirm(),
+        (None, _) if entry.client_op => session.statements_mut().forget(),
+        (None, Subject::Unnamed(generation)) if !entry.ours => session.unnamed.lost(generation),
         _ => {}
     }
 }

@@ -45,18 +45,33 @@ pub(super) enum Whereabouts<'a> {
 }
 
 impl Unnamed {
-    /// A Parse has been sent to `server`; `definition`: text and parameter types, unless too long.
-    pub(super) fn parsed(&mut self, client: u64, server: &mut UnnamedStatement, definition: Option<&[u8]>) {
+    /// A Parse has been sent to `server`; `definition`: text and parameter types, unless too long. Returns
+    /// the number it has.
+    pub(super) fn parsed(
+        &mut self,
+        client: u64,
+        server: &mut UnnamedStatement,
+        definition: Option<&[u8]>,
+    ) -> u64 {
         self.definition.clear();
         self.definition.extend_from_slice(definition.unwrap_or_default());
         self.state = if definition.is_some() { State::Kept } else { State::Pinned };
         self.generation += 1;
         server.parsed(client, self.generation);
+        self.generation
     }
 
-    /// The client's statement has been parsed on `server` on Howdah's account.
-    pub(super) fn carried(&self, client: u64, server: &mut UnnamedStatement) {
-        server.parsed(client, self.generation);
+    /// The client's statement has been sent to `server` on Howdah's account. Returns the number it has.
+    pub(super) fn carried(&self, client: u64, server: &mut UnnamedStatement, batch: u32) -> u64 {
+        server.carried(client, self.generation, batch);
+        self.generation
+    }
+
+    /// Its n-th Parse was dropped or failed.
+    pub(super) fn lost(&mut self, generation: u64) {
+        if generation == self.generation {
+            self.forget();
+        }
     }
 
     /// It is bound.

@@ -21,6 +21,7 @@ mod login;
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
@@ -41,14 +42,14 @@ use link::LinkEnd;
 /// Serves one client. A panic ends this client, with an error, and nobody else.
 pub(crate) async fn run(worker: Rc<Worker>, socket: Socket, place: Place) {
     let mut visit = Visit { worker, conn: Conn::new(socket), place: Some(place), card: None, ended: false };
-    let outcome = catch_unwind(visit.serve()).await;
+    let outcome = catch_unwind(std::pin::pin!(visit.serve())).await;
     let reason = outcome.unwrap_or_else(|()| {
         tracing::error!(client = visit.card.as_ref().map(|c| c.id), "panic while serving a client");
         visit.worker.shared.panics.fetch_add(1, Ordering::Relaxed);
         visit.say(&refusal::ended(CloseReason::Panic));
         CloseReason::Panic
     });
-    visit.leave(reason).await;
+    Box::pin(visit.leave(reason)).await;
 }
 
 /// A client being served.
@@ -63,14 +64,16 @@ struct Visit {
 }
 
 impl Visit {
+    /// What is awaited once in a client's life is boxed: the task itself, of which there are as many as
+    /// clients, holds no room for it.
     async fn serve(&mut self) -> CloseReason {
-        let admitted = match self.login().await {
+        let admitted = match Box::pin(self.login()).await {
             Ok(admitted) => admitted,
             Err(reason) => return reason,
         };
         let card = match admitted {
             login::Admitted::Client(card) => card,
-            login::Admitted::Console(identity) => return self.serve_console(&identity).await,
+            login::Admitted::Console(identity) => return Box::pin(self.serve_console(&identity)).await,
         };
         loop {
             if let Err(reason) = self.idle(&card).await {
@@ -94,7 +97,7 @@ impl Visit {
                 }
                 (LinkEnd::ClientGone(reason), lease) => {
                     self.worker.clients.borrow_mut().remove(&card.id);
-                    farewell::clean(&self.worker, &card, lease, reason, &mut self.conn).await;
+                    Box::pin(farewell::clean(&self.worker, &card, lease, reason, &mut self.conn)).await;
                     return reason;
                 }
             }
@@ -139,8 +142,7 @@ impl Visit {
 }
 
 /// A panic inside the future is an error. What it borrowed is taken down afterwards, not used on.
-async fn catch_unwind<T>(future: impl Future<Output = T>) -> Result<T, ()> {
-    let mut future = std::pin::pin!(future);
+async fn catch_unwind<T>(mut future: Pin<&mut impl Future<Output = T>>) -> Result<T, ()> {
     std::future::poll_fn(|cx| {
         let poll = std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)));
         poll.map_or(Poll::Ready(Err(())), |poll| poll.map(Ok))

@@ -25,9 +25,7 @@ pub(crate) fn lines(view: &View, explanation: &Explanation) -> Vec<String> {
     lines.push(String::new());
     let port = explanation.port;
     lines.push(format!("  {DIM}Be one more client:{RESET}  psql -h 127.0.0.1 -p {port} -U demo demo"));
-    lines.push(format!(
-        "  {DIM}Ask the console:{RESET}     psql -h 127.0.0.1 -p {port} -U demo pgbouncer -c 'SHOW POOLS'"
-    ));
+    lines.push(format!("  {DIM}Ask or PAUSE it:   {RESET}  psql -h 127.0.0.1 -p {port} -U demo pgbouncer"));
     if explanation.endless {
         lines.push(format!("  {DIM}Ctrl-C ends it and leaves nothing behind.{RESET}"));
     }
@@ -88,7 +86,7 @@ fn speed(view: &View) -> Vec<String> {
             sparkline(&view.rates)
         ),
         format!(
-            "  {DIM}latency{RESET}     {BOLD}{:>6}{RESET}  median, {BOLD}{}{RESET} for the slowest 1 % (BEGIN to COMMIT, queue included)",
+            "  {DIM}latency{RESET}     {BOLD}{:>6}{RESET}  median, {BOLD}{}{RESET} for the slowest 1 %, waiting included",
             millis(view.latency.p50),
             millis(view.latency.p99)
         ),
@@ -98,15 +96,14 @@ fn speed(view: &View) -> Vec<String> {
 
 fn story(view: &View) -> Vec<String> {
     let clients = view.clients.wanted;
-    let (servers, allowed) = (view.servers.allowed, view.postgres.max_connections);
+    let (servers, room) = (view.servers.allowed, view.postgres.room);
     let mut story = vec![
-        format!(
-            "  {clients} clients are connected and believe to have a PostgreSQL each. There are {servers}"
-        ),
-        "  server connections: Howdah lends one at BEGIN and takes it back at COMMIT.".to_owned(),
+        format!("  {clients} clients are connected, and each believes it has a PostgreSQL to itself."),
+        format!("  There are {servers} server connections: Howdah lends one at BEGIN and takes it"),
+        "  back at COMMIT; meanwhile the others think, or wait in line.".to_owned(),
     ];
-    if clients > allowed {
-        story.push(format!("  Without it, max_connections = {allowed} would have turned most of them away."));
+    if clients > room {
+        story.push(format!("  Without Howdah, this PostgreSQL would let {room} of them in."));
     }
     story
 }
@@ -192,9 +189,9 @@ mod tests {
             view.rates = vec![1.0; 40];
             view.rate = 99_999.0;
             let lines = lines(&view, &Explanation { port: 65535, endless: true });
-            assert!(lines.len() <= 23);
+            assert!(lines.len() < 24);
             for line in lines {
-                assert!(plain(&line).chars().count() <= 96, "{line}");
+                assert!(plain(&line).chars().count() <= 80, "{line}");
             }
         }
     }

@@ -43,8 +43,8 @@ pub(crate) fn summary(view: &View) -> Vec<String> {
             millis(view.latency.longest)
         ),
         format!(
-            "PostgreSQL never had more than {most} backends for them (max_connections = {}).",
-            view.postgres.max_connections
+            "PostgreSQL never had more than {most} backends for them; without Howdah it would have let {} in.",
+            view.postgres.room.min(view.clients.wanted)
         ),
     ]
 }

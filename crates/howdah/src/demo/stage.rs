@@ -67,8 +67,12 @@ impl Stage {
     }
 }
 
-/// Deliberately less than there are clients.
-pub(crate) fn max_connections(options: &DemoOptions) -> u32 {
+/// How many ordinary connections PostgreSQL has room for: deliberately less than there are clients.
+pub(crate) fn room(options: &DemoOptions) -> u32 {
+    max_connections(options) - RESERVED
+}
+
+fn max_connections(options: &DemoOptions) -> u32 {
     (options.servers + 10).max(60)
 }
 
@@ -137,5 +141,7 @@ impl Configuration for Fixed {
 
 /// The role, and the database.
 const NAME: &str = "demo";
+/// `superuser_reserved_connections`, at its default.
+const RESERVED: u32 = 3;
 /// For whoever connects with psql meanwhile.
 const ROOM_FOR_VISITORS: u32 = 100;

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_postgres::Client;
 
 use super::histogram::Histogram;
-use super::stage::{Stage, max_connections};
+use super::stage::{self, Stage};
 use super::tally::Tally;
 use crate::cli::DemoOptions;
 
@@ -53,7 +53,8 @@ pub(crate) struct Servers {
 pub(crate) struct Postgres {
     pub(crate) backends: u64,
     pub(crate) most: u64,
-    pub(crate) max_connections: u32,
+    /// How many connections it allows ordinary users.
+    pub(crate) room: u32,
 }
 
 /// From BEGIN sent to COMMIT answered, waiting for a server connection included.
@@ -131,11 +132,7 @@ impl Observer {
             elapsed,
             clients: Clients { wanted: self.options.clients, connected: self.tally.connected_now(), waiting },
             servers,
-            postgres: Postgres {
-                backends,
-                most: self.most_backends,
-                max_connections: max_connections(&self.options),
-            },
+            postgres: Postgres { backends, most: self.most_backends, room: stage::room(&self.options) },
             rate,
             rates: self.rates.clone(),
             latency,

@@ -76,19 +76,28 @@ impl Iterator for Statements<'_> {
 /// so); and a text in doubt may hide anything.
 #[must_use]
 pub fn ends_transaction(text: &[u8]) -> bool {
+    let single = match memchr::memchr(b';', text).map(|at| text.split_at(at)) {
+        None => true,
+        Some((_, rest)) => rest.iter().skip(1).all(u8::is_ascii_whitespace),
+    };
+    if single {
+        return may_end(Head::of(text));
+    }
     let mut statements = Statements::of(text);
-    let ends = statements.any(|head| {
-        matches!(
-            head,
-            Head::Commit
-                | Head::PrepareTransaction
-                | Head::CommitPrepared
-                | Head::Call
-                | Head::Do
-                | Head::Execute
-        )
-    });
+    let ends = statements.any(may_end);
     ends || statements.in_doubt()
+}
+
+fn may_end(head: Head) -> bool {
+    matches!(
+        head,
+        Head::Commit
+            | Head::PrepareTransaction
+            | Head::CommitPrepared
+            | Head::Call
+            | Head::Do
+            | Head::Execute
+    )
 }
 
 #[cfg(test)]
@@ -158,9 +167,9 @@ mod tests {
             // With standard_conforming_strings off the string ends elsewhere.
             r"select '\'; select '; commit; --'",
             r"select 'a\'; --'; commit; select '",
-            "select 'open",
-            "select $a$ open",
-            "select 1 /* open",
+            "select 'open; x",
+            "select $a$ open; x",
+            "select 1 /* open; x",
             "create view v as select begin atomic from t; commit",
         ] {
             assert!(ends_transaction(text.as_bytes()), "{text}");
@@ -183,6 +192,10 @@ mod tests {
             "select E'\\'; commit; --'",
             "prepare transaction as select 1",
             "update t set a = 'C:\\dir'; savepoint a",
+            // One statement, whatever is wrong with it: its head says it all.
+            "select 'open",
+            "select $a$ open",
+            "select 1 /* open",
         ] {
             assert!(!ends_transaction(text.as_bytes()), "{text}");
         }

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::facts::CloseReason;
+use crate::server::OpenError;
 use crate::settings::PoolMode;
 
 struct World {
@@ -115,7 +116,7 @@ impl World {
 
     fn open_failed(&mut self, server: u64) {
         self.collect();
-        let error: OpenFailure = Arc::new(std::io::Error::other("no such database"));
+        let error: OpenFailure = Arc::new(OpenError::Connect { reason: "no such database".to_owned() });
         self.pools.open_failed(self.servers[&server], error, self.now, &mut self.fx);
     }
 

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::events::{Event, Order, POOLS, Rules, event, rules};
 use super::*;
+use crate::server::OpenError;
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
@@ -89,7 +90,7 @@ impl Model {
             Event::OpenFailed { nth } => {
                 if let Some(server) = self.nth(Place::Opening, nth) {
                     self.forget(server);
-                    let error = Arc::new(std::io::Error::other("refused"));
+                    let error = Arc::new(OpenError::Closed);
                     self.pools.open_failed(server, error, self.now, &mut fx);
                 }
             }
@@ -179,7 +180,7 @@ impl Model {
     fn stale(&mut self, nth: usize, fx: &mut Vec<Effect>) {
         let Some(&server) = self.gone.iter().rev().nth(nth) else { return };
         self.pools.opened(server, WorkerId(0), self.now, fx);
-        self.pools.open_failed(server, Arc::new(std::io::Error::other("late")), self.now, fx);
+        self.pools.open_failed(server, Arc::new(OpenError::Closed), self.now, fx);
         self.pools.give_back(server, WorkerId(0), Condition::Fit, self.now, fx);
         self.pools.cancel_started(server);
         self.pools.cancel_ended(server, self.now, fx);

@@ -65,7 +65,10 @@ fn when_none_is_open_and_opening_fails_waiters_get_the_servers_own_error() {
     world.open_failed(1);
     assert_eq!(world.does(), ["open 1", "open 2"], "the other try may still succeed");
     world.open_failed(2);
-    assert_eq!(world.does(), ["refuse 1: no such database", "refuse 2: no such database"]);
+    assert_eq!(
+        world.does(),
+        ["refuse 1: connect failed: no such database", "refuse 2: connect failed: no such database"]
+    );
 }
 
 #[test]
@@ -74,7 +77,7 @@ fn during_the_back_off_checkouts_are_refused_and_then_a_single_one_is_tried() {
     world.checkout(pool, 0);
     world.open_failed(1);
     world.does();
-    assert_eq!(world.checkout(pool, 0), "refused: no such database");
+    assert_eq!(world.checkout(pool, 0), "refused: connect failed: no such database");
     world.pass(100);
     assert_eq!(world.checkout(pool, 0), "waits as 2");
     assert_eq!(world.checkout(pool, 0), "waits as 3");
@@ -117,7 +120,7 @@ fn when_the_last_open_one_is_lost_during_the_back_off_waiters_are_refused() {
     world.checkout(pool, 0);
     world.open_failed(2);
     world.lost(1);
-    assert_eq!(world.does(), ["open 2", "refuse 2: no such database"]);
+    assert_eq!(world.does(), ["open 2", "refuse 2: connect failed: no such database"]);
 }
 
 #[test]

@@ -1,1 +1,19 @@
-//! Tests.
+//! Sessions and server connections driven as the engine drives them, without sockets.
+//!
+//! `stage` is the engine's part, `notation` writes messages as short text, `model` is a PostgreSQL that knows
+//! its main loop and a few statements. Then, by subject: transcripts, each step a line of what goes in and
+//! what comes out on either side; `invariance` and `differential` try what nobody has thought of.
+
+mod batches;
+mod cleanup;
+mod copying;
+mod differential;
+mod invariance;
+mod model;
+mod notation;
+mod parameters;
+mod prepared;
+mod refusals;
+mod simple;
+mod stage;
+mod unnamed;

@@ -1,0 +1,371 @@
+//! A PostgreSQL that knows its main loop, prepared statements, transactions, COPY and one setting.
+//!
+//! Texts: `begin`, `commit`, `rollback`, `select X` (a row), `rows X` (three), `fail` (when run), `bad` (when
+//! parsed), `need` (when bound), `copy in` (data with `!` is an error), `copy out`, `copy trigger` (fails before
+//! it reads), `set X` (TimeZone), `deallocate all`, `discard all`, and `set_config` of TimeZone.
+
+use std::collections::BTreeMap;
+
+use howdah_wire::backend::{self, TransactionStatus, tag};
+use howdah_wire::error_response::{ErrorResponse, Severity};
+use howdah_wire::frontend::{Bind, Execute, Parse, Query, Target, TargetKind};
+use howdah_wire::{FrameHeader, SqlState, write_message};
+
+#[derive(Debug)]
+pub(super) struct Postgres {
+    input: Vec<u8>,
+    /// Not flushed yet.
+    reply: Vec<u8>,
+    /// On the wire.
+    pub(super) sent: Vec<u8>,
+    pub(super) statements: BTreeMap<Vec<u8>, String>,
+    unnamed: Option<String>,
+    portals: BTreeMap<Vec<u8>, Portal>,
+    pub(super) status: TransactionStatus,
+    skipping: bool,
+    copy: Option<Copy>,
+    zone: String,
+    committed_zone: String,
+    reported_zone: String,
+    /// The protocol was violated: the connection is closed.
+    pub(super) dead: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Portal {
+    text: String,
+    value: String,
+    row: usize,
+}
+
+#[derive(Debug)]
+struct Copy {
+    extended: bool,
+    rows: usize,
+}
+
+type Outcome = Result<(), (&'static str, String)>;
+
+impl Postgres {
+    pub(super) fn new() -> Postgres {
+        Postgres {
+            input: Vec::new(),
+            reply: Vec::new(),
+            sent: Vec::new(),
+            statements: BTreeMap::new(),
+            unnamed: None,
+            portals: BTreeMap::new(),
+            status: TransactionStatus::Idle,
+            skipping: false,
+            copy: None,
+            zone: "UTC".into(),
+            committed_zone: "UTC".into(),
+            reported_zone: "UTC".into(),
+            dead: false,
+        }
+    }
+
+    pub(super) fn receive(&mut self, bytes: &[u8]) {
+        self.input.extend_from_slice(bytes);
+        while let Some(header) = FrameHeader::parse(&self.input).unwrap() {
+            if self.input.len() < header.total() || self.dead {
+                return;
+            }
+            let message: Vec<u8> = self.input.drain(..header.total()).collect();
+            self.message(header.tag, &message[FrameHeader::SIZE..]);
+        }
+    }
+
+    fn message(&mut self, tag: u8, body: &[u8]) {
+        if let Some(copy) = &self.copy {
+            let extended = copy.extended;
+            let outcome = self.copy_message(tag, body);
+            return self.end(extended, outcome);
+        }
+        if tag == b'S' {
+            self.skipping = false;
+            return self.ready();
+        }
+        if self.skipping || matches!(tag, b'd' | b'c' | b'f') {
+            return;
+        }
+        match tag {
+            b'H' => self.flush(),
+            b'Q' => {
+                self.unnamed = None;
+                self.portals.remove(&b""[..]);
+                let text = String::from_utf8(Query::parse(body).unwrap().text.to_vec()).unwrap();
+                let outcome = self.query(&text);
+                self.end(false, outcome);
+            }
+            _ => {
+                let outcome = self.extended(tag, body);
+                self.end(true, outcome);
+            }
+        }
+    }
+
+    /// A message has been dealt with, unless it reads COPY data now.
+    fn end(&mut self, extended: bool, outcome: Outcome) {
+        if let Err((code, text)) = outcome {
+            self.copy = None;
+            self.abort();
+            error(code, &text).write(&mut self.reply);
+            self.flush();
+            self.skipping = extended;
+        }
+        if self.copy.is_none() && !extended {
+            self.ready();
+        }
+    }
+
+    fn ready(&mut self) {
+        if self.status == TransactionStatus::Idle {
+            self.commit();
+        }
+        if self.zone != self.reported_zone {
+            self.reported_zone.clone_from(&self.zone);
+            backend::write_parameter_status(&mut self.reply, b"TimeZone", self.zone.as_bytes());
+        }
+        backend::write_ready_for_query(&mut self.reply, self.status);
+        self.flush();
+    }
+
+    fn flush(&mut self) {
+        self.sent.append(&mut self.reply);
+    }
+
+    fn commit(&mut self) {
+        self.portals.clear();
+        self.committed_zone.clone_from(&self.zone);
+    }
+
+    fn abort(&mut self) {
+        self.portals.clear();
+        self.zone.clone_from(&self.committed_zone);
+        if self.status == TransactionStatus::InTransaction {
+            self.status = TransactionStatus::Failed;
+        }
+    }
+
+    fn query(&mut self, text: &str) -> Outcome {
+        self.check_parse(text)?;
+        if matches!(text.split(' ').next(), Some("select" | "rows")) {
+            write_message(&mut self.reply, tag::ROW_DESCRIPTION, &[0, 0]);
+        }
+        let mut portal = Portal { text: text.to_owned(), value: String::new(), row: 0 };
+        self.run(&mut portal, 0, false)
+    }
+
+    fn extended(&mut self, tag: u8, body: &[u8]) -> Outcome {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        match tag {
+            b'P' => {
+                let parse = Parse::parse(body).unwrap();
+                if parse.name.is_empty() {
+                    self.unnamed = None;
+                }
+                self.check_parse(&text(parse.text))?;
+                if parse.name.is_empty() {
+                    self.unnamed = Some(text(parse.text));
+                } else if self.statements.contains_key(parse.name) {
+                    let name = text(parse.name);
+                    return Err(("42P05", format!("prepared statement \"{name}\" already exists")));
+                } else {
+                    self.statements.insert(parse.name.to_vec(), text(parse.text));
+                }
+                write_message(&mut self.reply, tag::PARSE_COMPLETE, &[]);
+            }
+            b'B' => {
+                let bind = Bind::parse(body).unwrap();
+                let statement = self.statement(bind.statement)?;
+                self.check_failed(&statement)?;
+                if statement == "need" {
+                    let name = text(bind.statement);
+                    return Err(("08P01", format!("prepared statement \"{name}\" requires 2")));
+                }
+                let value = text(&bind.rest[8..bind.rest.len() - 2]);
+                let portal = Portal { text: statement, value, row: 0 };
+                if !bind.portal.is_empty() && self.portals.contains_key(bind.portal) {
+                    return Err(("42P03", "cursor exists".into()));
+                }
+                self.portals.insert(bind.portal.to_vec(), portal);
+                write_message(&mut self.reply, tag::BIND_COMPLETE, &[]);
+            }
+            b'D' => {
+                let target = Target::parse(body).unwrap();
+                match target.kind {
+                    TargetKind::Statement => {
+                        let statement = self.statement(target.name)?;
+                        self.check_failed(&statement)?;
+                        write_message(&mut self.reply, tag::PARAMETER_DESCRIPTION, &[0, 0]);
+                    }
+                    TargetKind::Portal => drop(self.portal(target.name)?),
+                }
+                write_message(&mut self.reply, tag::ROW_DESCRIPTION, &[0, 0]);
+            }
+            b'E' => {
+                let execute = Execute::parse(body).unwrap();
+                let mut portal = self.portal(execute.portal)?;
+                self.check_failed(&portal.text)?;
+                let rows = usize::try_from(execute.max_rows).unwrap();
+                if portal.row == usize::MAX {
+                    return Err(("55000", "portal cannot be run".into()));
+                }
+                let returns_rows = matches!(portal.text.split(' ').next(), Some("select" | "rows"));
+                self.run(&mut portal, rows, true)?;
+                if !returns_rows {
+                    portal.row = usize::MAX;
+                }
+                if let Some(kept) = self.portals.get_mut(execute.portal) {
+                    kept.row = portal.row;
+                }
+            }
+            b'C' => {
+                let target = Target::parse(body).unwrap();
+                match target.kind {
+                    TargetKind::Statement if target.name.is_empty() => self.unnamed = None,
+                    TargetKind::Statement => drop(self.statements.remove(target.name)),
+                    TargetKind::Portal => drop(self.portals.remove(target.name)),
+                }
+                write_message(&mut self.reply, tag::CLOSE_COMPLETE, &[]);
+            }
+            other => panic!("the model knows no {}", char::from(other)),
+        }
+        Ok(())
+    }
+
+    fn statement(&self, name: &[u8]) -> Result<String, (&'static str, String)> {
+        let missing = || match name {
+            b"" => "unnamed prepared statement does not exist".to_owned(),
+            name => format!("prepared statement \"{}\" does not exist", name.escape_ascii()),
+        };
+        let found = if name.is_empty() { self.unnamed.as_ref() } else { self.statements.get(name) };
+        found.cloned().ok_or_else(|| ("26000", missing()))
+    }
+
+    fn portal(&self, name: &[u8]) -> Result<Portal, (&'static str, String)> {
+        self.portals.get(name).cloned().ok_or_else(|| ("34000", "no such portal".into()))
+    }
+
+    fn check_parse(&self, text: &str) -> Outcome {
+        if text == "bad" {
+            return Err(("42601", "syntax error".into()));
+        }
+        self.check_failed(text)
+    }
+
+    fn check_failed(&self, text: &str) -> Outcome {
+        if self.status == TransactionStatus::Failed
+            && !matches!(text, "commit" | "rollback" | "ROLLBACK" | "")
+        {
+            return Err(("25P02", "current transaction is aborted".into()));
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, portal: &mut Portal, max_rows: usize, extended: bool) -> Outcome {
+        let (verb, argument) = portal.text.split_once(' ').unwrap_or((&portal.text, ""));
+        let in_block = self.status != TransactionStatus::Idle;
+        let lower = verb.to_lowercase();
+        let verb = if verb == "ROLLBACK" { &lower } else { verb };
+        let mut done = verb.to_uppercase();
+        match (verb, argument) {
+            ("", _) => {
+                write_message(&mut self.reply, tag::EMPTY_QUERY_RESPONSE, &[]);
+                return Ok(());
+            }
+            ("begin", _) if in_block => self.warn("there is already a transaction in progress"),
+            ("begin", _) => self.status = TransactionStatus::InTransaction,
+            ("commit" | "rollback", _) => {
+                match self.status {
+                    TransactionStatus::Idle => self.warn("there is no transaction in progress"),
+                    TransactionStatus::Failed => done = "ROLLBACK".into(),
+                    TransactionStatus::InTransaction => {}
+                }
+                if done == "ROLLBACK" {
+                    self.zone.clone_from(&self.committed_zone);
+                }
+                self.status = TransactionStatus::Idle;
+                self.commit();
+            }
+            ("select" | "rows", _) => {
+                let all = if verb == "rows" { 3 } else { 1 };
+                let first = portal.row;
+                while portal.row < all {
+                    if max_rows > 0 && portal.row - first == max_rows {
+                        write_message(&mut self.reply, tag::PORTAL_SUSPENDED, &[]);
+                        return Ok(());
+                    }
+                    portal.row += 1;
+                    let row = format!("{argument} {} {}", portal.value, portal.row);
+                    write_message(&mut self.reply, tag::DATA_ROW, row.as_bytes());
+                }
+                done = format!("SELECT {}", portal.row - first);
+            }
+            ("fail" | "need", _) => return Err(("22012", "division by zero".into())),
+            ("copy", "in" | "trigger") => {
+                write_message(&mut self.reply, tag::COPY_IN_RESPONSE, &[0, 0, 0]);
+                self.flush();
+                if argument == "trigger" {
+                    return Err(("P0001", "no".into()));
+                }
+                self.copy = Some(Copy { extended, rows: 0 });
+                return Ok(());
+            }
+            ("copy", _) => {
+                write_message(&mut self.reply, tag::COPY_OUT_RESPONSE, &[0, 0, 0]);
+                write_message(&mut self.reply, tag::COPY_DATA, b"line");
+                write_message(&mut self.reply, tag::COPY_DONE, &[]);
+                done = "COPY 1".into();
+            }
+            ("set", zone) => self.zone = zone.to_owned(),
+            ("SELECT", call) => {
+                let (_, rest) = call.split_once("'TimeZone', '").expect("only that is set");
+                self.zone = rest.split_once('\'').unwrap().0.to_owned();
+            }
+            ("discard", _) if in_block => return Err(("25001", "DISCARD ALL in a block".into())),
+            ("deallocate" | "discard", _) => {
+                self.statements.clear();
+                if verb == "discard" {
+                    self.zone = "UTC".into();
+                }
+                done.push_str(" ALL");
+            }
+            other => panic!("the model knows no {other:?}"),
+        }
+        backend::write_command_complete(&mut self.reply, done.as_bytes());
+        Ok(())
+    }
+
+    fn copy_message(&mut self, tag: u8, body: &[u8]) -> Outcome {
+        let Some(copy) = &mut self.copy else { return Ok(()) };
+        match tag {
+            b'S' | b'H' => Ok(()),
+            b'd' if body.contains(&b'!') => Err(("22P04", "bad data".into())),
+            b'd' => {
+                copy.rows += 1;
+                Ok(())
+            }
+            b'c' => {
+                let done = format!("COPY {}", copy.rows);
+                backend::write_command_complete(&mut self.reply, done.as_bytes());
+                self.copy = None;
+                Ok(())
+            }
+            b'f' => Err(("57014", "COPY failed".into())),
+            _ => {
+                self.dead = true;
+                Ok(())
+            }
+        }
+    }
+
+    fn warn(&mut self, text: &str) {
+        ErrorResponse { severity: Severity::Warning, ..error("25001", text) }.write_notice(&mut self.reply);
+    }
+}
+
+fn error(code: &str, text: &str) -> ErrorResponse {
+    ErrorResponse::new(Severity::Error, SqlState::from_bytes(code.as_bytes()).unwrap(), text)
+}
