@@ -79,6 +79,7 @@ impl Howdah {
         // Both cells are empty: this is the only place that fills them.
         let _ = shared.workers.set(worker_doors);
         let _ = shared.control.set(jobs.clone());
+        shared.open_forced_pools();
         let thread = std::thread::Builder::new().name("control".to_owned());
         threads.push(thread.spawn(move || run_control(shared, job_list, doors))?);
         Ok(Howdah { control: Control::new(jobs), listening, threads })

@@ -199,6 +199,19 @@ impl Shared {
             self.pools.lock().pools.configure(route.pool, config);
             route.rules.store(Arc::new(self.rules(&settings, &route.client)));
         }
+        drop(routes);
+        self.open_forced_pools();
+    }
+
+    /// With a forced user and `min_pool_size`, connections are opened before the first client comes.
+    pub(crate) fn open_forced_pools(&self) {
+        let settings = self.settings.load();
+        for (name, entry) in &settings.databases {
+            let Some(user) = &entry.forced_user else { continue };
+            if PoolConfig::resolve(&settings, name, user).min_size > 0 {
+                self.route(&PoolKey { database: name.as_str().into(), user: user.as_str().into() });
+            }
+        }
     }
 
     /// What sessions of this client's database and user have in common.
