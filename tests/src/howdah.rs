@@ -108,7 +108,6 @@ impl Howdah {
     /// # Panics
     /// The console refuses.
     #[track_caller]
-    #[must_use]
     pub fn console(&self, command: &str) -> String {
         self.psql("pgbouncer", command).unwrap_or_else(|error| panic!("{command}: {error}"))
     }
