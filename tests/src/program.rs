@@ -1,7 +1,7 @@
 //! Finding and running programs.
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::postgres;
 
@@ -34,6 +34,14 @@ pub fn run_program(name: &str, arguments: &[&str]) -> Result<String, String> {
         .unwrap_or_else(|error| panic!("cannot run {name}: {error}"));
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     if output.status.success() { Ok(said.into_owned()) } else { Err(said.into_owned()) }
+}
+
+/// The binary under test, for a call of the test's own.
+#[must_use]
+pub fn howdah_command() -> Command {
+    let mut command = Command::new(howdah_binary());
+    command.stdin(Stdio::null());
+    command
 }
 
 /// Looks for `name` in the folders above this test program: `target/debug` and `target`.

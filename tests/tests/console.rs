@@ -175,7 +175,7 @@ fn pause_waits_for_transactions_holds_queries_and_resume_lets_them_go() {
     assert!(!pause.is_finished());
     busy.run("commit");
     pause.join().unwrap().unwrap();
-    eventually("all backends have left", || (backends(&database) == 0).then_some(()));
+    eventually("all backends have left", || (database.backends() == 0).then_some(()));
     assert_eq!(pool(&howdah, &database).number("cl_waiting"), 1);
     assert!(howdah.psql("pgbouncer", "PAUSE").unwrap_err().contains("already suspended/paused"));
     howdah.console("RESUME");
@@ -265,7 +265,7 @@ fn kill_ends_clients_and_servers_of_a_database_until_resume() {
         let (code, text) = only_error(&client.read_to_end());
         assert_eq!((code.as_str(), text.as_str()), ("57P01", "closed by administrator"));
     }
-    eventually("its backends have left", || (backends(&killed) == 0).then_some(()));
+    eventually("its backends have left", || (killed.backends() == 0).then_some(()));
     assert_eq!(other.value("select 1"), "1");
     let mut client = howdah.raw();
     client.send(&message::startup(&[("user", "postgres"), ("database", "killed")]));
@@ -492,12 +492,6 @@ fn watcher(howdah: &Howdah, command: &str) -> Vec<howdah_tests::Message> {
     let mut console = howdah.raw();
     console.login("pgbouncer", "watcher");
     console.query(command)
-}
-
-/// How many connections `database` has, but ours.
-fn backends(database: &Database) -> u64 {
-    let ask = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'";
-    database.psql(ask).parse().unwrap()
 }
 
 const TABLES: [&str; 13] = [
