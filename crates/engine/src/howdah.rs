@@ -80,6 +80,7 @@ impl Howdah {
         // Both cells are empty: this is the only place that fills them.
         let _ = shared.workers.set(worker_doors);
         let _ = shared.control.set(jobs.clone());
+        shared.open_forced_pools();
         let thread = std::thread::Builder::new().name("control".to_owned());
         threads.push(thread.spawn(move || run_control(shared, job_list, doors))?);
         Ok(Howdah { control: Control::new(jobs), listening, threads })
@@ -123,7 +124,6 @@ fn run_control(shared: Arc<Shared>, jobs: mpsc::UnboundedReceiver<Job>, doors: D
             tracing::error!(%error, "cannot watch the doors");
         }
         let ending = Rc::new(Ending::new(doors.ok()));
-        shared.begin_forced_pools();
         duties::begin_common(&shared);
         tokio::task::spawn_local(control::serve(Arc::clone(&shared), jobs, Rc::clone(&ending)));
         ending.come().await;
