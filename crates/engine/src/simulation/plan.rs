@@ -170,6 +170,11 @@ impl Plan {
 }
 
 impl PipeKind {
+    /// What it may carry at once, roughly.
+    pub(super) fn smallest(self) -> usize {
+        self.largest_piece.min(4 * self.capacity)
+    }
+
     fn new(chance: &mut Chance) -> PipeKind {
         PipeKind {
             largest_piece: chance.pick(&[1, 2, 7, 64, 1000, 65_536, 65_536]),

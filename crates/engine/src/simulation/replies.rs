@@ -69,7 +69,10 @@ impl Client {
                     true
                 }
                 (Expect::Description { name }, tag::PARAMETER_DESCRIPTION) => {
-                    let (tag, _) = self.next().await?;
+                    let (tag, body) = self.next().await?;
+                    if tag == tag::ERROR_RESPONSE {
+                        return Err(self.farewell(&body).await);
+                    }
                     tag == tag::ROW_DESCRIPTION && (name.is_empty() || self.statements.contains_key(name))
                 }
                 (Expect::Outcome { sql, asked, described }, _) => {

@@ -239,7 +239,8 @@ impl Client {
 
     async fn slow_reading(&mut self) -> Result<(), Ended> {
         let asked = self.next_question();
-        let (rows, filling) = (self.chance.between(1, 12), self.chance.between(100, 3000));
+        let (rows, filling) = (self.chance.between(1, 12), self.bulk().min(3000));
+        let filling = self.chance.between(100, filling);
         let expected = self.ask(Sql::Rows { asked, rows, filling });
         let nap = self.chance.millis(0, 200);
         self.pause(nap).await;
@@ -255,11 +256,19 @@ impl Client {
         if self.chance.one_in(5) { Sql::Fail { asked: self.next_question() } } else { self.any_rows() }
     }
 
+    /// How many bytes are many: in small pieces they cost the run too much.
+    fn bulk(&self) -> usize {
+        let plan = &self.world.plan;
+        match plan.client_pipes.smallest().min(plan.server_pipes.smallest()) {
+            0..64 => 300,
+            64..1000 => 20_000,
+            _ => 100_000,
+        }
+    }
+
     /// A text that is longer than what is read of a client without a server connection, now and then.
     fn padded(&mut self, sql: &Sql) -> String {
-        let splits =
-            self.world.plan.client_pipes.largest_piece.min(self.world.plan.server_pipes.largest_piece);
-        let most = if splits >= 64 { 100_000 } else { 100 };
+        let most = self.bulk();
         let padding = if self.chance.one_in(12) { self.chance.below(most) } else { 0 };
         format!("{sql}{}", " ".repeat(padding))
     }
