@@ -254,6 +254,11 @@ impl Link<'_> {
     /// May this server connection be given back? What the client still has to say needs one again.
     fn see_whether_done(&mut self) -> Result<(), LinkEnd> {
         let server = &self.server.server;
+        let stuck = server.outstanding.wants_sync() || server.outstanding.wants_copy_data();
+        if self.leaving && stuck && !server.is_mid_reply() {
+            // What the server waits for will not come: there is nothing more to wait for.
+            return Err(LinkEnd::ClientGone(CloseReason::ClientTerminated));
+        }
         if server.outstanding.is_working() || !self.server.conn.held.is_empty() {
             return Ok(());
         }
