@@ -89,6 +89,12 @@ impl Howdah {
         format!("host=127.0.0.1 port={} dbname={database} user={user} sslmode=disable", self.port)
     }
 
+    /// How `user` connects to `database` through the Unix socket.
+    #[must_use]
+    pub fn unix_conninfo(&self, database: &str, user: &str) -> String {
+        format!("host={} port={} dbname={database} user={user}", self.dir.path().display(), self.port)
+    }
+
     /// Runs `sql` with `psql` as user `postgres`.
     ///
     /// # Errors
@@ -102,7 +108,6 @@ impl Howdah {
     /// # Panics
     /// The console refuses.
     #[track_caller]
-    #[must_use]
     pub fn console(&self, command: &str) -> String {
         self.psql("pgbouncer", command).unwrap_or_else(|error| panic!("{command}: {error}"))
     }

@@ -22,7 +22,7 @@ pub use console::Row;
 pub use drivers::{python, run_driver};
 pub use howdah::{Howdah, HowdahBuilder, StartFailure};
 pub use postgres::{Database, postgres};
-pub use program::psql;
+pub use program::{howdah_command, psql, run_program};
 pub use raw::client::RawClient;
 pub use raw::message;
 pub use raw::reply::{Message, only_error, tags};

@@ -77,6 +77,18 @@ impl Database {
         client
     }
 
+    /// How many connections it has.
+    ///
+    /// # Panics
+    /// PostgreSQL refuses.
+    #[track_caller]
+    #[must_use]
+    pub fn backends(&self) -> usize {
+        let ask = "select count(*) from pg_stat_activity where backend_type = 'client backend' and datname =";
+        let count = postgres().psql(&format!("{ask} '{}'", self.name));
+        count.unwrap_or_else(|error| panic!("{error}")).parse().expect("a count is a number")
+    }
+
     /// A direct connection string for the superuser.
     #[must_use]
     pub fn conninfo(&self) -> String {

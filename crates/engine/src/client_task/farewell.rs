@@ -39,6 +39,8 @@ pub(super) async fn clean(
     reason: CloseReason,
     client: &mut Conn,
 ) {
+    // An error means that nothing can be said to this client any more.
+    let _ = client.settle(&worker.outbox);
     if client.is_flushed() {
         client.socket.finish();
     }
@@ -63,7 +65,7 @@ pub(super) async fn clean(
             }
             CleanupStep::Wait => {}
         }
-        if lease.conn.conn.send(&out).is_err() {
+        if lease.conn.conn.send(&worker.outbox, &out).is_err() {
             break Condition::Close(CloseReason::ServerClosed);
         }
         out.clear();
