@@ -173,24 +173,35 @@ fn what_fits_no_question_closes_the_server_connection() {
 
 #[test]
 fn a_fatal_error_on_an_idle_connection_hurts_nobody() {
-    let server = FakeServer::start(|mut connection, number| {
-        connection.welcome();
-        while let Some(query) = connection.next_query() {
-            connection.send(&echo_of(&format!("{query} from {number}")));
-            if query == "last" {
-                let fields =
-                    [(b'S', "FATAL"), (b'V', "FATAL"), (b'C', "57P01"), (b'M', "the end of the server")];
-                connection.send(&error(&fields));
-                return;
+    for together in [true, false] {
+        let server = FakeServer::start(move |mut connection, number| {
+            connection.welcome();
+            while let Some(query) = connection.next_query() {
+                let answer = echo_of(&format!("{query} from {number}"));
+                let fields = [(b'S', "FATAL"), (b'V', "FATAL"), (b'C', "57P01"), (b'M', "the end")];
+                match query.as_str() {
+                    // Read together with the reply, it is no part of it.
+                    "last" if together => return connection.send(&[answer, error(&fields)].concat()),
+                    "last" => {
+                        connection.send(&answer);
+                        return connection.send(&error(&fields));
+                    }
+                    _ => connection.send(&answer),
+                }
             }
+        });
+        let howdah = before(&server);
+        let mut client = client_of(&howdah);
+        assert_eq!(client.value("first"), "first from 0");
+        assert_eq!(client.value("last"), "last from 0");
+        if !together {
+            eventually("it has been noticed", || {
+                (howdah.show("POOLS").iter().map(|pool| pool.number("sv_idle")).sum::<u64>() == 0)
+                    .then_some(())
+            });
         }
-    });
-    let howdah = before(&server);
-    let mut client = client_of(&howdah);
-    assert_eq!(client.value("first"), "first from 0");
-    // The reply and the goodbye may be read together; they are not the client's any more.
-    assert_eq!(client.value("last"), "last from 0");
-    assert_eq!(client.value("next"), "next from 1");
+        assert_eq!(client.value("next"), "next from 1");
+    }
 }
 
 #[test]

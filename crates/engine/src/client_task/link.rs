@@ -25,6 +25,8 @@ use crate::worker::{ClientCard, Order, Scratch, Worker};
 pub(super) enum LinkEnd {
     /// The server connection is fit for the next client.
     Released,
+    /// The server connection is lost, and owed the client nothing any more.
+    Spent(CloseReason),
     /// The client has gone or has to go.
     ClientGone(CloseReason),
     /// The server connection is lost.
@@ -73,7 +75,12 @@ impl Visit {
         if link.cancel.as_ref().is_some_and(|job| job.is_in_doubt()) {
             return (LinkEnd::ServerGone(CloseReason::ServerUncleanable), lease);
         }
-        if matches!(end, LinkEnd::Released) {
+        let owes_nothing = lease.conn.server.held_by(&card.session.borrow()).is_none();
+        let end = match end {
+            LinkEnd::ServerGone(reason) if owes_nothing => LinkEnd::Spent(reason),
+            end => end,
+        };
+        if matches!(end, LinkEnd::Released | LinkEnd::Spent(_)) {
             card.session.borrow_mut().part(&mut lease.conn.server);
         }
         (end, lease)
