@@ -117,6 +117,28 @@ fn half_a_row_is_never_completed_with_anything_else() {
     assert_eq!(client_of(&howdah).value("fine"), "fine");
 }
 
+/// The same when it is Howdah that ends the client.
+#[test]
+fn a_time_limit_in_the_middle_of_a_row_does_not_complete_it() {
+    let server = FakeServer::start(|mut connection, _| {
+        connection.welcome();
+        while let Some(query) = connection.next_query() {
+            let answer = [row_description(), data_row(&"x".repeat(100))[..40].to_vec()].concat();
+            connection.send(if query == "half" { &answer } else { &[] });
+        }
+    });
+    let howdah = Howdah::builder()
+        .setting("pool_mode", "transaction")
+        .setting("query_timeout", "0.3")
+        .database("fake", &server.entry())
+        .start();
+    let mut client = client_of(&howdah);
+    client.send(&message::query("half"));
+    client.expect(b'T');
+    let end = client.try_read();
+    assert!(end.is_err() || matches!(end, Ok(None)), "a row was made up: {end:?}");
+}
+
 #[test]
 fn a_double_response_reaches_nobody() {
     let server = FakeServer::start(|mut connection, number| {
@@ -259,6 +281,25 @@ fn a_notice_right_after_login_is_no_harm() {
     let howdah = before(&server);
     assert_eq!(client_of(&howdah).value("fine"), "fine");
     assert_eq!(server.connections(), 1);
+}
+
+/// Each time it looks as if it could be used: whoever waits is told in the end, and the server is not stormed.
+#[test]
+fn a_server_that_closes_after_every_login_is_not_stormed() {
+    let server = FakeServer::start(|mut connection, _| connection.welcome());
+    let howdah = Howdah::builder()
+        .setting("pool_mode", "transaction")
+        .setting("query_wait_timeout", "1")
+        .database("fake", &server.entry())
+        .start();
+    let mut client = howdah.raw();
+    client.send(&startup());
+    let greeting = std::iter::from_fn(|| client.try_read().ok().flatten());
+    if greeting.take_while(|m| m.tag != b'E').any(|m| m.tag == b'Z') {
+        client.send(&message::query("select 1"));
+        assert_eq!(tags(&client.read_to_end()), "E");
+    }
+    assert!(server.connections() < 100, "{} connections within a second", server.connections());
 }
 
 #[test]
