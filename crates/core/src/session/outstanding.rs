@@ -216,7 +216,8 @@ impl Outstanding {
         match expected.kind {
             Kind::Sync => {
                 self.skipping = false;
-                self.unsynced = false;
+                // Amid a COPY it is ignored.
+                self.unsynced &= self.wants_copy_data();
                 self.batch = self.batch.wrapping_add(1);
             }
             _ if self.skipping => return,

@@ -77,6 +77,18 @@ fn a_copy_that_opens_after_the_client_has_gone_is_failed_too() {
 }
 
 #[test]
+fn a_sync_that_copy_ignores_ends_no_batch() {
+    let mut stage = Stage::transaction(1, 1);
+    stage.client(0, "P - copy t from stdin / B - / E");
+    stage.server(0, "1 / 2 / G");
+    stage.client(0, "S / d 1 / c");
+    stage.report();
+    assert_eq!(stage.leave(0, true, None), "server 0: S");
+    assert_eq!(stage.server(0, "C COPY 1 / Z I"), "");
+    assert!(stage.is_free(0));
+}
+
+#[test]
 fn a_batch_without_sync_gets_one() {
     let mut stage = Stage::transaction(1, 1);
     stage.client(0, "P - select 1 / B - / E");
