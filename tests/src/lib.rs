@@ -2,6 +2,7 @@
 //!
 //! - [`postgres`] is one server for all tests of a test program; each test has a [`Database`] of its own in it.
 //! - [`Howdah`] is the binary with a configuration of the test's own, on a port of its own.
+//! - [`fake_server`] is a server that misbehaves as a test wishes.
 //! - [`RawClient`] speaks the protocol byte by byte; [`psql`] and [`run_driver`] are the clients people use.
 //! - [`eventually`] waits for a state.
 //!
@@ -9,6 +10,7 @@
 
 mod console;
 mod drivers;
+pub mod fake_server;
 mod howdah;
 mod log;
 mod postgres;
