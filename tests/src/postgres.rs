@@ -82,6 +82,7 @@ impl Database {
     /// # Panics
     /// PostgreSQL refuses.
     #[track_caller]
+    #[must_use]
     pub fn backends(&self) -> usize {
         let ask = "select count(*) from pg_stat_activity where backend_type = 'client backend' and datname =";
         let count = postgres().psql(&format!("{ask} '{}'", self.name));

@@ -91,7 +91,7 @@ fn transaction_mode_keeps_the_server_connection_in_a_failed_transaction() {
     let howdah = Howdah::before(&database, &[("pool_mode", "transaction"), ("default_pool_size", "1")]);
     let (mut one, mut two) = (howdah.client(&database), howdah.client(&database));
     one.run("begin");
-    only_error(&one.query("select 1/0"));
+    assert_eq!(only_error(&one.query("select 1/0")).0, "22012");
     two.send(&message::query("select 2"));
     eventually("the second client waits", || {
         (howdah.pool(&database)?.number("cl_waiting") == 1).then_some(())

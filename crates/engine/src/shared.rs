@@ -42,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) closing: AtomicBool,
     /// Workers stop: nothing new may be begun.
     pub(crate) stopping: AtomicBool,
+    /// How workers send, once the first of them has tried.
+    pub(crate) io_engine: OnceLock<&'static str>,
     /// Survived since start.
     pub(crate) panics: AtomicU64,
     last_client: AtomicU64,
@@ -121,6 +123,7 @@ impl Shared {
             period: Mutex::new(Period::new(now)),
             closing: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
+            io_engine: OnceLock::new(),
             panics: AtomicU64::new(0),
             last_client: AtomicU64::new(0),
         }

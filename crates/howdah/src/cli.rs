@@ -53,6 +53,7 @@ impl Cli {
                 self.refused.check()?;
                 let missing = || refusal("a file is missing: howdah [OPTIONS] <FILE>");
                 let target = self.file.ok_or_else(missing)?;
+                target.check()?;
                 Ok(Action::Serve { target, options: self.options })
             }
         }
@@ -154,6 +155,23 @@ impl From<&str> for Target {
         let is_url = ["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme));
         if is_url { Target::Url(text.to_owned()) } else { Target::File(text.into()) }
     }
+}
+
+impl Target {
+    /// Refuses a mistyped command, which would otherwise be taken for a file.
+    fn check(&self) -> Result<(), clap::Error> {
+        match self {
+            Target::File(path) if path.to_str().is_some_and(is_a_word) && !path.exists() => {
+                let word = path.display();
+                Err(refusal(&format!("there is neither a command nor a file {word}; see howdah --help")))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn is_a_word(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_lowercase())
 }
 
 fn refusal(message: &str) -> clap::Error {

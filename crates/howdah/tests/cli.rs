@@ -35,6 +35,7 @@ fn wrong_usage_ends_with_2_and_a_reason() {
     for (arguments, reason) in [
         (&[][..], "Usage:"),
         (&["-v"], "a file is missing"),
+        (&["srve"], "neither a command nor a file srve"),
         (&["serve"], "required"),
         (&["check"], "required"),
         (&["serve", "--daemonise", "x"], "--daemonise"),

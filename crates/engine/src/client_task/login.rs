@@ -66,7 +66,7 @@ impl Visit {
         loop {
             let (eaten, next) = login.on_bytes(&self.conn.held, &mut replies);
             self.conn.consume(eaten);
-            self.conn.send(&replies).map_err(|_| CloseReason::ClientVanished)?;
+            self.conn.send(&self.worker.outbox, &replies).map_err(|_| CloseReason::ClientVanished)?;
             replies.clear();
             match next {
                 LoginNext::More if eaten > 0 && !self.conn.held.is_empty() => {}
@@ -185,7 +185,7 @@ impl Visit {
                 .write_notice(&mut message);
         }
         backend::write_ready_for_query(&mut message, TransactionStatus::Idle);
-        self.conn.send(&message).map_err(|_| CloseReason::ClientVanished)?;
+        self.conn.send(&self.worker.outbox, &message).map_err(|_| CloseReason::ClientVanished)?;
         card.counters.borrow_mut().logins += 1;
         if settings.log.connections {
             let PoolKey { database, user } = &card.route.client;
@@ -205,6 +205,7 @@ impl Visit {
             }
             if let Some(lease) = self.checkout(card).await? {
                 lease.give_back(howdah_core::pool::Condition::Fit);
+                card.link.set(None);
             }
         }
     }

@@ -151,7 +151,7 @@ impl Chance {
     }
 }
 
-const MEAN_THINK_TIME: Duration = Duration::from_millis(50);
+const MEAN_THINK_TIME: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {

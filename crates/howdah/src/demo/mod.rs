@@ -21,7 +21,7 @@ use anyhow::{Context, anyhow, ensure};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::{JoinSet, LocalSet};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 
 use crate::cli::DemoOptions;
 use crate::failure::Failure;
@@ -69,7 +69,7 @@ async fn show(stage: &Stage, options: &DemoOptions, mut ending: Ending) -> anyho
     }
     let mut observer = Observer::new(stage, options, Rc::clone(&tally)).await?;
     let mut display = Display::choose(stage, options);
-    let mut tick = interval(display.period());
+    let mut tick = interval_at(Instant::now() + display.period(), display.period());
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let end = options.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     loop {
