@@ -14,6 +14,7 @@ use crate::log::Log;
 use crate::postgres::Database;
 use crate::program::{howdah_binary, psql};
 use crate::raw::client::RawClient;
+use crate::raw::message;
 use crate::wait::{breathe, eventually};
 
 /// A running Howdah; killed when dropped. Its log is printed if the test fails.
@@ -88,6 +89,12 @@ impl Howdah {
         format!("host=127.0.0.1 port={} dbname={database} user={user} sslmode=disable", self.port)
     }
 
+    /// How `user` connects to `database` through the Unix socket.
+    #[must_use]
+    pub fn unix_conninfo(&self, database: &str, user: &str) -> String {
+        format!("host={} port={} dbname={database} user={user}", self.dir.path().display(), self.port)
+    }
+
     /// Runs `sql` with `psql` as user `postgres`.
     ///
     /// # Errors
@@ -101,7 +108,6 @@ impl Howdah {
     /// # Panics
     /// The console refuses.
     #[track_caller]
-    #[must_use]
     pub fn console(&self, command: &str) -> String {
         self.psql("pgbouncer", command).unwrap_or_else(|error| panic!("{command}: {error}"))
     }
@@ -110,6 +116,29 @@ impl Howdah {
     #[must_use]
     pub fn raw(&self) -> RawClient {
         RawClient::tcp(self.address())
+    }
+
+    /// A new connection as user `postgres`.
+    ///
+    /// # Panics
+    /// The client is not let in.
+    #[must_use]
+    #[track_caller]
+    pub fn client(&self, database: &Database) -> RawClient {
+        let mut client = self.raw();
+        client.login(database.name(), "postgres");
+        client
+    }
+
+    /// Asks for a cancel with this key and waits until the connection is closed without a word.
+    ///
+    /// # Panics
+    /// There comes a word.
+    #[track_caller]
+    pub fn cancel(&self, key: &[u8]) {
+        let mut messenger = self.raw();
+        messenger.send(&message::cancel_request(key));
+        assert_eq!(messenger.read_to_end(), []);
     }
 
     /// Sends the process a signal.

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use howdah_embedded::Cluster;
 
+use crate::raw::client::RawClient;
+
 /// The test program's PostgreSQL, started by the first test that asks.
 ///
 /// Everybody is trusted, except members of the roles `auth_scram`, `auth_md5` and `auth_plain`: grant one of them to
@@ -61,6 +63,30 @@ impl Database {
     #[track_caller]
     pub fn psql(&self, sql: &str) -> String {
         postgres().psql_in(&self.name, sql).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// A direct connection as the superuser.
+    ///
+    /// # Panics
+    /// PostgreSQL refuses.
+    #[must_use]
+    #[track_caller]
+    pub fn direct(&self) -> RawClient {
+        let mut client = RawClient::unix(&postgres().socket_path());
+        client.login(&self.name, "postgres");
+        client
+    }
+
+    /// How many connections it has.
+    ///
+    /// # Panics
+    /// PostgreSQL refuses.
+    #[track_caller]
+    #[must_use]
+    pub fn backends(&self) -> usize {
+        let ask = "select count(*) from pg_stat_activity where backend_type = 'client backend' and datname =";
+        let count = postgres().psql(&format!("{ask} '{}'", self.name));
+        count.unwrap_or_else(|error| panic!("{error}")).parse().expect("a count is a number")
     }
 
     /// A direct connection string for the superuser.

@@ -1,7 +1,7 @@
 //! Finding and running programs.
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::postgres;
 
@@ -18,6 +18,30 @@ pub fn psql(conninfo: &str, sql: &str) -> Result<String, String> {
     let output = command.output().unwrap_or_else(|error| panic!("cannot run psql: {error}"));
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end_matches('\n').to_owned();
     if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+}
+
+/// Runs one of PostgreSQL's own programs, such as `pgbench`, and returns what it printed.
+///
+/// # Errors
+/// The program ended with a failure; what it printed.
+///
+/// # Panics
+/// There is no such program.
+pub fn run_program(name: &str, arguments: &[&str]) -> Result<String, String> {
+    let output = Command::new(postgres().binaries().program(name))
+        .args(arguments)
+        .output()
+        .unwrap_or_else(|error| panic!("cannot run {name}: {error}"));
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    if output.status.success() { Ok(said.into_owned()) } else { Err(said.into_owned()) }
+}
+
+/// The binary under test, for a call of the test's own.
+#[must_use]
+pub fn howdah_command() -> Command {
+    let mut command = Command::new(howdah_binary());
+    command.stdin(Stdio::null());
+    command
 }
 
 /// Looks for `name` in the folders above this test program: `target/debug` and `target`.

@@ -34,6 +34,45 @@ fn a_sync_before_a_failing_copy_is_swallowed_too() {
 }
 
 #[test]
+fn a_sync_before_a_copy_that_fails_before_reading_is_answered() {
+    let mut client = logged_in();
+    client.query("create temp table t (n int)");
+    client.query(
+        "create function pg_temp.no() returns trigger language plpgsql as $$begin raise 'no'; end$$;
+         create trigger no before insert on t for each statement execute function pg_temp.no()",
+    );
+    let batch =
+        [message::parse("", "copy t from stdin"), message::bind("", "", &[]), message::execute("", 0)];
+    client.send(&[batch.concat(), message::sync()].concat());
+    let answer: Vec<_> = (0..5).map(|_| client.read()).collect();
+    assert_eq!(tags(&answer), "12GEZ");
+    // What a client does that has not read so far: one ReadyForQuery more than for a COPY that fails later.
+    client.send(&[message::copy_data(b"1\n"), message::copy_done(), message::sync()].concat());
+    client.send(&message::terminate());
+    assert_eq!(tags(&client.read_to_end()), "Z");
+}
+
+#[test]
+fn any_other_message_amid_a_copy_ends_the_connection() {
+    let mut client = logged_in();
+    client.query("create temp table t (n int)");
+    client.send(&[message::query("copy t from stdin"), message::query("select 1")].concat());
+    let answer = client.read_to_end();
+    assert_eq!((tags(&answer).as_str(), sqlstates(&answer)), ("GEE", vec!["08P01".into(), "08P01".into()]));
+}
+
+#[test]
+fn every_copy_of_a_query_has_an_end_of_its_own() {
+    let mut client = logged_in();
+    client.query("create temp table t (n int)");
+    let copies = message::query("copy t from stdin; copy t from stdin");
+    let data = [message::copy_data(b"1\n"), message::copy_done()].concat();
+    client.send(&[copies, data.clone(), data, message::query("select count(*) from t")].concat());
+    assert_eq!(tags(&client.read_until_ready()), "GCGCZ");
+    assert_eq!(tags(&client.read_until_ready()), "TDCZ");
+}
+
+#[test]
 fn copy_messages_outside_a_copy_are_ignored() {
     let mut client = logged_in();
     client.send(&[message::copy_data(b"x"), message::copy_done(), message::copy_fail("why")].concat());
@@ -54,6 +93,67 @@ fn a_parse_skipped_after_an_error_leaves_no_statement() {
     assert_eq!(tags(&client.read_until_ready()), "EZ");
     client.send(&[message::bind("", "s", &[]), message::sync()].concat());
     assert_eq!(sqlstates(&client.read_until_ready()), ["26000"]);
+}
+
+#[test]
+fn the_unnamed_statement_survives_transactions_and_skipped_parses_but_no_query_and_no_failed_parse() {
+    let mut client = logged_in();
+    let use_it = [message::bind("", "", &[]), message::execute("", 0), message::sync()].concat();
+    client.send(&[message::parse("", "select 7"), message::sync()].concat());
+    client.read_until_ready();
+    for _ in 0..2 {
+        client.send(&use_it);
+        assert_eq!(tags(&client.read_until_ready()), "2DCZ");
+    }
+    client.send(&[message::parse("x", "selekt"), message::parse("", "select 8"), message::sync()].concat());
+    assert_eq!(tags(&client.read_until_ready()), "EZ");
+    client.send(&use_it);
+    assert_eq!(tags(&client.read_until_ready()), "2DCZ");
+    for ending in [
+        message::query(""),
+        [message::parse("", "selekt"), message::sync()].concat(),
+        [message::close(b'S', ""), message::sync()].concat(),
+    ] {
+        client.send(&[message::parse("", "select 7"), message::sync()].concat());
+        client.read_until_ready();
+        client.send(&ending);
+        client.read_until_ready();
+        client.send(&use_it);
+        assert_eq!(sqlstates(&client.read_until_ready()), ["26000"]);
+    }
+}
+
+#[test]
+fn a_batch_is_open_until_sync_though_all_of_it_is_answered() {
+    let mut client = logged_in();
+    let rows = "select generate_series(1, 2)";
+    client.send(&[message::parse("", rows), message::bind("", "", &[]), message::execute("", 1)].concat());
+    client.send(&message::flush());
+    assert_eq!(tags(&(0..4).map(|_| client.read()).collect::<Vec<_>>()), "12Ds");
+    client.send(&[message::execute("", 0), message::sync()].concat());
+    assert_eq!(tags(&client.read_until_ready()), "DCZ");
+    // The portal has gone with it.
+    client.send(&[message::execute("", 0), message::sync()].concat());
+    assert_eq!(sqlstates(&client.read_until_ready()), ["34000"]);
+}
+
+#[test]
+fn a_query_ends_a_batch_too() {
+    let mut client = logged_in();
+    client.send(&[message::parse("", "select 1"), message::bind("p", "", &[])].concat());
+    client.query("select 1");
+    client.send(&[message::execute("p", 0), message::sync()].concat());
+    assert_eq!(sqlstates(&client.read_until_ready()), ["34000"]);
+}
+
+#[test]
+fn in_a_failed_transaction_a_way_out_may_be_parsed_and_bound() {
+    let mut client = logged_in();
+    client.query("begin");
+    client.query("select 1/0");
+    let out = [message::parse("out", "rollback"), message::bind("", "out", &[]), message::execute("", 0)];
+    client.send(&[out.concat(), message::sync()].concat());
+    assert_eq!(tags(&client.read_until_ready()), "12CZ");
 }
 
 #[test]

@@ -57,10 +57,23 @@ pub struct Listen {
     pub tcp_defer_accept: Option<u32>,
     /// `workers` (Howdah's own): worker threads; `None`: one per core.
     pub workers: Option<usize>,
+    /// `io_engine` (Howdah's own): how a worker sends.
+    pub io_engine: IoEngine,
     /// `pidfile`.
     pub pidfile: Option<PathBuf>,
     /// `user`: the Unix user to become after start as root.
     pub user: Option<String>,
+}
+
+/// How a worker hands its sends to the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IoEngine {
+    /// As `Uring` where the kernel and the container allow it, else as `Plain`.
+    Auto,
+    /// All sends of a turn in one system call, by io_uring.
+    Uring,
+    /// A system call for each send.
+    Plain,
 }
 
 /// How clients prove who they are.
@@ -335,6 +348,7 @@ impl Default for Settings {
                 so_reuseport: false,
                 tcp_defer_accept: Some(1),
                 workers: None,
+                io_engine: IoEngine::Auto,
                 pidfile: None,
                 user: None,
             },

@@ -125,7 +125,7 @@ impl Doors {
 pub(crate) struct DoorWatch(JoinSet<()>);
 
 /// Brings one client to a worker, or turns it away.
-async fn receive(shared: &Shared, accepted: io::Result<Arrival>) {
+pub(crate) async fn receive(shared: &Shared, accepted: io::Result<Arrival>) {
     let socket = match accepted {
         Ok(socket) => socket,
         Err(error) => {

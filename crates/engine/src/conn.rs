@@ -1,31 +1,38 @@
 //! A socket, what could not be sent on it yet, and what was read and not dealt with.
 //!
-//! Every send of the engine goes through [`Conn::send`]: one place, so that sends can be batched there.
+//! Every send of the engine goes through here: [`Conn::post`] where the worker's outbox may gather it with
+//! others of the same turn, [`Conn::send`] where it has to go now.
 
 use std::io;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use crate::net::Socket;
+use crate::outbox::{Outbox, Trouble};
+use crate::worker::ClientCard;
 
 /// A connection of either kind. Both buffers are empty, and own no memory, while nothing is under way.
 #[derive(Debug)]
 pub(crate) struct Conn {
     pub(crate) socket: Socket,
     unsent: Vec<u8>,
+    /// The turn of the outbox in which bytes were queued there; they are gone once it has ended.
+    queued_in: u64,
     /// Bytes read that the machines could not deal with yet: a message that is not whole.
     pub(crate) held: Vec<u8>,
 }
 
 impl Conn {
     pub(crate) fn new(socket: Socket) -> Conn {
-        Conn { socket, unsent: Vec::new(), held: Vec::new() }
+        Conn { socket, unsent: Vec::new(), queued_in: 0, held: Vec::new() }
     }
 
     /// Sends now what can be sent now, and keeps the rest for [`poll_flush`](Self::poll_flush).
     ///
     /// # Errors
     /// The connection is broken.
-    pub(crate) fn send(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn send(&mut self, outbox: &Outbox, mut bytes: &[u8]) -> io::Result<()> {
+        self.settle(outbox)?;
         if self.unsent.is_empty() {
             while !bytes.is_empty() {
                 match self.socket.send_now(bytes) {
@@ -38,6 +45,55 @@ impl Conn {
         }
         self.unsent.extend_from_slice(bytes);
         Ok(())
+    }
+
+    /// Sends at the end of this turn of the worker's loop, or now where that is better. `owner` is woken
+    /// when something is left over for [`poll_flush`](Self::poll_flush).
+    ///
+    /// # Errors
+    /// The connection is broken.
+    pub(crate) fn post(&mut self, outbox: &Outbox, bytes: &[u8], owner: &Rc<ClientCard>) -> io::Result<()> {
+        if let Some(fd) = self.socket.descriptor().filter(|_| outbox.takes(bytes.len())) {
+            self.settle(outbox)?;
+            if self.unsent.is_empty() {
+                self.queued_in = outbox.turn();
+                outbox.queue(fd, bytes, owner);
+                return Ok(());
+            }
+        }
+        self.send(outbox, bytes)
+    }
+
+    /// What was queued has been sent when this returns, or is left over as with any send.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    pub(crate) fn settle(&mut self, outbox: &Outbox) -> io::Result<()> {
+        if self.queued_in == 0 {
+            return Ok(());
+        }
+        outbox.settle(self.queued_in);
+        self.hear(outbox)
+    }
+
+    /// Hears what came of what was queued, if that turn has ended.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    #[inline]
+    pub(crate) fn hear(&mut self, outbox: &Outbox) -> io::Result<()> {
+        if self.queued_in == 0 || self.queued_in == outbox.turn() {
+            return Ok(());
+        }
+        self.queued_in = 0;
+        match self.socket.descriptor().and_then(|fd| outbox.collect(fd)) {
+            None => Ok(()),
+            Some(Trouble::Unsent(bytes)) => {
+                self.unsent = bytes;
+                Ok(())
+            }
+            Some(Trouble::Broken(error)) => Err(error),
+        }
     }
 
     /// All that was sent is with the kernel.

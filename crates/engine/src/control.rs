@@ -228,6 +228,8 @@ async fn reload(shared: &Arc<Shared>) -> Result<(), String> {
 fn put_in_force(shared: &Shared, settings: howdah_core::settings::Settings) {
     shared.settings.store(Arc::new(settings));
     shared.settings_changed();
+    // The server may have been right to refuse what was configured before.
+    with_pools(shared, |pools, now, fx| pools.try_again(|_, _| true, now, fx));
     shared.tell_all(|| Message::SettingsChanged);
 }
 

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::control::{turn_period, with_pools};
+use crate::outbox::Outbox;
 use crate::shared::Shared;
 use crate::worker::Worker;
 
@@ -35,6 +36,7 @@ pub(crate) fn begin_for(worker: &Rc<Worker>) {
         of_clients.close_overdue();
     }));
     tokio::task::spawn_local(keep_servers(Rc::clone(worker)));
+    tokio::task::spawn_local(Outbox::flush_turns(Rc::clone(worker)));
 }
 
 /// Hears what parked server connections say, at once.

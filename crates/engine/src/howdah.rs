@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use arc_swap::ArcSwap;
 use howdah_core::control::ConsoleDoor;
 use howdah_core::pool::WorkerId;
-use howdah_core::settings::Settings;
+use howdah_core::settings::{IoEngine, Settings};
 use thiserror::Error;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
@@ -21,6 +21,7 @@ use crate::control::{self, Control, Ending, Job};
 use crate::duties;
 use crate::net::RealNet;
 use crate::shared::{Parts, Shared, WorkerDoor};
+use crate::uring::Ring;
 use crate::worker::{Message, Worker};
 
 /// A running Howdah.
@@ -79,6 +80,7 @@ impl Howdah {
         // Both cells are empty: this is the only place that fills them.
         let _ = shared.workers.set(worker_doors);
         let _ = shared.control.set(jobs.clone());
+        shared.open_forced_pools();
         let thread = std::thread::Builder::new().name("control".to_owned());
         threads.push(thread.spawn(move || run_control(shared, job_list, doors))?);
         Ok(Howdah { control: Control::new(jobs), listening, threads })
@@ -108,7 +110,8 @@ impl Howdah {
 
 fn run_worker(id: WorkerId, shared: Arc<Shared>, messages: mpsc::UnboundedReceiver<Message>) {
     block_on(async move {
-        let worker = Worker::new(id, shared);
+        let ring = ring(&shared);
+        let worker = Worker::new(id, shared, ring);
         duties::begin_for(&worker);
         worker.serve_mailbox(messages).await;
     });
@@ -127,6 +130,30 @@ fn run_control(shared: Arc<Shared>, jobs: mpsc::UnboundedReceiver<Job>, doors: D
         shared.stopping.store(true, Ordering::Relaxed);
         shared.tell_all(|| Message::Stop);
     });
+}
+
+/// The worker's ring, if there is to be one and may be.
+fn ring(shared: &Shared) -> Option<Ring> {
+    let wanted = shared.settings.load().listen.io_engine;
+    let (ring, reason) = match wanted {
+        IoEngine::Plain => (None, "io_engine = plain".to_owned()),
+        IoEngine::Auto | IoEngine::Uring => match Ring::new() {
+            Ok(ring) => (
+                Some(ring),
+                format!("io_engine = {}", if wanted == IoEngine::Auto { "auto" } else { "uring" }),
+            ),
+            Err(error) => (None, format!("io_uring is not to be had: {error}")),
+        },
+    };
+    let chosen = if ring.is_some() { "uring" } else { "plain" };
+    if shared.io_engine.set(chosen).is_ok() {
+        if ring.is_none() && wanted == IoEngine::Uring {
+            tracing::warn!(chosen, reason, "sends");
+        } else {
+            tracing::info!(chosen, reason, "sends");
+        }
+    }
+    ring
 }
 
 /// A runtime cannot be handed from thread to thread, so each thread makes its own.

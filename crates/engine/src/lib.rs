@@ -15,11 +15,15 @@ mod duties;
 mod howdah;
 pub mod net;
 mod opener;
+mod outbox;
 mod server_conn;
 mod shared;
 mod shared_pool;
+#[cfg(test)]
+mod simulation;
 mod snapshot;
 mod statistics;
+mod uring;
 mod worker;
 
 pub use acceptor::ListenError;

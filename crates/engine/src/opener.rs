@@ -142,7 +142,7 @@ async fn log_in(
     let mut out = Vec::new();
     let mut login = ServerLogin::new(plan, &mut out);
     loop {
-        conn.send(&out).map_err(broken)?;
+        conn.send(&worker.outbox, &out).map_err(broken)?;
         conn.flush().await.map_err(broken)?;
         out.clear();
         let read = std::future::poll_fn(|cx| {

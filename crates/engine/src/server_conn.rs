@@ -13,6 +13,7 @@ use howdah_wire::frontend;
 
 use crate::conn::Conn;
 use crate::net::Endpoint;
+use crate::outbox::Outbox;
 
 /// A server connection that is logged in. Whoever holds the box is the one who uses it.
 #[derive(Debug)]
@@ -95,13 +96,17 @@ impl ServerConn {
         Ok(Box::new(this))
     }
 
-    /// Says goodbye, as far as that goes without waiting.
-    pub(crate) fn close(mut self, reason: CloseReason) {
+    /// Says goodbye, as far as that goes without waiting. Not in the middle of something: there the goodbye could
+    /// become the end of a message whose beginning came from a client that has vanished.
+    pub(crate) fn close(mut self, reason: CloseReason, outbox: &Outbox) {
         tracing::debug!(server = self.id.0, pid = self.card.backend_pid, %reason, "closing server connection");
+        if !self.server.is_settled() {
+            return;
+        }
         let mut goodbye = Vec::new();
         frontend::write_terminate(&mut goodbye);
         // A server that does not take the goodbye notices the end of the connection instead.
-        let _ = self.conn.send(&goodbye);
+        let _ = self.conn.send(outbox, &goodbye);
     }
 }
 

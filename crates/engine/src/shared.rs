@@ -42,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) closing: AtomicBool,
     /// Workers stop: nothing new may be begun.
     pub(crate) stopping: AtomicBool,
+    /// How workers send, once the first of them has tried.
+    pub(crate) io_engine: OnceLock<&'static str>,
     /// Survived since start.
     pub(crate) panics: AtomicU64,
     last_client: AtomicU64,
@@ -121,6 +123,7 @@ impl Shared {
             period: Mutex::new(Period::new(now)),
             closing: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
+            io_engine: OnceLock::new(),
             panics: AtomicU64::new(0),
             last_client: AtomicU64::new(0),
         }
@@ -198,6 +201,19 @@ impl Shared {
             let config = PoolConfig::resolve(&settings, &route.server.database, &route.server.user);
             self.pools.lock().pools.configure(route.pool, config);
             route.rules.store(Arc::new(self.rules(&settings, &route.client)));
+        }
+        drop(routes);
+        self.open_forced_pools();
+    }
+
+    /// With a forced user and `min_pool_size`, connections are opened before the first client comes.
+    pub(crate) fn open_forced_pools(&self) {
+        let settings = self.settings.load();
+        for (name, entry) in &settings.databases {
+            let Some(user) = &entry.forced_user else { continue };
+            if PoolConfig::resolve(&settings, name, user).min_size > 0 {
+                self.route(&PoolKey { database: name.as_str().into(), user: user.as_str().into() });
+            }
         }
     }
 

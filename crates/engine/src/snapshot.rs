@@ -89,6 +89,7 @@ pub(crate) fn assemble(shared: &Shared, reports: Vec<WorkerReport>, period: &Per
         lists,
         paused,
         suspended: false,
+        io_engine: shared.io_engine.get().copied().unwrap_or("plain"),
     }
 }
 

@@ -17,15 +17,20 @@ use tokio::sync::oneshot;
 
 use crate::net::Socket;
 use crate::opener;
+use crate::outbox::Outbox;
 use crate::shared::{Route, Shared};
 use crate::shared_pool::Errands;
 use crate::snapshot::WorkerReport;
+use crate::uring::Ring;
 
 /// What a worker's tasks share. Lives on its thread.
 pub(crate) struct Worker {
     pub(crate) id: WorkerId,
     pub(crate) shared: Arc<Shared>,
     pub(crate) scratch: RefCell<Scratch>,
+    pub(crate) outbox: Outbox,
+    /// When the bytes that are being dealt with were read.
+    time: Cell<Instant>,
     pub(crate) clients: RefCell<FxHashMap<u64, Rc<ClientCard>>>,
     /// By database; kept when its last client has gone.
     counters: RefCell<FxHashMap<Arc<str>, Rc<RefCell<Counters>>>>,
@@ -63,6 +68,7 @@ pub(crate) enum Message {
 pub(crate) enum Arrival {
     Tcp(std::net::TcpStream),
     Unix(std::os::unix::net::UnixStream),
+    #[cfg(test)]
     Pipe(crate::net::Pipe),
 }
 
@@ -169,8 +175,10 @@ impl ClientCard {
 }
 
 impl Worker {
-    pub(crate) fn new(id: WorkerId, shared: Arc<Shared>) -> Rc<Worker> {
+    pub(crate) fn new(id: WorkerId, shared: Arc<Shared>, ring: Option<Ring>) -> Rc<Worker> {
         Rc::new(Worker {
+            outbox: Outbox::new(ring),
+            time: Cell::new(tokio::time::Instant::now().into_std()),
             id,
             shared,
             scratch: RefCell::new(Scratch {
@@ -187,7 +195,16 @@ impl Worker {
     /// The time, virtual in the simulator.
     #[inline]
     pub(crate) fn now(&self) -> Instant {
-        tokio::time::Instant::now().into_std()
+        let now = tokio::time::Instant::now().into_std();
+        self.time.set(now);
+        now
+    }
+
+    /// The time when the bytes that are being dealt with were read. On the path of a query the clock is read
+    /// once for what the client sends and once for what the server answers.
+    #[inline]
+    pub(crate) fn time(&self) -> Instant {
+        self.time.get()
     }
 
     /// The server connection is being checked or cleaned, or no longer.
@@ -206,7 +223,7 @@ impl Worker {
     /// Does what the pools left to be done outside their lock.
     pub(crate) fn run(self: &Rc<Self>, errands: Errands) {
         for (conn, reason) in errands.close {
-            conn.close(reason);
+            conn.close(reason, &self.outbox);
         }
         if self.shared.stopping.load(Ordering::Relaxed) {
             return;
@@ -308,7 +325,8 @@ impl Arrival {
         let _ = match self {
             Arrival::Tcp(mut stream) => stream.write(message),
             Arrival::Unix(mut stream) => stream.write(message),
-            Arrival::Pipe(_) => Ok(0),
+            #[cfg(test)]
+            Arrival::Pipe(mut pipe) => pipe.send_now(message),
         };
     }
 
@@ -316,6 +334,7 @@ impl Arrival {
         Ok(match self {
             Arrival::Tcp(stream) => Socket::Tcp(tokio::net::TcpStream::from_std(stream)?),
             Arrival::Unix(stream) => Socket::Unix(tokio::net::UnixStream::from_std(stream)?),
+            #[cfg(test)]
             Arrival::Pipe(pipe) => Socket::Pipe(pipe),
         })
     }

@@ -198,6 +198,27 @@ impl RawClient {
         row.columns().into_iter().flatten().next().unwrap_or_else(|| panic!("no value in {row:?}"))
     }
 
+    /// Runs a simple query that succeeds and returns all its rows' first columns.
+    ///
+    /// # Panics
+    /// It fails.
+    #[track_caller]
+    pub fn run(&mut self, sql: &str) -> Vec<String> {
+        let answer = self.query(sql);
+        assert!(answer.iter().all(|m| m.tag != b'E'), "{sql}: {answer:?}");
+        let rows = answer.iter().filter(|m| m.tag == b'D');
+        rows.map(|row| row.columns().into_iter().flatten().next().unwrap_or_default()).collect()
+    }
+
+    /// The process id of the backend that serves this client just now.
+    ///
+    /// # Panics
+    /// It cannot be asked.
+    #[track_caller]
+    pub fn backend(&mut self) -> String {
+        self.value("select pg_backend_pid()")
+    }
+
     /// Changes how long a read waits.
     ///
     /// # Panics

@@ -38,6 +38,24 @@ impl Message {
         String::from_utf8_lossy(self.body.get(..end).unwrap_or_default()).into_owned()
     }
 
+    /// The names of a RowDescription's columns.
+    ///
+    /// # Panics
+    /// It is no whole RowDescription.
+    #[must_use]
+    pub fn column_names(&self) -> Vec<String> {
+        const AFTER_NAME: usize = 18;
+        let (count, mut rest) = self.body.split_first_chunk::<2>().expect("a description counts its columns");
+        (0..u16::from_be_bytes(*count))
+            .map(|_| {
+                let end = rest.iter().position(|&byte| byte == 0).expect("a name ends");
+                let name = String::from_utf8_lossy(&rest[..end]).into_owned();
+                rest = &rest[end + 1 + AFTER_NAME..];
+                name
+            })
+            .collect()
+    }
+
     /// The columns of a DataRow as text.
     ///
     /// # Panics
@@ -57,6 +75,26 @@ impl Message {
                 Some(String::from_utf8_lossy(value).into_owned())
             })
             .collect()
+    }
+}
+
+/// The type bytes of these messages, such as `TDCZ`.
+#[must_use]
+pub fn tags(messages: &[Message]) -> String {
+    messages.iter().map(|message| char::from(message.tag)).collect()
+}
+
+/// The only error among these messages: its SQLSTATE and text.
+///
+/// # Panics
+/// There is none, or more than one.
+#[must_use]
+#[track_caller]
+pub fn only_error(messages: &[Message]) -> (String, String) {
+    let errors: Vec<_> = messages.iter().filter(|message| message.tag == b'E').collect();
+    match errors[..] {
+        [error] => (error.sqlstate(), error.text()),
+        _ => panic!("one error was expected in {messages:?}"),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::value::{Shape, Value, at};
 use super::{Category, Setting, Status};
 
-pub(super) static SETTINGS: [Setting; 17] = [
+pub(super) static SETTINGS: [Setting; 18] = [
     new("listen_addr", "", Value::List(at!(listen.addresses))).fixed().says(
         "TCP addresses to listen on",
         "Addresses or host names; `*` is every address. Empty: no TCP, Unix socket only.",
@@ -43,6 +43,11 @@ pub(super) static SETTINGS: [Setting; 17] = [
         .fixed()
         .since("Howdah 0.1")
         .says("worker threads", "0: one for each core. All workers share the pools and their limits."),
+    new("io_engine", "auto", Value::IoEngine(at!(listen.io_engine))).fixed().since("Howdah 0.1").says(
+        "how a worker hands its sends to the kernel",
+        "`uring`: all sends of a turn in one system call. `plain`: one for each. `auto`: `uring` where the kernel \
+         and the container allow it; SHOW STATE tells which it is.",
+    ),
     new("pidfile", "", Value::Path(at!(listen.pidfile)))
         .fixed()
         .says("file with the process id", "Empty: none is written."),

@@ -131,7 +131,7 @@ const FIXED: &[&str] = &[
     "user",
 ];
 
-const OWN: &[&str] = &["log_format", "workers"];
+const OWN: &[&str] = &["io_engine", "log_format", "workers"];
 
 #[test]
 fn every_setting_of_pgbouncer_is_known_with_its_default() {
@@ -186,6 +186,7 @@ fn each_setting_has_its_own_field_and_shows_what_was_set() {
             Value::Text(_) | Value::Query(_) | Value::Path(_) | Value::List(_) => "some,thing",
             Value::PoolMode(_) => "statement",
             Value::AuthMethod(_) => "trust",
+            Value::IoEngine(_) => "plain",
             Value::LogFormat(_) => "json",
             Value::Unread(_) => continue,
             _ => "77",

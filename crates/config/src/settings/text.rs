@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use howdah_core::settings::{AuthMethod, LogFormat, PoolMode};
+use howdah_core::settings::{AuthMethod, IoEngine, LogFormat, PoolMode};
 use thiserror::Error;
 
 /// Why a text is no value for a setting.
@@ -103,6 +103,10 @@ pub(crate) const AUTH_METHODS: &[(&str, AuthMethod)] = &[
 ];
 pub(crate) const AUTH_METHOD_WORDS: &[&str] = &["any", "trust", "plain", "md5", "scram-sha-256"];
 pub(crate) const UNBUILT_AUTH_METHODS: &[&str] = &["cert", "hba", "ldap", "pam"];
+
+pub(crate) const IO_ENGINES: &[(&str, IoEngine)] =
+    &[("auto", IoEngine::Auto), ("uring", IoEngine::Uring), ("plain", IoEngine::Plain)];
+pub(crate) const IO_ENGINE_WORDS: &[&str] = &["auto", "uring", "plain"];
 
 pub(crate) const LOG_FORMATS: &[(&str, LogFormat)] = &[("text", LogFormat::Text), ("json", LogFormat::Json)];
 pub(crate) const LOG_FORMAT_WORDS: &[&str] = &["text", "json"];

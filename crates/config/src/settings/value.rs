@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use howdah_core::settings::{AuthMethod, LogFormat, PoolMode, Settings};
+use howdah_core::settings::{AuthMethod, IoEngine, LogFormat, PoolMode, Settings};
 
 use super::text::{self, Invalid};
 
@@ -57,6 +57,8 @@ pub enum Value {
     PoolMode(Place<PoolMode>),
     /// `auth_type`.
     AuthMethod(Place<AuthMethod>),
+    /// `io_engine`.
+    IoEngine(Place<IoEngine>),
     /// `log_format`.
     LogFormat(Place<LogFormat>),
     /// Checked as PgBouncer would, then forgotten: nothing in Howdah reads it.
@@ -115,6 +117,10 @@ impl Value {
                 text::word(text::POOL_MODES, text).ok_or(Invalid::NotAWord(text::POOL_MODE_WORDS))?,
             ),
             Value::AuthMethod(at) => at.put(settings, auth_method(text)?),
+            Value::IoEngine(at) => at.put(
+                settings,
+                text::word(text::IO_ENGINES, text).ok_or(Invalid::NotAWord(text::IO_ENGINE_WORDS))?,
+            ),
             Value::LogFormat(at) => at.put(
                 settings,
                 text::word(text::LOG_FORMATS, text).ok_or(Invalid::NotAWord(text::LOG_FORMAT_WORDS))?,
@@ -153,6 +159,7 @@ impl Value {
             Value::List(at) => at.read(settings).join(","),
             Value::PoolMode(at) => text::show_word(text::POOL_MODES, at.read(settings)),
             Value::AuthMethod(at) => text::show_word(text::AUTH_METHODS, at.read(settings)),
+            Value::IoEngine(at) => text::show_word(text::IO_ENGINES, at.read(settings)),
             Value::LogFormat(at) => text::show_word(text::LOG_FORMATS, at.read(settings)),
             Value::Unread(_) => return None,
         })
@@ -176,6 +183,7 @@ impl Value {
             Value::List(_) => "list with commas".to_owned(),
             Value::PoolMode(_) => text::POOL_MODE_WORDS.join(", "),
             Value::AuthMethod(_) => text::AUTH_METHOD_WORDS.join(", "),
+            Value::IoEngine(_) => text::IO_ENGINE_WORDS.join(", "),
             Value::LogFormat(_) => text::LOG_FORMAT_WORDS.join(", "),
             Value::Unread(Shape::Word(words)) => words.join(", "),
         }

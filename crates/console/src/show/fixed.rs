@@ -37,6 +37,8 @@ pub(super) fn state(snapshot: &Snapshot) -> Vec<Row<'_>> {
     [("active", active), ("paused", snapshot.paused), ("suspended", snapshot.suspended)]
         .into_iter()
         .map(|(key, value)| vec![key.into(), yes_no(value).into()])
+        // Howdah's own; PgBouncer's rows come first.
+        .chain([vec!["io_engine".into(), snapshot.io_engine.into()]])
         .collect()
 }
 

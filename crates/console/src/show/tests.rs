@@ -105,6 +105,7 @@ pub(crate) fn sample() -> Snapshot {
         lists: Lists { login_clients: 1, dns_names: 2, dns_pending: 3, panics: 4 },
         paused: true,
         suspended: false,
+        io_engine: "plain",
     }
 }
 
@@ -339,7 +340,7 @@ fn lists_and_state() {
             "panics|4",
         ]
     );
-    assert_eq!(texts(Show::State), ["active|no", "paused|yes", "suspended|no"]);
+    assert_eq!(texts(Show::State), ["active|no", "paused|yes", "suspended|no", "io_engine|plain"]);
 }
 
 #[test]

@@ -29,6 +29,8 @@ pub struct Snapshot {
     pub paused: bool,
     /// SUSPEND is in force.
     pub suspended: bool,
+    /// How workers send: `uring` or `plain`.
+    pub io_engine: &'static str,
 }
 
 /// A row of SHOW POOLS.

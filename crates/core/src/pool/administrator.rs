@@ -7,8 +7,9 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::slots::State;
-use super::{Effect, Pools, Refusal};
+use super::{Effect, PoolKey, Pools, Refusal};
 use crate::facts::CloseReason;
+use crate::server::OpenError;
 
 impl Pools {
     /// Hands out nothing until `resume`; idle connections are closed now, others when given back. `None`: all.
@@ -50,10 +51,28 @@ impl Pools {
         pools.into_iter().map(|id| self.registry.get(id)).all(|pool| pool.servers as usize == pool.idle.len())
     }
 
-    /// Closes every connection as soon as it is unused; those being opened too.
+    /// Closes every connection as soon as it is unused; those being opened too. A server that refused is asked anew
+    /// at once.
     pub fn reconnect(&mut self, database: Option<&str>, now: Instant, fx: &mut Vec<Effect>) {
         self.condemn(database, CloseReason::Obsolete);
         self.close_idle(database, CloseReason::Obsolete, now, fx);
+        self.try_again(|key, _| database.is_none_or(|name| *key.database == *name), now, fx);
+    }
+
+    /// Ends the pause after a failed opening, where what was in the way may be gone.
+    pub fn try_again(
+        &mut self,
+        concerned: impl Fn(&PoolKey, &OpenError) -> bool,
+        now: Instant,
+        fx: &mut Vec<Effect>,
+    ) {
+        for id in self.registry.ids() {
+            let pool = self.registry.get_mut(id);
+            if pool.backoff.failure().is_some_and(|error| concerned(&pool.key, error)) {
+                pool.backoff.succeeded();
+                self.advance(id, now, fx);
+            }
+        }
     }
 
     /// How many connections `reconnect` (or `kill`) has left to be closed.

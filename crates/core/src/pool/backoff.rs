@@ -26,6 +26,11 @@ impl Backoff {
         self.failed.is_some()
     }
 
+    /// Why the last try failed, if it did.
+    pub(super) fn failure(&self) -> Option<&OpenFailure> {
+        self.failed.as_ref().map(|failed| &failed.error)
+    }
+
     /// The last try failed and it is too early for another.
     pub(super) fn running(&self, now: Instant) -> Option<&OpenFailure> {
         self.failed.as_ref().filter(|failed| now < failed.retry_at).map(|failed| &failed.error)

@@ -1,8 +1,8 @@
 //! How a server connection whose client has gone becomes fit for the next one.
 //!
 //! What the client left running is cancelled (unless it may be a COMMIT, or the client said goodbye), a
-//! COPY is failed, an open batch is closed by Sync, an open transaction rolled back, and in session mode the
-//! reset query is run. Whatever cannot be cleaned so is closed.
+//! COPY is failed, an open batch is failed and closed by Sync, an open transaction rolled back, and in session
+//! mode the reset query is run. Whatever cannot be cleaned so is closed.
 
 use howdah_wire::backend::TransactionStatus;
 use howdah_wire::frontend;
@@ -63,11 +63,17 @@ impl Cleanup {
 
     /// After replies have been read: what next?
     pub fn advance(&mut self, server: &mut Server, to_server: &mut Vec<u8>) -> CleanupStep {
-        if server.outstanding.wants_copy_data() {
-            frontend::write_copy_fail(to_server, b"client has gone");
+        let copying = server.outstanding.wants_copy_data();
+        if copying {
+            frontend::write_copy_fail(to_server, GONE);
             server.outstanding.push(Expected::ours(Kind::CopyEnd));
         }
         if server.outstanding.wants_sync() {
+            if !copying && !server.outstanding.is_skipping() {
+                // Sync alone would commit what the client never asked to be committed: there is no such portal.
+                frontend::write_execute(to_server, GONE, 0);
+                server.outstanding.push(Expected::ours(Kind::Execute));
+            }
             frontend::write_sync(to_server);
             server.outstanding.push(Expected::ours(Kind::Sync));
         }
@@ -92,3 +98,6 @@ impl Cleanup {
         CleanupStep::Fit
     }
 }
+
+/// What the server's log shows of it.
+const GONE: &[u8] = b"client has gone";

@@ -99,10 +99,10 @@ impl Server {
     #[inline]
     #[must_use]
     pub fn held_by(&self, session: &Session) -> Option<Held> {
-        if session.is_mid_message() || self.is_mid_reply() {
+        if session.is_speaking() || self.is_mid_reply() {
             return Some(Held::MidMessage);
         }
-        if !self.outstanding.is_empty() {
+        if !self.outstanding.is_empty() || self.outstanding.is_in_doubt() {
             return Some(Held::Outstanding);
         }
         if self.outstanding.status() != TransactionStatus::Idle {
@@ -131,6 +131,7 @@ impl Server {
     pub fn is_settled(&self) -> bool {
         !self.is_mid_reply()
             && self.outstanding.is_empty()
+            && !self.outstanding.is_in_doubt()
             && self.outstanding.status() == TransactionStatus::Idle
     }
 

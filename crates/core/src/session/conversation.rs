@@ -25,6 +25,8 @@ pub struct Session {
     pub(super) statements: Option<Box<ClientStatements>>,
     /// What is left of a message of the client's whose beginning has been dealt with.
     pub(super) client_rest: Rest,
+    /// The beginning of a message waits for its rest, on a server connection of its own.
+    pub(super) half_held: bool,
     /// What the client asked for outside any server was refused, and what it has sent is dropped.
     pub(super) refused: Refused,
     pub(super) unnamed: Unnamed,
@@ -105,6 +107,7 @@ impl Session {
             parameters,
             statements: None,
             client_rest: Rest::default(),
+            half_held: false,
             refused: Refused::No,
             unnamed: Unnamed::default(),
             pinned: None,
@@ -151,6 +154,13 @@ impl Session {
         self.client_rest.bytes > 0 && self.client_rest.forward
     }
 
+    /// The client's current message has begun and needs the server connection; nothing of it need have gone
+    /// there yet.
+    #[must_use]
+    pub fn is_speaking(&self) -> bool {
+        self.half_held || self.is_mid_message()
+    }
+
     /// Client and server connection have been joined: appends what makes the server fit for this client.
     /// It travels before, and in the same write as, the client's first message.
     pub fn join(&mut self, server: &mut Server, to_server: &mut Vec<u8>) {
@@ -167,6 +177,7 @@ impl Session {
     /// The server connection is being given back: keeps what the client will need on the next one.
     pub fn part(&mut self, server: &mut Server) {
         self.parameters.share_from(&server.parameters);
+        self.half_held = false;
         self.bound_commits = false;
         self.portal_commits = false;
         self.bound_clears = false;

@@ -90,7 +90,7 @@ impl Session {
 
     /// The client's Parse, its text known by now: sent under the server's name, or answered here where it
     /// is certain that the server would only say ParseComplete.
-    fn define(&mut self, server: &mut Server, statement: &Statement, patch: &mut Patch) {
+    fn define(&mut self, server: &mut Server, statement: &Arc<Statement>, patch: &mut Patch) {
         let theirs = Expected { client_op: true, ..Expected::theirs(Kind::Parse) };
         let batch = server.outstanding.batch();
         let need = server.statements.need(statement.id, batch);
@@ -260,7 +260,7 @@ impl Session {
     }
 
     /// Sees to it that the statement will be there when the next message is carried out.
-    fn ensure(&mut self, server: &mut Server, statement: &Statement, patch: &mut Patch) {
+    fn ensure(&mut self, server: &mut Server, statement: &Arc<Statement>, patch: &mut Patch) {
         match server.statements.need(statement.id, server.outstanding.batch()) {
             Need::Nothing => return,
             Need::Parse => self.evict(server, patch),
@@ -317,9 +317,9 @@ fn wait(server: &mut Server) -> Step {
     Step::Hold
 }
 
-fn send_parse(server: &mut Server, statement: &Statement, expected: Expected, patch: &mut Patch) {
+fn send_parse(server: &mut Server, statement: &Arc<Statement>, expected: Expected, patch: &mut Patch) {
     write_parse(&statement.name(), &statement.definition, &mut patch.to_server);
-    server.statements.parse_sent(statement.id, server.outstanding.batch());
+    server.statements.parse_sent(statement, server.outstanding.batch());
     server.outstanding.push(Expected { subject: Subject::Statement(statement.id), ..expected });
     server.tally.server_parses += 1;
 }

@@ -57,6 +57,7 @@ impl Session {
     /// The next bytes from a client that is linked to `server`.
     pub fn on_client(&mut self, server: &mut Server, input: &[u8], patch: &mut Patch) -> Verdict {
         let mut passed = 0;
+        self.half_held = false;
         loop {
             let left = input.get(passed..).unwrap_or_default();
             if self.client_rest.bytes > 0 {
@@ -91,7 +92,10 @@ impl Session {
                     self.client_rest = Rest { bytes: header.total().saturating_sub(taken), forward: true };
                     return Verdict::Skip(taken);
                 }
-                Step::Hold => return forward_or_hold(passed),
+                Step::Hold => {
+                    self.half_held = true;
+                    return forward_or_hold(passed);
+                }
                 Step::Leave(reason) => return Verdict::Leave(reason),
             }
         }

@@ -83,7 +83,8 @@ fn broken(server: &Server, passed: usize) -> Verdict {
 fn between_replies(server: &mut Server, session: Option<&mut Session>, patch: &mut Patch) {
     let Some(session) = session else { return };
     session.give(server, &mut patch.to_client);
-    if server.outstanding.is_in_doubt() {
+    // Amid a message of the client's it would end up inside it.
+    if server.outstanding.is_in_doubt() && !session.is_mid_message() {
         server.ask("", &mut patch.to_server);
     }
 }

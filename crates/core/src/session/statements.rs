@@ -177,8 +177,7 @@ impl ClientStatements {
     /// Another text of `bytes` would exceed what one client may keep here.
     #[must_use]
     pub fn is_full(&self, bytes: usize) -> bool {
-        let bytes = bytes.saturating_add(OVERHEAD + self.bytes + self.pending_bytes);
-        bytes > MAX_CLIENT_BYTES || self.pending.len() >= MAX_PENDING
+        bytes.saturating_add(OVERHEAD + self.bytes + self.pending_bytes) > MAX_CLIENT_BYTES
     }
 
     /// How many names are defined.
@@ -217,6 +216,8 @@ pub struct ServerStatements {
 
 #[derive(Debug)]
 struct Prepared {
+    /// Kept, so that the text does not get another number while it is prepared here.
+    _statement: Arc<Statement>,
     /// As far as replies have told.
     present: bool,
     /// Parse and Close messages sent and not answered.
@@ -258,9 +259,10 @@ impl ServerStatements {
     }
 
     /// A Parse has been sent.
-    pub fn parse_sent(&mut self, id: u64, batch: u32) {
+    pub fn parse_sent(&mut self, statement: &Arc<Statement>, batch: u32) {
         let used = self.clock;
-        let entry = self.prepared.entry(id).or_insert(Prepared {
+        let entry = self.prepared.entry(statement.id).or_insert_with(|| Prepared {
+            _statement: Arc::clone(statement),
             present: false,
             in_flight: 0,
             parsed_in: None,
@@ -334,5 +336,3 @@ pub(super) const NAME_PREFIX: &[u8] = b"HOWDAH_";
 const OVERHEAD: usize = 128;
 /// What one client may keep here; further statements live on a pinned server connection.
 const MAX_CLIENT_BYTES: usize = 16 * 1024 * 1024;
-/// Name changes one client may have under way.
-const MAX_PENDING: usize = 4096;

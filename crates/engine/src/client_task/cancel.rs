@@ -127,7 +127,7 @@ async fn deliver(
     let mut request = Vec::new();
     write_cancel_request(&mut request, key);
     job.state.set(State::Sent);
-    conn.send(&request)?;
+    conn.send(&worker.outbox, &request)?;
     conn.flush().await?;
     loop {
         let read = std::future::poll_fn(|cx| {

@@ -49,9 +49,11 @@ impl Lease {
     }
 
     fn end(&mut self, condition: Condition) {
-        if let Some(conn) = self.conn.0.take() {
+        if let Some(mut conn) = self.conn.0.take() {
             let worker = &self.worker;
-            let errands = worker.shared.pools.give_back(conn, worker.id, condition, worker.now());
+            let broken = conn.conn.settle(&worker.outbox).is_err();
+            let condition = if broken { Condition::Close(CloseReason::ServerClosed) } else { condition };
+            let errands = worker.shared.pools.give_back(conn, worker.id, condition, worker.time());
             worker.run(errands);
         }
     }
@@ -84,7 +86,7 @@ impl Visit {
     /// # Errors
     /// There is none for it, or the client has gone; what there was to say has been said.
     pub(super) async fn checkout(&mut self, card: &Rc<ClientCard>) -> Result<Option<Lease>, CloseReason> {
-        let asked = self.worker.now();
+        let asked = self.worker.time();
         loop {
             let Some((conn, needs_check)) = self.take(card).await? else { return Ok(None) };
             let Some(lease) = self.settle_in(conn, needs_check).await else { continue };
@@ -92,7 +94,7 @@ impl Visit {
             card.link.set(Some(lease.conn.id));
             let mut counters = card.counters.borrow_mut();
             counters.server_assignments += 1;
-            let now = self.worker.now();
+            let now = self.worker.time();
             counters.wait_time += u64::try_from((now - asked).as_micros()).unwrap_or(u64::MAX);
             lease.conn.card.link.store(card.id, Ordering::Relaxed);
             lease.conn.card.note_request(now);
@@ -103,7 +105,7 @@ impl Visit {
 
     async fn take(&mut self, card: &Rc<ClientCard>) -> Result<Option<(Box<ServerConn>, bool)>, CloseReason> {
         let worker = Rc::clone(&self.worker);
-        let now = worker.now();
+        let now = worker.time();
         let (taken, errands) =
             card.with_waker(|waker| worker.shared.pools.checkout(card.route.pool, worker.id, waker, now));
         worker.run(errands);
@@ -120,11 +122,12 @@ impl Visit {
                 Line::Told(Told::StillWaiting(waited)) => {
                     let mut notice = Vec::new();
                     refusal::still_waiting(waited).write_notice(&mut notice);
-                    if self.conn.send(&notice).is_err() {
+                    if self.conn.send(&worker.outbox, &notice).is_err() {
                         break Err(CloseReason::ClientVanished);
                     }
                 }
                 Line::Told(Told::Granted { conn, check }) => {
+                    worker.now();
                     place.ticket = None;
                     break Ok(Some((conn, check)));
                 }
@@ -139,7 +142,7 @@ impl Visit {
                 Line::Ordered(Order::Cancel(_)) => {
                     let mut patch = Patch::default();
                     card.session.borrow_mut().refuse_request(&refusal::canceled_in_line(), &mut patch);
-                    break match self.conn.send(&patch.to_client) {
+                    break match self.conn.send(&worker.outbox, &patch.to_client) {
                         Ok(()) => Ok(None),
                         Err(_) => Err(CloseReason::ClientVanished),
                     };
@@ -160,7 +163,8 @@ impl Visit {
         {
             return Poll::Ready(Line::Told(told));
         }
-        if !self.conn.is_flushed() && matches!(self.conn.poll_flush(cx), Poll::Ready(Err(_))) {
+        let broken = self.conn.hear(&self.worker.outbox).is_err();
+        if broken || !self.conn.is_flushed() && matches!(self.conn.poll_flush(cx), Poll::Ready(Err(_))) {
             return Poll::Ready(Line::Vanished);
         }
         // A client that gives up must not be served; one that says more is heard later.
@@ -249,7 +253,7 @@ impl Drop for InLine<'_> {
 pub(crate) async fn check(worker: &Worker, conn: &mut ServerConn, query: &str) -> Result<(), CloseReason> {
     let mut message = Vec::new();
     conn.server.ask(query, &mut message);
-    conn.conn.send(&message).map_err(|_| CloseReason::ServerClosed)?;
+    conn.conn.send(&worker.outbox, &message).map_err(|_| CloseReason::ServerClosed)?;
     let answered = std::future::poll_fn(|cx| {
         if !conn.conn.is_flushed() && matches!(conn.conn.poll_flush(cx), Poll::Ready(Err(_))) {
             return Poll::Ready(Err(CloseReason::ServerClosed));

@@ -36,7 +36,7 @@ impl Visit {
                 }
                 continue;
             }
-            let sent = self.conn.send(&out);
+            let sent = self.conn.send(&worker.outbox, &out);
             out = Vec::new();
             if sent.is_err() || self.conn.flush().await.is_err() {
                 return CloseReason::ClientVanished;

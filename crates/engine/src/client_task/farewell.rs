@@ -1,4 +1,4 @@
-//! The client has gone; its server connection is made fit for the next one.
+//! A client parts from its server connection, which is made fit for the next one.
 
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -9,9 +9,26 @@ use howdah_core::server::{Cleanup, CleanupStep};
 use howdah_core::settings::PoolMode;
 
 use super::cancel::{self, CancelJob};
-use super::checkout::Lease;
+use super::checkout::{Lease, check};
 use crate::conn::Conn;
 use crate::worker::{ClientCard, Worker};
+
+/// Gives back a server connection whose client has got all it asked for; after the reset query, where that
+/// is wanted in every mode. The client need not wait for it.
+pub(super) fn release(worker: &Rc<Worker>, mut lease: Lease) {
+    let settings = worker.shared.settings.load();
+    let Some(query) = settings.pool.reset_query.clone().filter(|_| settings.pool.reset_query_always) else {
+        lease.give_back(Condition::Fit);
+        return;
+    };
+    worker.set_testing(lease.conn.id, true);
+    let worker = Rc::clone(worker);
+    tokio::task::spawn_local(async move {
+        let cleaned = check(&worker, &mut lease.conn, &query).await;
+        lease
+            .give_back(cleaned.map_or(Condition::Close(CloseReason::ServerUncleanable), |()| Condition::Fit));
+    });
+}
 
 /// Cleans the server connection and gives it back. `client` is closed meanwhile, once it has been told what
 /// there was to tell.
@@ -22,6 +39,8 @@ pub(super) async fn clean(
     reason: CloseReason,
     client: &mut Conn,
 ) {
+    // An error means that nothing can be said to this client any more.
+    let _ = client.settle(&worker.outbox);
     if client.is_flushed() {
         client.socket.finish();
     }
@@ -46,7 +65,7 @@ pub(super) async fn clean(
             }
             CleanupStep::Wait => {}
         }
-        if lease.conn.conn.send(&out).is_err() {
+        if lease.conn.conn.send(&worker.outbox, &out).is_err() {
             break Condition::Close(CloseReason::ServerClosed);
         }
         out.clear();

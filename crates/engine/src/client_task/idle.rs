@@ -1,7 +1,7 @@
 //! Waiting for a request.
 
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use howdah_core::facts::{ClientState, CloseReason};
 use howdah_core::refusal;
@@ -29,19 +29,25 @@ impl Visit {
             // There is nothing to cancel: dropping the order tells whoever asked.
             Some(Order::Cancel(_)) | None => {}
         }
+        if self.conn.hear(&self.worker.outbox).is_err() {
+            return Poll::Ready(Err(CloseReason::ClientVanished));
+        }
         loop {
-            if !self.conn.is_flushed() && matches!(self.conn.poll_flush(cx), Poll::Ready(Err(_))) {
-                return Poll::Ready(Err(CloseReason::ClientVanished));
-            }
             if let Some(outcome) = self.judge_held(card) {
                 return Poll::Ready(outcome);
+            }
+            // Who does not take answers is not asked for more questions.
+            if !self.conn.is_flushed() && ready!(self.conn.poll_flush(cx)).is_err() {
+                return Poll::Ready(Err(CloseReason::ClientVanished));
             }
             let worker = Rc::clone(&self.worker);
             let buffer = &mut worker.scratch.borrow_mut().buffer;
             match self.conn.poll_fill(cx, buffer, IDLE_LIMIT) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(CloseReason::ClientVanished)),
-                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Ok(_)) => {
+                    worker.now();
+                }
             }
         }
     }
@@ -53,7 +59,7 @@ impl Visit {
         loop {
             patch.clear();
             let verdict = card.session.borrow_mut().on_idle_client(&self.conn.held, patch);
-            if !patch.to_client.is_empty() && self.conn.send(&patch.to_client).is_err() {
+            if !patch.to_client.is_empty() && self.conn.send(&worker.outbox, &patch.to_client).is_err() {
                 return Some(Err(CloseReason::ClientVanished));
             }
             match verdict {

@@ -16,6 +16,7 @@ use super::Visit;
 use super::cancel::{self, CancelJob};
 use super::checkout::Lease;
 use crate::conn::Conn;
+use crate::outbox::Outbox;
 use crate::server_conn::ServerConn;
 use crate::worker::{ClientCard, Order, Scratch, Worker};
 
@@ -32,7 +33,7 @@ pub(super) enum LinkEnd {
 
 struct Link<'a> {
     worker: &'a Rc<Worker>,
-    card: &'a ClientCard,
+    card: &'a Rc<ClientCard>,
     client: &'a mut Conn,
     server: &'a mut ServerConn,
     /// Howdah's own bytes that go to the server before the client's first.
@@ -94,11 +95,13 @@ impl Link<'_> {
         self.obey()?;
         loop {
             self.flush(cx)?;
+            let mut moved = false;
             if self.judge_held && self.client_may_speak() {
                 self.judge_held = false;
                 self.judge(Origin::Client, 0, scratch)?;
+                // What could not be sent at once has to be seen to before this task sleeps.
+                moved = true;
             }
-            let mut moved = false;
             if self.client_may_speak() && self.server.conn.is_flushed() && !self.leaving {
                 moved |= self.read(Origin::Client, cx, scratch)?;
             }
@@ -115,10 +118,13 @@ impl Link<'_> {
         match self.card.take_order() {
             None => {}
             Some(Order::Close(reason)) => {
-                let mut message = Vec::new();
-                refusal::ended(reason).write(&mut message);
-                // A client that cannot be told has gone, and the link ends anyway.
-                let _ = self.client.send(&message);
+                // In the middle of a message it would be read as the rest of it.
+                if !self.server.server.is_mid_forward() {
+                    let mut message = Vec::new();
+                    refusal::ended(reason).write(&mut message);
+                    // A client that cannot be told has gone, and the link ends anyway.
+                    let _ = self.client.send(&self.worker.outbox, &message);
+                }
                 return Err(LinkEnd::ClientGone(reason));
             }
             Some(Order::Cancel(done)) => {
@@ -149,6 +155,12 @@ impl Link<'_> {
     }
 
     fn flush(&mut self, cx: &mut Context<'_>) -> Result<(), LinkEnd> {
+        if self.client.hear(&self.worker.outbox).is_err() {
+            return Err(LinkEnd::ClientGone(CloseReason::ClientVanished));
+        }
+        if self.server.conn.hear(&self.worker.outbox).is_err() {
+            return Err(LinkEnd::ServerGone(CloseReason::ServerClosed));
+        }
         if !self.client.is_flushed() && matches!(self.client.poll_flush(cx), Poll::Ready(Err(_))) {
             return Err(LinkEnd::ClientGone(CloseReason::ClientVanished));
         }
@@ -167,6 +179,7 @@ impl Link<'_> {
         match socket.poll_read(cx, &mut scratch.buffer) {
             Poll::Pending => Ok(false),
             Poll::Ready(Ok(n)) if n > 0 => {
+                self.worker.now();
                 self.judge(from, n, scratch)?;
                 Ok(true)
             }
@@ -223,7 +236,7 @@ impl Link<'_> {
             self.judge_held = true;
         }
         if !server.outstanding.is_empty() {
-            self.card.session.borrow_mut().request_sent(self.worker.now());
+            self.card.session.borrow_mut().request_sent(self.worker.time());
         }
         self.count();
         // A request may have been answered without the server.
@@ -244,7 +257,7 @@ impl Link<'_> {
         counters.server_parses += tally.server_parses;
         counters.binds += tally.binds;
         if tally.queries > 0 {
-            self.card.session.borrow_mut().request_answered(tally, self.worker.now(), counters);
+            self.card.session.borrow_mut().request_answered(tally, self.worker.time(), counters);
         }
     }
 
@@ -278,7 +291,7 @@ impl Mover<'_, '_> {
     /// Returns how many bytes have been dealt with, and whether the link goes on.
     fn client_bytes(&mut self, input: &[u8]) -> (usize, Result<(), LinkEnd>) {
         let (mut done, mut span_start, mut outcome) = (0, 0, Ok(()));
-        let Link { card, client, server, preface, leaving, .. } = &mut *self.link;
+        let Link { worker, card, client, server, preface, leaving, .. } = &mut *self.link;
         self.joined.clear();
         self.joined.append(preface);
         let mut session = card.session.borrow_mut();
@@ -302,7 +315,8 @@ impl Mover<'_, '_> {
                 self.joined.extend_from_slice(&self.patch.to_server);
                 span_start = done;
             }
-            if !self.patch.to_client.is_empty() && client.send(&self.patch.to_client).is_err() {
+            if !self.patch.to_client.is_empty() && client.send(&worker.outbox, &self.patch.to_client).is_err()
+            {
                 outcome = Err(LinkEnd::ClientGone(CloseReason::ClientVanished));
             }
             if !matches!(verdict, Verdict::Forward(_) | Verdict::Skip(_)) || outcome.is_err() {
@@ -310,7 +324,7 @@ impl Mover<'_, '_> {
             }
         }
         let span = input.get(span_start..done).unwrap_or_default();
-        if send_joined(&mut server.conn, self.joined, span).is_err() {
+        if post_joined(&worker.outbox, card, &mut server.conn, self.joined, span).is_err() {
             outcome = Err(LinkEnd::ServerGone(CloseReason::ServerClosed));
         }
         (if *leaving { input.len() } else { done }, outcome)
@@ -318,7 +332,7 @@ impl Mover<'_, '_> {
 
     fn server_bytes(&mut self, input: &[u8]) -> (usize, Result<(), LinkEnd>) {
         let (mut done, mut span_start, mut outcome) = (0, 0, Ok(()));
-        let Link { card, client, server, .. } = &mut *self.link;
+        let Link { worker, card, client, server, .. } = &mut *self.link;
         self.joined.clear();
         let mut session = card.session.borrow_mut();
         loop {
@@ -340,12 +354,17 @@ impl Mover<'_, '_> {
                 self.joined.extend_from_slice(&self.patch.to_client);
                 span_start = done;
             }
-            if !matches!(verdict, Verdict::Forward(_) | Verdict::Skip(_)) {
+            if !self.patch.to_server.is_empty()
+                && server.conn.send(&worker.outbox, &self.patch.to_server).is_err()
+            {
+                outcome = Err(LinkEnd::ServerGone(CloseReason::ServerClosed));
+            }
+            if !matches!(verdict, Verdict::Forward(_) | Verdict::Skip(_)) || outcome.is_err() {
                 break;
             }
         }
         let span = input.get(span_start..done).unwrap_or_default();
-        if send_joined(client, self.joined, span).is_err() && outcome.is_ok() {
+        if post_joined(&worker.outbox, card, client, self.joined, span).is_err() && outcome.is_ok() {
             outcome = Err(LinkEnd::ClientGone(CloseReason::ClientVanished));
         }
         (done, outcome)
@@ -353,10 +372,16 @@ impl Mover<'_, '_> {
 }
 
 /// Sends what was joined and the span after it, together if there are both.
-fn send_joined(conn: &mut Conn, joined: &mut Vec<u8>, span: &[u8]) -> std::io::Result<()> {
+fn post_joined(
+    outbox: &Outbox,
+    owner: &Rc<ClientCard>,
+    conn: &mut Conn,
+    joined: &mut Vec<u8>,
+    span: &[u8],
+) -> std::io::Result<()> {
     if joined.is_empty() {
-        return if span.is_empty() { Ok(()) } else { conn.send(span) };
+        return if span.is_empty() { Ok(()) } else { conn.post(outbox, span, owner) };
     }
     joined.extend_from_slice(span);
-    conn.send(joined)
+    conn.post(outbox, joined, owner)
 }

@@ -8,12 +8,15 @@ use howdah_core::client::{Identity, Login, LoginNext, LoginSeeds, MAX_LOGIN_BYTE
 use howdah_core::facts::CloseReason;
 use howdah_core::pool::PoolKey;
 use howdah_core::refusal;
+use howdah_core::server::OpenError;
 use howdah_core::session::{Parameters, Session};
 use howdah_wire::backend::{self, TransactionStatus};
 use howdah_wire::error_response::{ErrorResponse, Severity};
+use howdah_wire::secret::Secret;
 use howdah_wire::sqlstate::SqlState;
 
 use super::Visit;
+use crate::control::with_pools;
 use crate::shared::{Route, Welcome};
 use crate::worker::ClientCard;
 
@@ -63,12 +66,15 @@ impl Visit {
         loop {
             let (eaten, next) = login.on_bytes(&self.conn.held, &mut replies);
             self.conn.consume(eaten);
-            self.conn.send(&replies).map_err(|_| CloseReason::ClientVanished)?;
+            self.conn.send(&self.worker.outbox, &replies).map_err(|_| CloseReason::ClientVanished)?;
             replies.clear();
             match next {
                 LoginNext::More if eaten > 0 && !self.conn.held.is_empty() => {}
                 LoginNext::More => self.read_more(MAX_LOGIN_BYTES).await?,
-                LoginNext::Welcome(identity) => return Ok(identity),
+                LoginNext::Welcome(identity) => {
+                    self.use_what_it_proved(&identity);
+                    return Ok(identity);
+                }
                 LoginNext::Cancel(key) => {
                     self.worker.cancel(&key).await;
                     return Err(CloseReason::ClientTerminated);
@@ -78,6 +84,17 @@ impl Visit {
                     return Err(reason);
                 }
             }
+        }
+    }
+
+    /// A proof against a SCRAM secret brings the key that pools of this user may have been waiting for.
+    fn use_what_it_proved(&self, identity: &Identity) {
+        let shared = &self.worker.shared;
+        if let Some(Secret::Scram(_)) = shared.settings.load().secrets.get(&*identity.user) {
+            let waited_for_it = |key: &PoolKey, error: &OpenError| {
+                key.user == identity.user && matches!(error, OpenError::NotYetKnown { .. })
+            };
+            with_pools(shared, |pools, now, fx| pools.try_again(waited_for_it, now, fx));
         }
     }
 
@@ -168,7 +185,7 @@ impl Visit {
                 .write_notice(&mut message);
         }
         backend::write_ready_for_query(&mut message, TransactionStatus::Idle);
-        self.conn.send(&message).map_err(|_| CloseReason::ClientVanished)?;
+        self.conn.send(&self.worker.outbox, &message).map_err(|_| CloseReason::ClientVanished)?;
         card.counters.borrow_mut().logins += 1;
         if settings.log.connections {
             let PoolKey { database, user } = &card.route.client;
@@ -188,6 +205,7 @@ impl Visit {
             }
             if let Some(lease) = self.checkout(card).await? {
                 lease.give_back(howdah_core::pool::Condition::Fit);
+                card.link.set(None);
             }
         }
     }

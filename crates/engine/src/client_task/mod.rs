@@ -86,12 +86,15 @@ impl Visit {
             };
             match self.link(&card, lease).await {
                 (LinkEnd::Released, lease) => {
-                    lease.give_back(Condition::Fit);
+                    farewell::release(&self.worker, lease);
                     card.state.set(ClientState::Idle);
                     card.link.set(None);
                 }
                 (LinkEnd::ServerGone(reason), lease) => {
-                    self.say(&refusal::server_lost(reason, lease.conn.server.last_error.as_ref()));
+                    // In the middle of a message of the server's there is no place for one of ours.
+                    if !lease.conn.server.is_mid_forward() {
+                        self.say(&refusal::server_lost(reason, lease.conn.server.last_error.as_ref()));
+                    }
                     lease.give_back(Condition::Close(reason));
                     return CloseReason::ServerLost;
                 }
@@ -109,7 +112,7 @@ impl Visit {
         let mut message = Vec::new();
         error.write(&mut message);
         // A client that cannot be told has gone, and its task ends anyway.
-        let _ = self.conn.send(&message);
+        let _ = self.conn.send(&self.worker.outbox, &message);
     }
 
     /// Everything that was this client's is taken down.
@@ -135,7 +138,9 @@ impl Visit {
         if let Some(door) = self.worker.shared.door(self.worker.id) {
             door.clients.fetch_sub(1, Ordering::Relaxed);
         }
-        // What was said last should arrive, but nobody waits long for a client that does not read.
+        // A connection that has queued something must not be closed before that is gone; and what was said
+        // last should arrive, but nobody waits long for a client that does not read.
+        let _ = self.conn.settle(&self.worker.outbox);
         let _ = tokio::time::timeout(LAST_WORDS, self.conn.flush()).await;
         self.conn.socket.finish();
     }

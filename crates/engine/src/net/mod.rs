@@ -3,6 +3,7 @@
 //! [`Socket`] is a connection of any kind; [`Net`] opens new ones. The same client task runs over TCP, over
 //! Unix sockets and over the simulator's in-memory pipes.
 
+#[cfg(test)]
 mod pipe;
 mod real;
 mod socket;
@@ -12,7 +13,8 @@ use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
 
-pub use pipe::{Pipe, PipeFaults, pipe};
+#[cfg(test)]
+pub(crate) use pipe::{Pipe, PipeFaults, Scissors, pipe};
 pub use real::RealNet;
 pub(crate) use real::{apply_tcp, unix_socket_path};
 pub use socket::Socket;

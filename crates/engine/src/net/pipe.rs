@@ -1,54 +1,83 @@
 //! A connection in memory, for the simulator: bounded, and as unkind as its fault plan says.
+//!
+//! Bytes arrive in the order they were sent, each piece after a delay of its own; a read may give less than
+//! has arrived, a send may take less than there is room for. A reset loses what has not been read.
 
 use std::collections::VecDeque;
+use std::future::Future;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use tokio::io::ReadBuf;
+use tokio::time::{Instant, Sleep};
+
+use crate::simulation::Chance;
 
 /// One end of an in-memory connection.
 #[derive(Debug)]
-pub struct Pipe {
+pub(crate) struct Pipe {
     incoming: Arc<Mutex<Half>>,
     outgoing: Arc<Mutex<Half>>,
 }
 
-/// How unkind the pipe is. Each decision comes from its own seeded sequence.
+/// How unkind a pipe is.
 #[derive(Clone, Copy, Debug)]
-pub struct PipeFaults {
-    /// Start of the sequence.
-    pub seed: u64,
+pub(crate) struct PipeFaults {
+    /// Start of the sequence by which the pipe decides.
+    pub(crate) seed: u64,
     /// Most bytes taken or given at once.
-    pub largest_piece: usize,
-    /// One read or write in so many breaks the connection; 0: never.
-    pub break_one_in: u64,
+    pub(crate) largest_piece: usize,
+    /// Longest delay of a piece in milliseconds.
+    pub(crate) longest_delay: usize,
+    /// Bytes one direction holds.
+    pub(crate) capacity: usize,
 }
+
+/// Scissors for both directions.
+#[derive(Clone, Debug)]
+pub(crate) struct Scissors([Arc<Mutex<Half>>; 2]);
 
 #[derive(Debug)]
 struct Half {
     bytes: VecDeque<u8>,
+    /// How many of the bytes can be read by now.
+    arrived: usize,
+    /// When the others can be.
+    on_the_way: VecDeque<(Instant, usize)>,
+    alarm: Option<Pin<Box<Sleep>>>,
+    /// Nothing more will be sent.
     closed: bool,
-    broken: bool,
+    /// The reader has gone.
+    deaf: bool,
+    reset: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
+    chance: Chance,
     faults: PipeFaults,
 }
 
 /// Two ends of one connection.
-#[must_use]
-pub fn pipe(faults: PipeFaults) -> (Pipe, Pipe) {
-    let half = |seed| {
+pub(crate) fn pipe(faults: PipeFaults) -> (Pipe, Pipe) {
+    let mut chance = Chance::new(faults.seed);
+    let mut half = || {
         Arc::new(Mutex::new(Half {
             bytes: VecDeque::new(),
+            arrived: 0,
+            on_the_way: VecDeque::new(),
+            alarm: None,
             closed: false,
-            broken: false,
+            deaf: false,
+            reset: false,
             reader: None,
             writer: None,
-            faults: PipeFaults { seed, ..faults },
+            chance: chance.fork(),
+            faults,
         }))
     };
-    let (there, back) = (half(faults.seed), half(faults.seed ^ 0x9e37_79b9_7f4a_7c15));
+    let (there, back) = (half(), half());
     (
         Pipe { incoming: Arc::clone(&back), outgoing: Arc::clone(&there) },
         Pipe { incoming: there, outgoing: back },
@@ -62,46 +91,36 @@ impl Pipe {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let mut half = lock(&self.incoming);
-        half.perhaps_break();
-        if half.broken {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
-        }
-        if half.bytes.is_empty() {
-            if half.closed {
-                return Poll::Ready(Ok(()));
-            }
-            half.reader = Some(cx.waker().clone());
-            return Poll::Pending;
-        }
-        let piece = half.piece().min(buffer.remaining()).min(half.bytes.len());
+        let arrived = ready!(half.poll_arrived(cx))?;
+        let piece = half.piece().min(buffer.remaining()).min(arrived);
         for byte in half.bytes.drain(..piece) {
             buffer.put_slice(&[byte]);
         }
+        half.arrived -= piece;
         wake(&mut half.writer);
         Poll::Ready(Ok(()))
     }
 
     pub(super) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut half = lock(&self.incoming);
-        if half.bytes.is_empty() && !half.closed && !half.broken {
-            half.reader = Some(cx.waker().clone());
-            return Poll::Pending;
-        }
-        Poll::Ready(Ok(()))
+        lock(&self.incoming).poll_arrived(cx).map(|_| Ok(()))
     }
 
-    pub(super) fn send_now(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    pub(crate) fn send_now(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut half = lock(&self.outgoing);
-        half.perhaps_break();
-        if half.broken || half.closed {
+        if half.reset || half.closed || half.deaf {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        let room = CAPACITY.saturating_sub(half.bytes.len());
+        let room = half.faults.capacity.saturating_sub(half.bytes.len());
         if room == 0 {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let piece = half.piece().min(room).min(bytes.len());
-        half.bytes.extend(bytes.iter().take(piece));
+        half.bytes.extend(&bytes[..piece]);
+        let longest = half.faults.longest_delay;
+        let delay = if half.chance.one_in(2) { half.chance.below(longest + 1) } else { 0 };
+        let arrival = Instant::now() + Duration::from_millis(delay as u64);
+        let arrival = half.on_the_way.back().map_or(arrival, |(last, _)| arrival.max(*last));
+        half.on_the_way.push_back((arrival, piece));
         wake(&mut half.reader);
         Ok(piece)
     }
@@ -122,6 +141,10 @@ impl Pipe {
         wake(&mut half.reader);
         Ok(())
     }
+
+    pub(crate) fn scissors(&self) -> Scissors {
+        Scissors([Arc::clone(&self.incoming), Arc::clone(&self.outgoing)])
+    }
 }
 
 impl Drop for Pipe {
@@ -131,38 +154,68 @@ impl Drop for Pipe {
         wake(&mut outgoing.reader);
         drop(outgoing);
         let mut incoming = lock(&self.incoming);
-        incoming.broken = true;
+        incoming.deaf = true;
         wake(&mut incoming.writer);
     }
 }
 
-impl Half {
-    /// How many bytes go at once this time.
-    fn piece(&mut self) -> usize {
-        let largest = self.faults.largest_piece.max(1) as u64;
-        usize::try_from(self.draw() % largest).unwrap_or(0) + 1
-    }
-
-    fn perhaps_break(&mut self) {
-        if self.faults.break_one_in > 0 && self.draw().is_multiple_of(self.faults.break_one_in) {
-            self.broken = true;
-            wake(&mut self.reader);
-            wake(&mut self.writer);
+impl Scissors {
+    /// The connection breaks.
+    pub(crate) fn cut(&self) {
+        for half in &self.0 {
+            let mut half = lock(half);
+            half.reset = true;
+            wake(&mut half.reader);
+            wake(&mut half.writer);
         }
     }
 
-    /// The next number of a splitmix64 sequence.
-    fn draw(&mut self) -> u64 {
-        self.faults.seed = self.faults.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.faults.seed;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+    /// It was cut.
+    pub(crate) fn were_used(&self) -> bool {
+        self.0.iter().any(|half| lock(half).reset)
+    }
+
+    /// One of the ends is gone, or it was cut.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.0.iter().any(|half| {
+            let half = lock(half);
+            half.reset || half.deaf
+        })
     }
 }
 
-fn lock(half: &Mutex<Half>) -> std::sync::MutexGuard<'_, Half> {
-    half.lock().unwrap_or_else(PoisonError::into_inner)
+impl Half {
+    /// How many bytes can be read; 0 at the end.
+    fn poll_arrived(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        loop {
+            if self.reset {
+                return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+            }
+            let now = Instant::now();
+            while let Some((_, n)) = self.on_the_way.pop_front_if(|(at, _)| *at <= now) {
+                self.arrived += n;
+            }
+            if self.arrived > 0 {
+                return Poll::Ready(Ok(self.arrived));
+            }
+            self.reader = Some(cx.waker().clone());
+            let Some(&(next, _)) = self.on_the_way.front() else {
+                return if self.closed { Poll::Ready(Ok(0)) } else { Poll::Pending };
+            };
+            let alarm = self.alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(next)));
+            alarm.as_mut().reset(next);
+            ready!(alarm.as_mut().poll(cx));
+        }
+    }
+
+    /// How many bytes go at once this time.
+    fn piece(&mut self) -> usize {
+        self.chance.below(self.faults.largest_piece) + 1
+    }
+}
+
+fn lock(half: &Mutex<Half>) -> MutexGuard<'_, Half> {
+    half.lock().unwrap()
 }
 
 fn wake(waker: &mut Option<Waker>) {
@@ -170,6 +223,3 @@ fn wake(waker: &mut Option<Waker>) {
         waker.wake();
     }
 }
-
-/// Bytes one direction holds.
-const CAPACITY: usize = 64 * 1024;

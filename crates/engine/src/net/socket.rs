@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::Shutdown;
+use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -11,6 +12,7 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+#[cfg(test)]
 use super::Pipe;
 
 /// A connection.
@@ -21,6 +23,8 @@ pub enum Socket {
     /// Unix socket.
     Unix(UnixStream),
     /// In memory, for the simulator.
+    #[cfg(test)]
+    #[expect(private_interfaces, reason = "only in tests of this crate")]
     Pipe(Pipe),
 }
 
@@ -34,6 +38,7 @@ impl Socket {
         let read = match self {
             Socket::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
             Socket::Unix(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
+            #[cfg(test)]
             Socket::Pipe(pipe) => pipe.poll_read(cx, &mut buffer),
         };
         read.map_ok(|()| buffer.filled().len())
@@ -47,6 +52,7 @@ impl Socket {
         match self {
             Socket::Tcp(stream) => stream.poll_read_ready(cx),
             Socket::Unix(stream) => stream.poll_read_ready(cx),
+            #[cfg(test)]
             Socket::Pipe(pipe) => pipe.poll_read_ready(cx),
         }
     }
@@ -60,6 +66,7 @@ impl Socket {
         match self {
             Socket::Tcp(stream) => Ok(rustix::net::send(stream, bytes, NOW)?),
             Socket::Unix(stream) => Ok(rustix::net::send(stream, bytes, NOW)?),
+            #[cfg(test)]
             Socket::Pipe(pipe) => pipe.send_now(bytes),
         }
     }
@@ -72,6 +79,7 @@ impl Socket {
         match self {
             Socket::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
             Socket::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+            #[cfg(test)]
             Socket::Pipe(pipe) => pipe.poll_write(cx, bytes),
         }
     }
@@ -84,6 +92,7 @@ impl Socket {
         Ok(match self {
             Socket::Tcp(stream) => Socket::Tcp(TcpStream::from_std(stream.into_std()?)?),
             Socket::Unix(stream) => Socket::Unix(UnixStream::from_std(stream.into_std()?)?),
+            #[cfg(test)]
             Socket::Pipe(pipe) => Socket::Pipe(pipe),
         })
     }
@@ -94,8 +103,20 @@ impl Socket {
         let _ = match self {
             Socket::Tcp(stream) => SockRef::from(stream).shutdown(Shutdown::Write),
             Socket::Unix(stream) => SockRef::from(stream).shutdown(Shutdown::Write),
+            #[cfg(test)]
             Socket::Pipe(pipe) => pipe.finish(),
         };
+    }
+
+    /// The kernel's number for it, if it is the kernel's.
+    #[must_use]
+    pub fn descriptor(&self) -> Option<RawFd> {
+        match self {
+            Socket::Tcp(stream) => Some(stream.as_raw_fd()),
+            Socket::Unix(stream) => Some(stream.as_raw_fd()),
+            #[cfg(test)]
+            Socket::Pipe(_) => None,
+        }
     }
 
     /// It came over a Unix socket.
@@ -126,12 +147,16 @@ impl Socket {
                 };
                 (address(stream.peer_addr()), address(stream.local_addr()))
             }
-            Socket::Unix(_) | Socket::Pipe(_) => {
-                let unix = Address { host: "unix".to_owned(), port: unix_port };
-                (unix.clone(), unix)
-            }
+            Socket::Unix(_) => unix_addresses(unix_port),
+            #[cfg(test)]
+            Socket::Pipe(_) => unix_addresses(unix_port),
         }
     }
+}
+
+fn unix_addresses(port: u16) -> (Address, Address) {
+    let unix = Address { host: "unix".to_owned(), port };
+    (unix.clone(), unix)
 }
 
 /// Unix user and process at the other end.

@@ -85,6 +85,20 @@ fn reconnect_closes_idle_ones_now_and_others_when_given_back_or_open() {
 }
 
 #[test]
+fn reconnect_ends_the_pause_after_a_failed_opening() {
+    let (mut world, pool) = World::with(plain(1));
+    world.checkout(pool, 0);
+    world.open_failed(1);
+    assert!(world.checkout(pool, 0).starts_with("refused"), "too early to try again");
+    world.does();
+    world.pools.reconnect(Some("stock"), world.now, &mut world.fx);
+    assert!(world.checkout(pool, 0).starts_with("refused"), "another database");
+    world.pools.reconnect(Some("shop"), world.now, &mut world.fx);
+    assert!(world.checkout(pool, 0).starts_with("waits"));
+    assert_eq!(world.does(), ["open 2"]);
+}
+
+#[test]
 fn a_condemned_connection_waits_for_its_cancel_request() {
     let (mut world, pool) = World::with(plain(1));
     world.warm(pool, 1);

@@ -1,1 +1,130 @@
-//! Tests.
+//! Clients that leave: what becomes of their server connections.
+
+use super::stage::Stage;
+
+#[test]
+fn a_running_query_is_canceled_and_the_connection_kept() {
+    let mut stage = Stage::transaction(1, 1);
+    stage.client(0, "Q select pg_sleep(9)");
+    assert_eq!(stage.leave(0, false, None), "cancel 0");
+    assert_eq!(stage.server(0, "E 57014 canceled / Z I"), "");
+    assert!(stage.is_free(0));
+}
+
+#[test]
+fn a_query_before_goodbye_is_not() {
+    let mut stage = Stage::transaction(1, 1);
+    assert_eq!(stage.client(0, "Q insert / X"), "server 0: Q insert");
+    assert!(!stage.is_free(0));
+    assert_eq!(stage.server(0, "C INSERT 0 1 / Z I"), "");
+    assert!(stage.is_free(0));
+}
+
+#[test]
+fn what_may_commit_is_not_canceled() {
+    for messages in ["Q commit", "P - commit / B - / E / S", "P a commit / B a / E", "P a end / B a p / E p"]
+    {
+        let mut stage = Stage::transaction(1, 1);
+        stage.client(0, messages);
+        assert!(!stage.leave(0, false, None).contains("cancel"), "{messages}");
+    }
+}
+
+#[test]
+fn an_open_transaction_is_rolled_back() {
+    let mut stage = Stage::transaction(1, 1);
+    stage.client(0, "Q begin");
+    stage.server(0, "C BEGIN / Z T");
+    stage.report();
+    assert_eq!(stage.leave(0, false, Some("DISCARD ALL")), "server 0: Q ROLLBACK");
+    assert_eq!(stage.server(0, "C ROLLBACK / Z I"), "server 0: Q DISCARD ALL");
+    assert_eq!(stage.server(0, "C DISCARD ALL / Z I"), "");
+    assert!(stage.is_free(0));
+}
+
+#[test]
+fn a_reset_that_fails_closes() {
+    let mut stage = Stage::transaction(1, 1);
+    stage.client(0, "Q select 1");
+    assert_eq!(stage.leave(0, true, Some("select nonsense")), "");
+    assert_eq!(stage.server(0, "C SELECT 1 / Z I"), "server 0: Q select nonsense");
+    assert_eq!(stage.server(0, "E 42703 no such column / Z I"), "server 0 closed: server clean-up failed");
+}
+
+#[test]
+fn an_open_copy_is_failed() {
+    let mut stage = Stage::transaction(1, 1);
+    stage.client(0, "Q copy t from stdin");
+    stage.server(0, "G");
+    stage.client(0, "d 1");
+    stage.report();
+    assert_eq!(stage.leave(0, false, None), "server 0: f client has gone");
+    assert_eq!(stage.server(0, "E 57014 failed / Z I"), "");
+    assert!(stage.is_free(0));
+}
+
+#[test]
+fn a_copy_that_opens_after_the_client_has_gone_is_failed_too() {
+    let mut stage = Stage::transaction(1, 1);
+    stage.client(0, "P - copy t from stdin / B - / E / S");
+    stage.report();
+    assert_eq!(stage.leave(0, true, None), "");
+    assert_eq!(stage.server(0, "1 / 2 / G"), "server 0: f client has gone / S");
+    // The early Sync might have been answered.
+    assert_eq!(stage.server(0, "E 57014 failed / Z I"), "server 0: Q");
+    assert_eq!(stage.server(0, "I / Z I"), "");
+    assert!(stage.is_free(0));
+}
+
+#[test]
+fn a_batch_without_sync_gets_one() {
+    let mut stage = Stage::transaction(1, 1);
+    stage.client(0, "P - select 1 / B - / E");
+    stage.report();
+    assert_eq!(stage.leave(0, false, None), "server 0: S | cancel 0");
+    assert_eq!(stage.server(0, "1 / 2 / E 57014 canceled / Z I"), "");
+    assert!(stage.is_free(0));
+    // Also if all of it has been answered, or has failed: then there is nothing to cancel.
+    for (messages, answer) in [("P - select 1 / H", "1"), ("P - bad", "E 42601 syntax")] {
+        let mut stage = Stage::transaction(1, 1);
+        stage.client(0, messages);
+        stage.server(0, answer);
+        stage.report();
+        assert_eq!(stage.leave(0, false, None), "server 0: S");
+        assert_eq!(stage.server(0, "Z I"), "");
+        assert!(stage.is_free(0));
+    }
+}
+
+#[test]
+fn replies_that_were_to_be_given_are_forgotten() {
+    let mut stage = Stage::transaction(1, 1);
+    stage.client(0, "P a select 1 / S");
+    stage.server(0, "1 / Z I");
+    stage.client(0, "B a / C a / E / S");
+    stage.report();
+    assert_eq!(stage.leave(0, true, None), "");
+    assert_eq!(stage.server(0, "2 / C SELECT 1 / Z I"), "");
+    assert!(stage.is_free(0));
+}
+
+#[test]
+fn half_a_message_closes() {
+    let mut stage = Stage::transaction(1, 1);
+    let mut message = super::notation::from_client("Q select 1");
+    message.pop();
+    stage.client_bytes(0, &message);
+    stage.report();
+    assert_eq!(stage.leave(0, false, None), "server 0 closed: unclean server");
+}
+
+#[test]
+fn what_the_client_was_to_get_in_part_is_read_to_its_end() {
+    let mut stage = Stage::transaction(1, 1);
+    stage.client(0, "Q select 1");
+    let rows = super::notation::from_server("D some long row / C SELECT 1 / Z I");
+    stage.server_bytes(0, &rows[..9]);
+    stage.leave(0, true, None);
+    stage.server_bytes(0, &rows[9..]);
+    assert!(stage.is_free(0));
+}

@@ -18,7 +18,7 @@ use crate::settings::PoolMode;
 const MAX_PREPARED: u32 = 2;
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 6000, max_shrink_iters: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { max_shrink_iters: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_client_sees_a_connection_of_its_own(
@@ -73,8 +73,8 @@ impl Run {
         self.vanish(usize::MAX);
         let mut idle = 0;
         while idle < 20 {
-            let moved = (0..self.left.len() + 4).fold(false, |moved, actor| self.act(actor, 23) || moved);
-            idle = if moved { 0 } else { idle + 1 };
+            let moved = (0..self.left.len() + 4).filter(|&actor| self.act(actor, 23)).count();
+            idle = if moved > 0 { 0 } else { idle + 1 };
         }
         self.check()
     }
@@ -261,7 +261,7 @@ fn script() -> impl Strategy<Value = Vec<String>> {
         "Q copy in / d x / d y / c",
         "Q copy in / d ! / d y / c",
         "Q copy in / f why",
-        "Q copy in / H / d x / S / c",
+        "Q copy in / H / S / d x / c",
         "Q copy out",
         "Q copy trigger / d x / c",
         "P - copy in / B - - % / E / S / d x / c / S / P - select 9 / S",

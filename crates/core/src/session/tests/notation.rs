@@ -13,7 +13,7 @@ use howdah_wire::{FrameHeader, SqlState, write_message};
 
 pub(super) fn from_client(messages: &str) -> Vec<u8> {
     let mut out = Vec::new();
-    for message in messages.split(" / ") {
+    for message in messages.split(" / ").filter(|message| !message.is_empty()) {
         let (kind, rest) = message.split_once(' ').unwrap_or((message, ""));
         let mut words = rest.split(' ').filter(|word| !word.is_empty()).map(unnamed);
         let out = &mut out;
@@ -55,7 +55,7 @@ pub(super) fn write_bind(out: &mut Vec<u8>, name: &[u8], portal: &[u8], value: &
 
 pub(super) fn from_server(messages: &str) -> Vec<u8> {
     let mut out = Vec::new();
-    for message in messages.split(" / ") {
+    for message in messages.split(" / ").filter(|message| !message.is_empty()) {
         let (kind, rest) = message.split_once(' ').unwrap_or((message, ""));
         let out = &mut out;
         match kind {
@@ -80,7 +80,7 @@ pub(super) fn to_server(bytes: &[u8]) -> String {
         let strings: Vec<_> = body.split(|&b| b == 0).map(named).collect();
         let string = |index: usize| strings.get(index).cloned().unwrap_or_default();
         match tag {
-            'Q' | 'f' => format!("{tag} {}", string(0)),
+            'Q' | 'f' => format!("{tag} {}", string(0)).trim_end_matches(" -").to_owned(),
             'P' => format!("P {} {}", string(0), string(1)),
             'B' if string(0) == "-" => format!("B {}", string(1)),
             'B' => format!("B {} {}", string(1), string(0)),

@@ -158,7 +158,8 @@ impl Stage {
 
     pub(super) fn is_free(&self, s: usize) -> bool {
         let backend = &self.servers[s];
-        backend.client.is_none() && backend.cleanup.is_none() && backend.closed.is_none()
+        let unused = backend.client.is_none() && backend.cleanup.is_none() && backend.closed.is_none();
+        unused && backend.server.is_settled() && backend.held.is_empty()
     }
 
     fn pump_client(&mut self, c: usize) {

@@ -1,0 +1,164 @@
+//! The small sends of one turn of a worker's loop, sent together.
+//!
+//! Each send wakes its receiver, which on a busy machine takes the processor away from us; a whole turn's
+//! sends in one system call cost less and disturb less (`docs/performance.md` has the measurements). A turn
+//! ends when the flusher's task is polled: it is woken by the first send of a turn and so comes after the
+//! tasks that were ready then.
+//!
+//! Bytes wait in the arena with the descriptor they are for. So a connection must not be closed, moved to
+//! another worker or written to otherwise before they are gone: [`Outbox::settle`].
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::io;
+use std::ops::Range;
+use std::os::fd::RawFd;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+
+use rustc_hash::FxHashMap;
+
+use crate::uring::{Ring, send_one};
+use crate::worker::{ClientCard, Worker};
+
+/// A worker's outbox.
+pub(crate) struct Outbox {
+    /// Without a ring every send goes out at once.
+    ring: Option<RefCell<Ring>>,
+    queue: RefCell<Queue>,
+    /// Number of the turn under way, from 1.
+    turn: Cell<u64>,
+    flusher: RefCell<Waker>,
+    /// How many troubles there are to collect.
+    troubles: Cell<usize>,
+}
+
+#[derive(Default)]
+struct Queue {
+    arena: Vec<u8>,
+    entries: Vec<Entry>,
+    troubled: FxHashMap<RawFd, Trouble>,
+}
+
+struct Entry {
+    fd: RawFd,
+    bytes: Range<usize>,
+    /// Who is woken when the send does not go smoothly.
+    owner: Rc<ClientCard>,
+}
+
+/// What came of a send that did not go smoothly.
+pub(crate) enum Trouble {
+    /// The kernel did not take these bytes.
+    Unsent(Vec<u8>),
+    /// The connection is broken.
+    Broken(io::Error),
+}
+
+impl Outbox {
+    pub(crate) fn new(ring: Option<Ring>) -> Outbox {
+        Outbox {
+            ring: ring.map(RefCell::new),
+            queue: RefCell::default(),
+            turn: Cell::new(1),
+            flusher: RefCell::new(Waker::noop().clone()),
+            troubles: Cell::new(0),
+        }
+    }
+
+    /// Sends of this length are better queued than sent at once.
+    #[inline]
+    pub(crate) fn takes(&self, len: usize) -> bool {
+        self.ring.is_some() && len <= LONGEST
+    }
+
+    /// The turn under way: what is queued in it has not been sent.
+    #[inline]
+    pub(crate) fn turn(&self) -> u64 {
+        self.turn.get()
+    }
+
+    /// Queues bytes for a connection that has none queued in this turn.
+    pub(crate) fn queue(&self, fd: RawFd, bytes: &[u8], owner: &Rc<ClientCard>) {
+        let mut queue = self.queue.borrow_mut();
+        let start = queue.arena.len();
+        queue.arena.extend_from_slice(bytes);
+        let bytes = start..queue.arena.len();
+        queue.entries.push(Entry { fd, bytes, owner: Rc::clone(owner) });
+        let full = queue.entries.len() >= Ring::ENTRIES;
+        let first = queue.entries.len() == 1;
+        drop(queue);
+        if full {
+            self.flush();
+        } else if first {
+            self.flusher.borrow().wake_by_ref();
+        }
+    }
+
+    /// What was queued in turn `queued_in` has been sent when this returns.
+    #[inline]
+    pub(crate) fn settle(&self, queued_in: u64) {
+        if queued_in == self.turn.get() {
+            self.flush();
+        }
+    }
+
+    /// What came of this connection's sends, if they did not go smoothly.
+    #[inline]
+    pub(crate) fn collect(&self, fd: RawFd) -> Option<Trouble> {
+        if self.troubles.get() == 0 {
+            return None;
+        }
+        let trouble = self.queue.borrow_mut().troubled.remove(&fd)?;
+        self.troubles.set(self.troubles.get() - 1);
+        Some(trouble)
+    }
+
+    /// Ends the turn: everything queued is sent.
+    fn flush(&self) {
+        let Queue { arena, entries, troubled } = &mut *self.queue.borrow_mut();
+        self.turn.set(self.turn.get() + 1);
+        let mut note = |entry: &Entry, arena: &[u8], result: io::Result<usize>| {
+            let bytes = arena.get(entry.bytes.clone()).unwrap_or_default();
+            let trouble = match result {
+                Ok(sent) if sent == bytes.len() => return,
+                Ok(sent) => Trouble::Unsent(bytes.get(sent..).unwrap_or_default().to_vec()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Trouble::Unsent(bytes.to_vec()),
+                Err(error) => Trouble::Broken(error),
+            };
+            troubled.insert(entry.fd, trouble);
+            entry.owner.wake();
+        };
+        match (entries.as_slice(), &self.ring) {
+            ([], _) => {}
+            ([entry], _) | ([entry, ..], None) => {
+                let bytes = arena.get(entry.bytes.clone()).unwrap_or_default();
+                note(entry, arena, send_one(entry.fd, bytes));
+            }
+            (entries, Some(ring)) => {
+                let sends = entries.iter().map(|entry| (entry.fd, entry.bytes.clone()));
+                ring.borrow_mut().send_all(arena, sends, |index, result| {
+                    if let Some(entry) = entries.get(index) {
+                        note(entry, arena, result);
+                    }
+                });
+            }
+        }
+        self.troubles.set(troubled.len());
+        entries.clear();
+        arena.clear();
+    }
+
+    /// Ends each turn when the tasks that were ready in it have been polled.
+    pub(crate) fn flush_turns(worker: Rc<Worker>) -> impl Future<Output = ()> {
+        std::future::poll_fn(move |cx| {
+            let outbox = &worker.outbox;
+            outbox.flusher.borrow_mut().clone_from(cx.waker());
+            outbox.flush();
+            Poll::Pending
+        })
+    }
+}
+
+/// Longer spans go out at once: copying them would cost more than it saves.
+const LONGEST: usize = 4 * 1024;

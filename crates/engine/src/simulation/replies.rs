@@ -1,0 +1,333 @@
+//! What a client makes of the replies: all are its own, in order, exactly once.
+
+use std::collections::VecDeque;
+
+use howdah_wire::backend::{
+    CommandComplete, DataRow, ParameterStatus, ReadyForQuery, TransactionStatus, tag,
+};
+use howdah_wire::{CancelKey, ErrorResponse, Severity};
+
+use super::client::{Client, Ended};
+use super::script::{Expect, PATIENCE};
+use super::sql::{Asked, Sql, filling};
+use super::wire::Lost;
+
+impl Client {
+    pub(super) async fn log_in(&mut self) -> Result<(), Ended> {
+        loop {
+            let (tag, body) = self.next().await?;
+            match tag {
+                tag::AUTHENTICATION if body == [0; 4] => {}
+                tag::BACKEND_KEY_DATA => self.key = CancelKey::parse(&body).ok(),
+                tag::READY_FOR_QUERY => break,
+                tag::ERROR_RESPONSE => return Err(self.farewell(&body).await),
+                tag => return Err(self.wrong(format!("{:?} while logging in", char::from(tag)))),
+            }
+        }
+        if self.key.is_none() {
+            return Err(self.wrong("no cancel key"));
+        }
+        self.check_settings()
+    }
+
+    /// Sends what has been written and takes the answers.
+    pub(super) async fn exchange(&mut self, expected: Vec<Expect>) -> Result<(), Ended> {
+        self.perhaps_vanish();
+        let number = self.number;
+        self.world.log(|| format!("c{number} sends {} bytes, expects {expected:?}", self.wire.out().len()));
+        let mut expected = VecDeque::from(expected);
+        let mut text_bound = None;
+        self.erred = false;
+        while let Some(next) = expected.pop_front() {
+            let (tag, body) = self.next().await?;
+            self.world.facts.borrow_mut().checked += 1;
+            if tag == tag::ERROR_RESPONSE {
+                self.error(&next, &body).await?;
+                while expected.front().is_some_and(|skipped| *skipped != Expect::Ready) {
+                    expected.pop_front();
+                }
+                continue;
+            }
+            let fits = match (&next, tag) {
+                (Expect::Ready, tag::READY_FOR_QUERY) => {
+                    self.ready(&body)?;
+                    true
+                }
+                (Expect::ParseComplete { name, text }, tag::PARSE_COMPLETE) => {
+                    let free = match text {
+                        Some(text) => self.statements.insert(name.clone(), *text).is_none(),
+                        None => true,
+                    };
+                    free && !self.failed
+                }
+                (Expect::BindComplete { name }, tag::BIND_COMPLETE) => {
+                    text_bound = self.statements.get(name).copied();
+                    name.is_empty() || text_bound.is_some()
+                }
+                (Expect::CloseComplete { name }, tag::CLOSE_COMPLETE) => {
+                    self.statements.remove(name);
+                    true
+                }
+                (Expect::Description { name }, tag::PARAMETER_DESCRIPTION) => {
+                    let (tag, _) = self.next().await?;
+                    tag == tag::ROW_DESCRIPTION && (name.is_empty() || self.statements.contains_key(name))
+                }
+                (Expect::Outcome { sql, asked, described }, _) => {
+                    let sql = match (sql, text_bound) {
+                        (Sql::Prepared { .. }, Some(text)) => Sql::Prepared { text },
+                        _ => sql.clone(),
+                    };
+                    let went_well = self.outcome(&sql, *asked, *described, (tag, body)).await?;
+                    if !went_well {
+                        while expected.front().is_some_and(|skipped| *skipped != Expect::Ready) {
+                            expected.pop_front();
+                        }
+                    }
+                    true
+                }
+                _ => false,
+            };
+            if !fits {
+                return Err(self.wrong(format!("{:?} where {next:?} was expected", char::from(tag))));
+            }
+        }
+        self.unanswered = self.asked.get() + 1;
+        Ok(())
+    }
+
+    /// Rows, COPY and the end of one statement. `false`: it ended in an error.
+    async fn outcome(
+        &mut self,
+        sql: &Sql,
+        asked: Option<Asked>,
+        described: bool,
+        first: (u8, Vec<u8>),
+    ) -> Result<bool, Ended> {
+        let expect = Expect::Outcome { sql: sql.clone(), asked, described };
+        let (mut tag, mut body) = first;
+        let (mut rows, mut lines, mut given, mut seen_description) = (0, 0, None, false);
+        loop {
+            match tag {
+                tag::ROW_DESCRIPTION if described && !seen_description => seen_description = true,
+                tag::DATA_ROW => {
+                    self.check_row(sql, asked, rows, &body)?;
+                    rows += 1;
+                }
+                tag::COPY_OUT_RESPONSE if matches!(sql, Sql::CopyOut { .. }) => {}
+                tag::COPY_DATA => {
+                    let line = format!("{} {lines}", asked.map_or_else(String::new, |a| a.to_string()));
+                    if body != line.as_bytes() {
+                        let got = String::from_utf8_lossy(&body).into_owned();
+                        return Err(self.wrong(format!("COPY line {got:?} instead of {line:?}")));
+                    }
+                    lines += 1;
+                }
+                tag::COPY_DONE => {}
+                tag::COPY_IN_RESPONSE if matches!(sql, Sql::CopyIn { .. }) => {
+                    if let Some(asked) = asked {
+                        given = Some(self.give_copy_data(asked, !described).await);
+                    }
+                }
+                tag::COMMAND_COMPLETE => break,
+                tag::ERROR_RESPONSE => {
+                    let called_off = given == Some(None);
+                    if called_off && ErrorResponse::parse(&body).code.as_str() == "57014" {
+                        self.note_error();
+                    } else {
+                        self.error(&expect, &body).await?;
+                    }
+                    return Ok(false);
+                }
+                other => return Err(self.wrong(format!("{:?} amid {sql:?}", char::from(other)))),
+            }
+            (tag, body) = self.next().await?;
+        }
+        let command = CommandComplete::parse(&body).map_err(|e| self.wrong(e.to_string()))?;
+        let command = String::from_utf8_lossy(command.tag).into_owned();
+        let right = match sql {
+            Sql::Rows { rows: wanted, .. } => rows == *wanted && command == format!("SELECT {rows}"),
+            Sql::Sleep { .. } | Sql::Prepared { .. } => rows == 1 && command == "SELECT 1",
+            Sql::CopyOut { lines: wanted, .. } => lines == *wanted && command == format!("COPY {lines}"),
+            Sql::CopyIn { .. } => given.flatten().is_some_and(|lines| command == format!("COPY {lines}")),
+            Sql::Begin => command == "BEGIN",
+            Sql::Commit => command == if self.failed { "ROLLBACK" } else { "COMMIT" },
+            Sql::Rollback => command == "ROLLBACK",
+            Sql::SetApplicationName(_) => command == "SET",
+            _ => false,
+        };
+        if !right {
+            return Err(self.wrong(format!("{command:?} after {rows} rows and {lines} lines of {sql:?}")));
+        }
+        self.carried_out(sql, &command);
+        Ok(true)
+    }
+
+    fn carried_out(&mut self, sql: &Sql, command: &str) {
+        match sql {
+            Sql::SetApplicationName(name) => self.name.clone_from(name),
+            Sql::Commit | Sql::Rollback if command == "ROLLBACK" => {
+                self.name.clone_from(&self.name_before);
+                self.failed = false;
+            }
+            Sql::Commit => self.name_before.clone_from(&self.name),
+            _ => {}
+        }
+    }
+
+    fn check_row(&self, sql: &Sql, asked: Option<Asked>, row: usize, body: &[u8]) -> Result<(), Ended> {
+        let Some(asked) = asked else { return Err(self.wrong(format!("a row for {sql:?}"))) };
+        let (kind, length) = match sql {
+            Sql::Rows { filling, .. } => ("rows".to_owned(), *filling),
+            Sql::Sleep { .. } => ("sleep".to_owned(), 0),
+            Sql::Prepared { text } => (format!("text{text}"), 0),
+            _ => return Err(self.wrong(format!("a row for {sql:?}"))),
+        };
+        let wanted = [
+            asked.to_string(),
+            row.to_string(),
+            kind,
+            self.name.clone(),
+            format!("Zone/c{}", self.number),
+            filling(asked, row, length),
+        ];
+        let row = DataRow::parse(body).map_err(|e| self.wrong(format!("a row that is none: {e}")))?;
+        let got = row.values().iter().map(|value| String::from_utf8_lossy(value.unwrap_or_default()));
+        let got: Vec<_> = got.collect();
+        if got != wanted {
+            return Err(self.wrong(format!("the row {got:?} instead of {wanted:?}")));
+        }
+        Ok(())
+    }
+
+    /// An error in answer to `expected`: is it one that may be?
+    async fn error(&mut self, expected: &Expect, body: &[u8]) -> Result<(), Ended> {
+        let error = ErrorResponse::parse(body);
+        self.world.log(|| format!("c{} gets {error}", self.number));
+        if error.severity == Severity::Fatal {
+            return Err(self.farewell(body).await);
+        }
+        let has = |name: &String| name.is_empty() || self.statements.contains_key(name);
+        let code = error.code.as_str();
+        let may_be = match code {
+            "25P02" => self.failed,
+            "57014" => {
+                *expected != Expect::Ready
+                    && self.world.facts.borrow().asks.iter().any(|ask| ask.client == self.number)
+            }
+            "22012" => matches!(expected, Expect::Outcome { sql: Sql::Fail { asked }, .. }
+                if error.message.ends_with(&format!(" of {asked}"))),
+            "42P05" => {
+                matches!(expected, Expect::ParseComplete { name, .. } if has(name) && error.message.contains(name.as_str()))
+            }
+            "26000" => match expected {
+                Expect::BindComplete { name } | Expect::Description { name } => {
+                    !has(name) && error.message.contains(&format!("{name:?}"))
+                }
+                _ => false,
+            },
+            _ => false,
+        };
+        if !may_be {
+            return Err(self.wrong(format!("{error} in answer to {expected:?}")));
+        }
+        self.note_error();
+        Ok(())
+    }
+
+    fn note_error(&mut self) {
+        self.failed = true;
+        self.erred = true;
+        self.name.clone_from(&self.name_before);
+    }
+
+    fn ready(&mut self, body: &[u8]) -> Result<(), Ended> {
+        let ready = ReadyForQuery::parse(body).map_err(|e| self.wrong(e.to_string()))?;
+        self.status = ready.status;
+        match ready.status {
+            TransactionStatus::Idle => {
+                self.failed = false;
+                self.name_before.clone_from(&self.name);
+            }
+            TransactionStatus::Failed if !self.failed => return Err(self.wrong("a transaction failed")),
+            TransactionStatus::InTransaction if self.failed => {
+                return Err(self.wrong("a transaction did not fail"));
+            }
+            _ => {}
+        }
+        self.check_settings()
+    }
+
+    fn check_settings(&self) -> Result<(), Ended> {
+        let name = self.reported.get("application_name").map_or("", String::as_str);
+        let zone = self.reported.get("TimeZone").map_or("", String::as_str);
+        if name != self.name || zone != format!("Zone/c{}", self.number) {
+            return Err(self.wrong(format!("is told of {name:?} in {zone:?}, and set {:?}", self.name)));
+        }
+        Ok(())
+    }
+
+    /// The last words to this client: may they be?
+    async fn farewell(&mut self, body: &[u8]) -> Ended {
+        let error = ErrorResponse::parse(body);
+        let world = &self.world;
+        let number = self.number;
+        world.log(|| format!("c{number} is told {error}"));
+        if error.severity != Severity::Fatal || !world.facts.borrow().excuses(error.code.as_str()) {
+            return self.wrong(format!("{error}, without a reason"));
+        }
+        match tokio::time::timeout(PATIENCE, self.wire.message()).await {
+            Ok(Err(_)) => Ended,
+            Ok(Ok((tag, _))) => self.wrong(format!("{:?} after FATAL", char::from(tag))),
+            Err(_) => self.wrong("the connection stays open after FATAL"),
+        }
+    }
+
+    /// The next message that answers something. What comes unasked is looked at in passing.
+    async fn next(&mut self) -> Result<(u8, Vec<u8>), Ended> {
+        loop {
+            let wire = &mut self.wire;
+            let both = std::future::poll_fn(|cx| {
+                if let std::task::Poll::Ready(Err(lost)) = wire.poll_flush(cx) {
+                    return std::task::Poll::Ready(Err(lost));
+                }
+                wire.poll_message(cx)
+            });
+            let (tag, body) = match tokio::time::timeout(PATIENCE, both).await {
+                Err(_) => return Err(self.wrong("waits too long")),
+                Ok(Err(lost)) => return Err(self.lost(lost)),
+                Ok(Ok(message)) => message,
+            };
+            match tag {
+                tag::PARAMETER_STATUS => {
+                    let status = ParameterStatus::parse(&body).map_err(|e| self.wrong(e.to_string()))?;
+                    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+                    let (name, value) = (text(status.name), text(status.value));
+                    let whose = format!("c{}v", self.number);
+                    if name == "application_name" && !value.starts_with(&whose) {
+                        return Err(self.wrong(format!("is told of application_name {value:?}")));
+                    }
+                    self.reported.insert(name, value);
+                }
+                tag::NOTICE_RESPONSE => {}
+                _ => return Ok((tag, body)),
+            }
+        }
+    }
+
+    /// The connection ended without a word: may it?
+    pub(super) fn lost(&self, lost: Lost) -> Ended {
+        let number = self.number;
+        let our_doing = lost == Lost::Vanished || self.wire.scissors.were_used();
+        self.world.log(|| format!("c{number} {lost:?}"));
+        // In the middle of a message there is no place for last words.
+        let facts = self.world.facts.borrow();
+        let torn = lost == Lost::Torn && (facts.excuses("08006") || facts.excuses("57P01"));
+        drop(facts);
+        if our_doing || torn { Ended } else { self.wrong(format!("{lost:?} without a word")) }
+    }
+
+    pub(super) fn wrong(&self, what: impl Into<String>) -> Ended {
+        self.world.fail(format!("c{}: {}", self.number, what.into()));
+        Ended
+    }
+}
