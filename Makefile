@@ -1,11 +1,12 @@
 # Every command a person or CI types. `make` alone lists them.
 
 CARGO ?= cargo
+BENCH ?=
 .DEFAULT_GOAL := help
 
 .PHONY: help
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: ## Install what is missing from the distribution's packages, and say so
@@ -29,3 +30,15 @@ check: ## Formatting, lints, sizes, licences
 	scripts/check-sizes
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny check bans licenses sources; \
 	else echo "cargo-deny is not installed: deny.toml was not checked"; fi
+
+.PHONY: bench
+bench: ## Howdah beside PgBouncer: CPU time, throughput, latency, memory; BENCH='--help' lists options
+	@scripts/setup bench
+	$(CARGO) build --release --package howdah --package howdah-wireload
+	@python3 benches/compare $(BENCH)
+
+.PHONY: bench-machines
+bench-machines: ## Instructions that core's machines need for a query, counted by callgrind
+	@scripts/setup bench
+	$(CARGO) build --release --package howdah-machines
+	@benches/count-instructions

@@ -8,9 +8,10 @@ use std::time::{Duration, SystemTime};
 use howdah_core::facts::{
     ClientRow, ClientState, Counters, DatabaseRow, Lists, PoolRow, ServerRow, Snapshot, StatsRow, UserRow,
 };
+use howdah_core::pool::PoolId;
 use howdah_core::settings::Settings;
 
-use crate::shared::Shared;
+use crate::shared::{Route, Shared};
 use crate::statistics::Period;
 use crate::worker::{ClientCard, Worker};
 
@@ -98,24 +99,25 @@ fn from_pools(shared: &Shared, clients: &[ClientRow]) -> (Vec<PoolRow>, Vec<Serv
     let settings = shared.settings.load();
     let inner = shared.pools.lock();
     let routes = shared.routes_now();
-    let in_state = |pool, state: ClientState| {
-        let of_pool = |client: &&ClientRow| {
-            client.state == state
-                && routes.iter().any(|route| {
-                    route.pool == pool
-                        && route.client.database == client.database
-                        && route.client.user == client.user
-                })
+    // Counted from the rows that SHOW CLIENTS shows, so that the tables agree.
+    let mut counts: BTreeMap<PoolId, (u64, u64)> = BTreeMap::new();
+    for client in clients {
+        let of_client = |route: &&Arc<Route>| {
+            route.client.database == client.database && route.client.user == client.user
         };
-        clients.iter().filter(of_pool).count() as u64
-    };
+        if let Some(route) = routes.iter().find(of_client) {
+            let (active, waiting) = counts.entry(route.pool).or_default();
+            *(if client.state == ClientState::Waiting { waiting } else { active }) += 1;
+        }
+    }
+    let clients_of = |pool| counts.get(&pool).copied().unwrap_or_default();
     let cancels =
         |pool| inner.pools.server_views(now).filter(|s| s.pool == pool).map(|s| u64::from(s.cancels)).sum();
     let pools = inner.pools.pool_views(now).map(|view| PoolRow {
         database: Arc::clone(&view.key.database),
         user: Arc::clone(&view.key.user),
-        cl_active: in_state(view.id, ClientState::Active) + in_state(view.id, ClientState::Idle),
-        cl_waiting: view.waiting as u64,
+        cl_active: clients_of(view.id).0,
+        cl_waiting: clients_of(view.id).1,
         cl_active_cancel_req: cancels(view.id),
         cl_waiting_cancel_req: 0,
         sv_active: view.servers.active as u64,

@@ -26,6 +26,8 @@ use crate::worker::{ClientCard, Order, Scratch, Worker};
 pub(super) enum LinkEnd {
     /// The server connection is fit for the next client.
     Released,
+    /// The server connection is lost, and owed the client nothing any more.
+    Spent(CloseReason),
     /// The client has gone or has to go.
     ClientGone(CloseReason),
     /// The server connection is lost.
@@ -81,7 +83,12 @@ impl Visit {
         if link.cancel.as_ref().is_some_and(|job| job.is_in_doubt()) {
             return (LinkEnd::ServerGone(CloseReason::ServerUncleanable), lease);
         }
-        if matches!(end, LinkEnd::Released) {
+        let owes_nothing = lease.conn.server.held_by(&card.session.borrow()).is_none();
+        let end = match end {
+            LinkEnd::ServerGone(reason) if owes_nothing => LinkEnd::Spent(reason),
+            end => end,
+        };
+        if matches!(end, LinkEnd::Released | LinkEnd::Spent(_)) {
             card.session.borrow_mut().part(&mut lease.conn.server);
         }
         (end, lease)
@@ -280,6 +287,11 @@ impl Link<'_> {
     /// May this server connection be given back? What the client still has to say needs one again.
     fn see_whether_done(&mut self) -> Result<(), LinkEnd> {
         let server = &self.server.server;
+        let stuck = server.outstanding.wants_sync() || server.outstanding.wants_copy_data();
+        if self.leaving && stuck && !server.is_mid_reply() {
+            // What the server waits for will not come: there is nothing more to wait for.
+            return Err(LinkEnd::ClientGone(CloseReason::ClientTerminated));
+        }
         if server.outstanding.is_working() || !self.server.conn.held.is_empty() {
             return Ok(());
         }

@@ -90,6 +90,11 @@ impl Visit {
                     card.state.set(ClientState::Idle);
                     card.link.set(None);
                 }
+                (LinkEnd::Spent(reason), lease) => {
+                    lease.give_back(Condition::Close(reason));
+                    card.state.set(ClientState::Idle);
+                    card.link.set(None);
+                }
                 (LinkEnd::ServerGone(reason), lease) => {
                     // In the middle of a message of the server's there is no place for one of ours.
                     if !lease.conn.server.is_mid_forward() {
