@@ -127,6 +127,8 @@ impl Backend {
         let outcome = if simple { self.simple(&body).await } else { self.extended(tag, &body).await };
         if let Err(end) = outcome {
             self.report_error(end)?;
+            // An error goes out at once, with everything before it.
+            self.wire.flush().await?;
             self.skip_to_sync = !simple;
         }
         if simple {
