@@ -126,6 +126,8 @@ impl Backend {
         let outcome = if simple { self.simple(&body).await } else { self.extended(tag, &body).await };
         if let Err(end) = outcome {
             self.report_error(end)?;
+            // PostgreSQL does not keep an error to itself.
+            self.wire.flush().await?;
             self.skip_to_sync = !simple;
         }
         if simple {
