@@ -33,6 +33,7 @@ pub(crate) struct Shared {
     pub(crate) net: Box<dyn Net>,
     pub(crate) console: Arc<dyn ConsoleDoor>,
     pub(crate) random: Random,
+    /// Locked before the pools where both are needed.
     routes: Mutex<Routes>,
     pub(crate) workers: OnceLock<Vec<WorkerDoor>>,
     /// The control plane's door.
