@@ -93,6 +93,8 @@ pub(crate) struct ClientCard {
     pub(crate) state: Cell<ClientState>,
     pub(crate) link: Cell<Option<ServerId>>,
     pub(crate) waiting_since: Cell<Option<Instant>>,
+    /// Part of a server's message has gone to the client: whatever is said now would be read as its rest.
+    pub(crate) mid_reply: Cell<bool>,
     pub(crate) peer: Address,
     pub(crate) local: Address,
     pub(crate) connected: SystemTime,
@@ -136,6 +138,7 @@ impl ClientCard {
             state: Cell::new(ClientState::Idle),
             link: Cell::new(None),
             waiting_since: Cell::new(None),
+            mid_reply: Cell::new(false),
             peer: guest.peer,
             local: guest.local,
             connected: guest.connected,

@@ -269,6 +269,7 @@ impl Link<'_> {
 
     fn server_has_spoken(&mut self) -> Result<(), LinkEnd> {
         self.judge_held = !self.client.held.is_empty();
+        self.card.mid_reply.set(self.server.server.is_mid_forward());
         self.count();
         self.see_whether_done()
     }

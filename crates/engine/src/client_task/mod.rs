@@ -51,7 +51,9 @@ pub(crate) async fn run(worker: Rc<Worker>, socket: Socket, place: Place, guest:
         Err(()) => {
             tracing::error!(client = visit.card.as_ref().map(|c| c.id), "panic while serving a client");
             visit.worker.shared.panics.fetch_add(1, Ordering::Relaxed);
-            visit.say(&refusal::ended(CloseReason::Panic));
+            if !visit.card.as_ref().is_some_and(|card| card.mid_reply.get()) {
+                visit.say(&refusal::ended(CloseReason::Panic));
+            }
             CloseReason::Panic
         }
     };
