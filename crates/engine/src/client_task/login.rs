@@ -62,7 +62,7 @@ impl Visit {
         (shared.random)(&mut seeds.md5_salt);
         (shared.random)(&mut seeds.scram_nonce);
         let peer = self.peer(settings.listen.port);
-        let mut login = Login::new(settings, Arc::clone(&shared.credentials), peer, seeds);
+        let mut login = Login::new(settings, Arc::clone(&shared.credentials), peer.clone(), seeds);
         let mut replies = Vec::new();
         loop {
             let (eaten, next) = login.on_bytes(&self.conn.held, &mut replies);
@@ -81,7 +81,7 @@ impl Visit {
                     return Err(CloseReason::ClientTerminated);
                 }
                 LoginNext::Close(reason) => {
-                    tracing::info!(%reason, "login refused");
+                    log_refusal(&login, &peer, reason);
                     return Err(reason);
                 }
             }
@@ -217,4 +217,11 @@ impl Visit {
             }
         }
     }
+}
+
+fn log_refusal(login: &Login, peer: &Peer, reason: CloseReason) {
+    let peer = format_args!("{}:{}", peer.address.host, peer.address.port);
+    let (database, user) = login.claim().map(|claim| (&*claim.database, &*claim.user)).unzip();
+    let error = login.refusal().map(tracing::field::display);
+    tracing::info!(%peer, database, user, error, %reason, "login refused");
 }
