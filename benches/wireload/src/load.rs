@@ -102,7 +102,6 @@ impl Load<'_> {
     /// Goes on until it is enough; what came of it.
     pub(crate) fn until(&mut self, enough: impl Fn(Instant) -> bool) -> anyhow::Result<Tally> {
         let mut tally = Tally::default();
-        let pause = Duration::from_micros(self.options.pause);
         loop {
             let now = Instant::now();
             if enough(now) {
@@ -112,23 +111,35 @@ impl Load<'_> {
                 self.resting.pop_front();
                 self.clients[client].ask(&self.options.question, due.max(now))?;
             }
-            let idle = Duration::from_millis(5);
-            let timeout =
-                self.resting.front().map_or(idle, |(due, _)| due.saturating_duration_since(now).min(idle));
-            for number in self.poll.wait(timeout)? {
-                let client = &mut self.clients[number];
-                let question = &self.options.question;
-                if hear(client, question, &mut self.scratch, &mut tally)
-                    .with_context(|| format!("client {number}"))?
-                {
-                    if pause.is_zero() {
-                        client.ask(question, Instant::now())?;
-                    } else {
-                        self.resting.push_back((Instant::now() + pause, number));
-                    }
-                }
+            self.listen(true, &mut tally)?;
+        }
+    }
+
+    /// Waits for those who have asked: whoever was kept waiting is not to be forgotten.
+    pub(crate) fn settle(&mut self, tally: &mut Tally) -> anyhow::Result<()> {
+        while self.resting.len() < self.clients.len() {
+            self.listen(false, tally)?;
+        }
+        Ok(())
+    }
+
+    /// Waits for answers once, for a short time. `again`: who got one and needs no rest asks again.
+    fn listen(&mut self, again: bool, tally: &mut Tally) -> anyhow::Result<()> {
+        let question = &self.options.question;
+        let pause = Duration::from_micros(self.options.pause);
+        let next = self.resting.front().filter(|_| again);
+        let timeout = next.map_or(PATIENCE, |(due, _)| due.saturating_duration_since(Instant::now()));
+        for number in self.poll.wait(timeout.min(PATIENCE))? {
+            let client = &mut self.clients[number];
+            let complete = hear(client, question, &mut self.scratch, tally)
+                .with_context(|| format!("client {number}"))?;
+            if complete && again && pause.is_zero() {
+                client.ask(question, Instant::now())?;
+            } else if complete {
+                self.resting.push_back((Instant::now() + pause, number));
             }
         }
+        Ok(())
     }
 }
 
@@ -161,3 +172,6 @@ pub(crate) fn report(figures: &[(&str, f64)]) {
     let fields: Vec<String> = known.map(|(name, value)| format!("\"{name}\": {value:.9}")).collect();
     println!("{{{}}}", fields.join(", "));
 }
+
+/// How long nothing may happen before the clock is looked at.
+const PATIENCE: Duration = Duration::from_millis(5);

@@ -48,12 +48,13 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         drop(gate);
         let stormy = load.until(|_| storm.ended.load(Ordering::Relaxed) == options.logins);
         let (seconds, [tested, ..]) = meter.read();
+        let (mut calm, mut stormy) = (calm?, stormy?);
+        load.settle(&mut stormy)?;
         // Kept open till now, so that nobody's leaving is in the figures.
         let mut open = Vec::new();
         for login in logins {
             open.push(login.join().expect("a login does not panic")?);
         }
-        let (mut calm, mut stormy) = (calm?, stormy?);
         let [calm_p50, calm_p99] = calm.quantiles([0.5, 0.99]);
         let [p50, p99] = stormy.quantiles([0.5, 0.99]);
         report(&[

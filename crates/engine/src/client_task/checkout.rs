@@ -139,6 +139,8 @@ impl Visit {
                     self.say(&refusal::ended(reason));
                     break Err(reason);
                 }
+                // Only clients at rest move.
+                Line::Ordered(Order::Move(_)) => {}
                 Line::Ordered(Order::Cancel(_)) => {
                     let mut patch = Patch::default();
                     card.session.borrow_mut().refuse_request(&refusal::canceled_in_line(), &mut patch);

@@ -132,7 +132,8 @@ impl Link<'_> {
 
     fn obey(&mut self) -> Result<(), LinkEnd> {
         match self.card.take_order() {
-            None => {}
+            // Only clients at rest move.
+            None | Some(Order::Move(_)) => {}
             Some(Order::Close(reason)) => {
                 // In the middle of a message it would be read as the rest of it.
                 if !self.server.server.is_mid_forward() {

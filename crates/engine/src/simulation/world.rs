@@ -3,7 +3,6 @@
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::rc::Rc;
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -105,7 +104,7 @@ impl World {
         let mut mailboxes = Vec::new();
         for _ in 0..plan.workers {
             let (mailbox, messages) = mpsc::unbounded_channel();
-            doors.push(WorkerDoor { mailbox, clients: AtomicUsize::new(0) });
+            doors.push(WorkerDoor::new(mailbox));
             mailboxes.push(messages);
         }
         let _ = shared.workers.set(doors);
