@@ -79,7 +79,8 @@ impl Options {
         let Authentication::SaslFinal(signature) = Authentication::parse(&body)? else {
             bail!("SCRAM does not end");
         };
-        Ok(client.verify(signature)?)
+        client.verify(signature)?;
+        Ok(())
     }
 }
 

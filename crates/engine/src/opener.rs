@@ -74,7 +74,10 @@ async fn attempt(worker: &Rc<Worker>, id: ServerId, pool: PoolId) -> Result<Box<
     let (endpoint, socket) = connect(worker, &settings, entry).await?;
     let addresses = socket.addresses(entry.port.unwrap_or(POSTGRESQL_PORT));
     let mut conn = Conn::new(socket);
-    let welcome = log_in(worker, &mut conn, plan(worker, &settings, entry, &key)).await?;
+    let mut welcome = log_in(worker, &mut conn, plan(worker, &settings, entry, &key)).await?;
+    if let Some(keys) = welcome.derived.take() {
+        shared.credentials.remember(&key.user, keys);
+    }
     let mut server = Server::new(Arc::clone(&shared.tracked), welcome.cancel_key.clone());
     let mut parameters = Parameters::new(&shared.tracked);
     for (name, value) in &welcome.parameters {

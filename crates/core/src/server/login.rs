@@ -7,6 +7,7 @@
 //! asked a second time. Not here: sockets, TLS, timeouts, `connect_query`.
 
 use std::fmt;
+use std::sync::Arc;
 
 use howdah_wire::backend::{
     self, Authentication, NegotiateProtocolVersion, ParameterStatus, ReadyForQuery, Strings,
@@ -14,8 +15,8 @@ use howdah_wire::backend::{
 };
 use howdah_wire::frame::FrameHeader;
 use howdah_wire::sasl::{
-    ClientAwaitsFinal, ClientAwaitsFirst, ClientCredential, ClientKey, MECHANISM, Nonce, ScramClient,
-    ServerKey,
+    ClientAwaitsFinal, ClientAwaitsFirst, ClientCredential, ClientKey, DerivedKeys, MECHANISM, Nonce,
+    ScramClient, ServerKey,
 };
 use howdah_wire::startup::write_startup;
 use howdah_wire::{BodyError, CancelKey, ErrorResponse, ProtocolVersion, SqlState, frontend, md5};
@@ -55,7 +56,12 @@ pub enum ServerSecret {
     /// Nothing; enough for servers that trust us.
     None,
     /// The password.
-    Plain(Zeroizing<String>),
+    Plain {
+        /// In clear.
+        password: Zeroizing<String>,
+        /// What earlier logins hashed of it.
+        derived: Vec<Arc<DerivedKeys>>,
+    },
     /// `md5` and 32 digits, as stored.
     Md5(Zeroizing<String>),
     /// The keys behind a SCRAM secret.
@@ -76,6 +82,8 @@ pub struct ServerWelcome {
     pub parameters: Vec<(String, String)>,
     /// For cancel requests; a server may have none.
     pub cancel_key: Option<CancelKey>,
+    /// What had to be hashed for the server's salt; worth remembering.
+    pub derived: Option<Arc<DerivedKeys>>,
 }
 
 /// What is to be done after the replies are sent.
@@ -184,7 +192,7 @@ impl ServerLogin {
         self.state = match (std::mem::replace(&mut self.state, State::Over), step) {
             (State::Asked | State::Proved, Authentication::Ok) => State::Greeted,
             (State::Asked, Authentication::Cleartext) => {
-                let ServerSecret::Plain(password) = &self.secret else {
+                let ServerSecret::Plain { password, .. } = &self.secret else {
                     return Err(self.no_secret("the password in clear text"));
                 };
                 frontend::write_password(out, password.as_bytes());
@@ -192,7 +200,7 @@ impl ServerLogin {
             }
             (State::Asked, Authentication::Md5 { salt }) => {
                 let stored = match &self.secret {
-                    ServerSecret::Plain(password) => md5::stored(password.as_bytes(), &self.user),
+                    ServerSecret::Plain { password, .. } => md5::stored(password.as_bytes(), &self.user),
                     ServerSecret::Md5(stored) => stored.clone(),
                     _ => return Err(self.no_secret("an MD5 password")),
                 };
@@ -206,7 +214,7 @@ impl ServerLogin {
                 State::SaslFinal(scram)
             }
             (State::SaslFinal(scram), Authentication::SaslFinal(last)) => {
-                scram.verify(last)?;
+                self.welcome.derived = scram.verify(last)?;
                 State::Proved
             }
             (State::Asked, Authentication::Other(method)) => return Err(LoginNonsense::Method(method).into()),
@@ -220,7 +228,9 @@ impl ServerLogin {
             return Err(LoginNonsense::Mechanisms.into());
         }
         let credential = match &self.secret {
-            ServerSecret::Plain(password) => ClientCredential::Password(password.clone()),
+            ServerSecret::Plain { password, derived } => {
+                ClientCredential::Password { password: password.clone(), derived: derived.clone() }
+            }
             ServerSecret::Scram { client_key, server_key } => {
                 ClientCredential::Keys { client_key: client_key.clone(), server_key: server_key.clone() }
             }
@@ -270,7 +280,7 @@ impl fmt::Debug for ServerSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             ServerSecret::None => "ServerSecret::None",
-            ServerSecret::Plain(_) => "ServerSecret::Plain(…)",
+            ServerSecret::Plain { .. } => "ServerSecret::Plain(…)",
             ServerSecret::Md5(_) => "ServerSecret::Md5(…)",
             ServerSecret::Scram { .. } => "ServerSecret::Scram(…)",
             ServerSecret::NotYetKnown => "ServerSecret::NotYetKnown",

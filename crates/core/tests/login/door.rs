@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use howdah_core::client::{Credentials, Identity, Login, LoginNext, LoginSeeds, Peer};
 use howdah_core::facts::{Address, CloseReason};
-use howdah_core::server::{OpenError, ServerLogin, ServerLoginNext, ServerLoginPlan, ServerSecret};
+use howdah_core::server::{
+    OpenError, ServerLogin, ServerLoginNext, ServerLoginPlan, ServerSecret, ServerWelcome,
+};
 use howdah_core::settings::{AuthMethod, Database, Settings};
 use howdah_wire::backend::{self, Authentication, NegotiateProtocolVersion, TransactionStatus, tag};
 use howdah_wire::secret::Secret;
@@ -104,7 +106,7 @@ impl Door {
             to_client.drain(..n);
             visit.client = match reaction {
                 ServerLoginNext::More => None,
-                ServerLoginNext::Ready(_) => Some(Ok(())),
+                ServerLoginNext::Ready(welcome) => Some(Ok(welcome)),
                 ServerLoginNext::Failed(error) => Some(Err(error)),
             };
             let over = !matches!(next, LoginNext::More);
@@ -130,14 +132,14 @@ pub(crate) struct Visit {
     /// How it ended for the door…
     pub(crate) end: LoginNext,
     /// …and for the client.
-    pub(crate) client: Option<Result<(), OpenError>>,
+    pub(crate) client: Option<Result<Box<ServerWelcome>, OpenError>>,
 }
 
 impl Visit {
     /// The client's fate in a word: `welcome`, or the error it was told.
     pub(crate) fn fate(&self) -> String {
         match (&self.end, &self.client) {
-            (LoginNext::Welcome(_), Some(Ok(()))) => "welcome".to_owned(),
+            (LoginNext::Welcome(_), Some(Ok(_))) => "welcome".to_owned(),
             (LoginNext::Close(_), Some(Err(error))) => error.to_client().message,
             (LoginNext::More, Some(Err(error))) => format!("gave up: {error}"),
             other => panic!("{other:?}"),
@@ -157,7 +159,7 @@ pub(crate) fn pencil() -> ServerSecret {
 }
 
 pub(crate) fn password(text: &str) -> ServerSecret {
-    ServerSecret::Plain(Zeroizing::new(text.to_owned()))
+    ServerSecret::Plain { password: Zeroizing::new(text.to_owned()), derived: Vec::new() }
 }
 
 /// A startup packet.

@@ -1,14 +1,16 @@
 //! The same SCRAM secret at Howdah's door and at the server's: a client's proof is enough to get through both.
 
 use std::sync::Arc;
+use std::time::Instant;
 
+use howdah_core::client::Credentials;
 use howdah_core::server::{OpenError, ServerSecret};
 use howdah_core::settings::{AuthMethod, Database, Settings};
 use howdah_wire::SqlState;
-use howdah_wire::sasl::ScramSecret;
+use howdah_wire::sasl::{ClientKey, ScramSecret, ServerKey};
 use howdah_wire::secret::Secret;
 
-use crate::door::{Door, SCRAM, password, pencil};
+use crate::door::{Door, SCRAM, Visit, password, pencil};
 
 fn secret_of(door: &Door, user: &str) -> ServerSecret {
     door.credentials.server_secret(&door.settings, &Database::default(), user)
@@ -92,7 +94,7 @@ fn the_password_of_a_databases_entry_is_for_its_forced_user_and_goes_first() {
         ..Database::default()
     };
     let secret = |user| door.credentials.server_secret(&door.settings, &entry, user);
-    assert!(matches!(secret("plain"), ServerSecret::Plain(text) if *text == "other"));
+    assert!(matches!(secret("plain"), ServerSecret::Plain { password, .. } if *password == "other"));
     assert!(matches!(secret("md5"), ServerSecret::Md5(_)));
     assert!(matches!(secret("empty"), ServerSecret::None));
     assert!(matches!(secret("ghost"), ServerSecret::None));
@@ -107,6 +109,109 @@ fn the_password_of_a_databases_entry_is_for_its_forced_user_and_goes_first() {
     assert!(matches!(secret(), ServerSecret::NotYetKnown));
     door.knock("scram", "shop", pencil());
     assert!(matches!(secret(), ServerSecret::Scram { .. }));
+}
+
+/// How many salts a visit had to hash for.
+fn remember_from(howdah: &Door, visit: Visit) -> usize {
+    let Some(Ok(welcome)) = visit.client else { panic!("{:?}", visit.client) };
+    let hashed = welcome.derived.iter().count();
+    for keys in welcome.derived {
+        howdah.credentials.remember("plain", keys);
+    }
+    hashed
+}
+
+fn known_salts(secret: &ServerSecret) -> usize {
+    match secret {
+        ServerSecret::Plain { derived, .. } => derived.len(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_password_is_hashed_once_for_each_server() {
+    let howdah = scram_door();
+    let servers = [scram_door(), Door { credentials: Arc::new(Credentials::new([8; 32])), ..scram_door() }];
+    for postgres in &servers {
+        let first = postgres.knock("plain", "shop", secret_of(&howdah, "plain"));
+        let late = postgres.knock("plain", "shop", secret_of(&howdah, "plain"));
+        assert_eq!(remember_from(&howdah, first), 1);
+        assert_eq!(remember_from(&howdah, late), 1, "began before the first had ended");
+    }
+    assert_eq!(known_salts(&secret_of(&howdah, "plain")), 2);
+    for postgres in &servers {
+        let visit = postgres.knock("plain", "shop", secret_of(&howdah, "plain"));
+        assert_eq!(visit.fate(), "welcome");
+        assert_eq!(remember_from(&howdah, visit), 0);
+    }
+}
+
+#[test]
+fn a_login_that_fails_is_not_remembered() {
+    let postgres = scram_door().with(|settings| {
+        settings.secrets.insert("plain".to_owned(), Secret::parse("crayon"));
+    });
+    let visit = postgres.knock("plain", "shop", pencil());
+    assert_eq!(visit.fate(), "SASL authentication failed");
+    assert!(matches!(visit.client, Some(Err(_))), "nothing is handed back");
+}
+
+#[test]
+fn a_server_that_changes_its_salt_each_time_is_not_remembered_without_end() {
+    let howdah = scram_door();
+    for seed in 0..100 {
+        let postgres = Door { credentials: Arc::new(Credentials::new([seed; 32])), ..scram_door() };
+        let visit = postgres.knock("plain", "shop", secret_of(&howdah, "plain"));
+        remember_from(&howdah, visit);
+        assert!(known_salts(&secret_of(&howdah, "plain")) <= 8);
+    }
+}
+
+#[test]
+fn a_changed_password_forgets_what_was_hashed_of_it() {
+    let howdah = scram_door();
+    remember_from(&howdah, scram_door().knock("plain", "shop", pencil()));
+    let mut changed = Settings::clone(&howdah.settings);
+    changed.secrets.insert("plain".to_owned(), Secret::parse("crayon"));
+    let known = |settings: &Settings, entry: &Database| {
+        known_salts(&howdah.credentials.server_secret(settings, entry, "plain"))
+    };
+    let entry = Database {
+        forced_user: Some("plain".to_owned()),
+        password: Some(Secret::parse("pencil")),
+        ..Database::default()
+    };
+    assert_eq!(known(&howdah.settings, &Database::default()), 1);
+    assert_eq!(known(&changed, &Database::default()), 0, "never used with another password");
+
+    changed.databases.insert("forced".to_owned(), entry.clone());
+    howdah.credentials.retain_for(&changed);
+    assert_eq!(known(&changed, &entry), 1, "still the password of an entry's forced user");
+    changed.databases.remove("forced");
+    howdah.credentials.retain_for(&changed);
+    assert_eq!(known(&howdah.settings, &Database::default()), 0, "forgotten, not only passed over");
+}
+
+#[test]
+fn who_does_not_exist_costs_no_hashing() {
+    let door = scram_door().with(|settings| settings.auth.scram_iterations = 20_000);
+    let strangers = 50;
+    // Keys, so that the one who knocks hashes nothing either.
+    let refused = |user: &str| {
+        let keys = ServerSecret::Scram {
+            client_key: ClientKey::from_bytes([1; 32]),
+            server_key: ServerKey::from_bytes([2; 32]),
+        };
+        assert_eq!(door.knock(user, "shop", keys).fate(), "SASL authentication failed");
+    };
+    let started = Instant::now();
+    refused("plain");
+    let one_hashing = started.elapsed();
+    let started = Instant::now();
+    for n in 0..strangers {
+        refused(&format!("ghost{n}"));
+    }
+    assert!(started.elapsed() < one_hashing * strangers / 2, "{:?}", started.elapsed());
 }
 
 #[test]

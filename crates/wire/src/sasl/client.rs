@@ -1,19 +1,25 @@
 //! The client's side: what Howdah is towards PostgreSQL.
 
 use std::fmt;
+use std::sync::Arc;
 
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::keys;
 use super::message::{Gs2, Nonce, ServerFirst, encode, parse_server_final};
-use super::{ClientKey, ScramError, ServerKey, normalise};
+use super::{ClientKey, DerivedKeys, ScramError, ServerKey};
 
 /// What a client proves itself with.
 #[derive(Clone)]
 pub enum ClientCredential {
     /// The password.
-    Password(Zeroizing<String>),
+    Password {
+        /// In clear.
+        password: Zeroizing<String>,
+        /// What earlier exchanges have derived; spares the hashing where it fits.
+        derived: Vec<Arc<DerivedKeys>>,
+    },
     /// The keys derived from it elsewhere; salt and iterations of the server are then of no interest.
     Keys {
         /// Proves us to the server.
@@ -26,7 +32,7 @@ pub enum ClientCredential {
 impl fmt::Debug for ClientCredential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            ClientCredential::Password(_) => "ClientCredential::Password(…)",
+            ClientCredential::Password { .. } => "ClientCredential::Password(…)",
             ClientCredential::Keys { .. } => "ClientCredential::Keys(…)",
         })
     }
@@ -71,9 +77,18 @@ impl ClientAwaitsFirst {
         if !first.nonce.starts_with(self.nonce.as_str()) || first.nonce.len() == self.nonce.as_str().len() {
             return Err(ScramError::NonceMismatch);
         }
+        let mut fresh = None;
         let (client_key, server_key) = match self.credential {
-            ClientCredential::Password(password) => {
-                keys::derive(&normalise(password.as_bytes()), &first.salt, first.iterations)?
+            ClientCredential::Password { password, derived } => {
+                let fits = |known: &Arc<DerivedKeys>| known.is_for(&password, &first.salt, first.iterations);
+                let keys = match derived.into_iter().find(fits) {
+                    Some(known) => known,
+                    None => {
+                        let hashed = DerivedKeys::derive(password, first.salt, first.iterations)?;
+                        Arc::clone(fresh.insert(Arc::new(hashed)))
+                    }
+                };
+                (keys.client_key.clone(), keys.server_key.clone())
             }
             ClientCredential::Keys { client_key, server_key } => (client_key, server_key),
         };
@@ -82,24 +97,26 @@ impl ClientAwaitsFirst {
         let proof = client_key.proof(&client_key.stored_key(), &auth_message);
         let signature = server_key.signature(&auth_message);
         let message = format!("{without_proof},p={}", encode(&proof)).into_bytes();
-        Ok((ClientAwaitsFinal { signature }, message))
+        Ok((ClientAwaitsFinal { signature, fresh }, message))
     }
 }
 
 /// Has sent its proof and waits for the server's.
 pub struct ClientAwaitsFinal {
     signature: Zeroizing<[u8; keys::KEY_LEN]>,
+    fresh: Option<Arc<DerivedKeys>>,
 }
 
 impl ClientAwaitsFinal {
-    /// Checks the server's final message: does it know the secret too?
+    /// Checks the server's final message: does it know the secret too? Returns what had to be hashed, if
+    /// anything.
     ///
     /// # Errors
     /// The message is malformed or an error, or the signature is wrong.
-    pub fn verify(self, server_final: &[u8]) -> Result<(), ScramError> {
+    pub fn verify(self, server_final: &[u8]) -> Result<Option<Arc<DerivedKeys>>, ScramError> {
         let signature = parse_server_final(server_final)?;
         if bool::from(signature.ct_eq(&*self.signature)) {
-            Ok(())
+            Ok(self.fresh)
         } else {
             Err(ScramError::WrongServerSignature)
         }
@@ -118,15 +135,25 @@ mod tests {
     use super::*;
 
     fn pencil() -> ClientCredential {
-        ClientCredential::Password(Zeroizing::new("pencil".to_owned()))
+        password("pencil", Vec::new())
+    }
+
+    fn password(text: &str, derived: Vec<Arc<DerivedKeys>>) -> ClientCredential {
+        ClientCredential::Password { password: Zeroizing::new(text.to_owned()), derived }
     }
 
     const SERVER_FIRST: &str =
         "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096";
 
+    const SERVER_FINAL: &[u8] = b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=";
+
     fn rfc_7677() -> ClientAwaitsFirst {
+        rfc_7677_with(pencil())
+    }
+
+    fn rfc_7677_with(credential: ClientCredential) -> ClientAwaitsFirst {
         let (client, first) =
-            ScramClient::start_as("user", pencil(), Nonce::from_text("rOprNGfwEbeRWgbNEkqO"));
+            ScramClient::start_as("user", credential, Nonce::from_text("rOprNGfwEbeRWgbNEkqO"));
         assert_eq!(first, b"n,,n=user,r=rOprNGfwEbeRWgbNEkqO");
         client
     }
@@ -139,7 +166,34 @@ mod tests {
             "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,\
              p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="
         );
-        assert_eq!(client.verify(b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="), Ok(()));
+        assert!(client.verify(SERVER_FINAL).is_ok());
+    }
+
+    #[test]
+    fn what_was_hashed_once_is_handed_back_and_not_hashed_again() {
+        let (client, hashed) = rfc_7677().answer(SERVER_FIRST.as_bytes()).unwrap();
+        let derived = client.verify(SERVER_FINAL).unwrap().expect("the first exchange hashes");
+        assert!(derived.is_of("pencil") && !derived.is_of("pencils"));
+
+        let again = rfc_7677_with(password("pencil", vec![derived]));
+        let (client, remembered) = again.answer(SERVER_FIRST.as_bytes()).unwrap();
+        assert_eq!(remembered, hashed);
+        assert_eq!(client.verify(SERVER_FINAL), Ok(None));
+    }
+
+    #[test]
+    fn remembered_keys_answer_for_their_password_salt_and_iterations_only() {
+        let (_, hashed) = rfc_7677().answer(SERVER_FIRST.as_bytes()).unwrap();
+        let salt = ServerFirst::parse(SERVER_FIRST.as_bytes()).unwrap().salt;
+        let answer = |forged: DerivedKeys| {
+            let client = rfc_7677_with(password("pencil", vec![Arc::new(forged)]));
+            client.answer(SERVER_FIRST.as_bytes()).unwrap().1
+        };
+        // Wrong keys show whether they are used.
+        assert_ne!(answer(DerivedKeys::forged("pencil", &salt, 4096)), hashed);
+        assert_eq!(answer(DerivedKeys::forged("pencils", &salt, 4096)), hashed);
+        assert_eq!(answer(DerivedKeys::forged("pencil", b"other", 4096)), hashed);
+        assert_eq!(answer(DerivedKeys::forged("pencil", &salt, 4097)), hashed);
     }
 
     #[test]

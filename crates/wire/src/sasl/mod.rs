@@ -4,15 +4,16 @@
 //! method to go to:
 //!
 //! ```text
-//! client  ScramClient::start ──▶ ClientAwaitsFirst ──answer──▶ ClientAwaitsFinal ──verify──▶ ()
+//! client  ScramClient::start ──▶ ClientAwaitsFirst ──answer──▶ ClientAwaitsFinal ──verify──▶ derived keys
 //! server  ScramServer::start ──▶ ScramServer ──verify──▶ Verified { client_key, server_final }
 //! ```
 //!
 //! `message` reads the four messages and bounds every attribute, `keys` holds the key derivation,
-//! `password` the normalisation. Channel binding is not here: as a client we say `n`, as a server we accept
+//! `derived` what is worth remembering of it, `password` the normalisation. Channel binding is not here: as a client we say `n`, as a server we accept
 //! `n` and `y` and refuse `p=`. Randomness comes from the caller.
 
 mod client;
+mod derived;
 mod error;
 mod keys;
 mod message;
@@ -21,6 +22,7 @@ mod scram_secret;
 mod server;
 
 pub use client::{ClientAwaitsFinal, ClientAwaitsFirst, ClientCredential, ScramClient};
+pub use derived::DerivedKeys;
 pub use error::{Attribute, ScramError};
 pub use keys::{ClientKey, ServerKey, StoredKey};
 pub use message::{MAX_MESSAGE, MAX_NONCE, MAX_SALT, Nonce};

@@ -156,7 +156,10 @@ mod tests {
 
     #[test]
     fn the_key_learnt_from_a_proof_opens_every_door_with_the_same_secret() {
-        let password = |text: &str| ClientCredential::Password(Zeroizing::new(text.to_owned()));
+        let password = |text: &str| ClientCredential::Password {
+            password: Zeroizing::new(text.to_owned()),
+            derived: Vec::new(),
+        };
         let client_key = exchange(password("pencil"), secret()).unwrap();
         let server_key = secret().server_key;
         let keys = ClientCredential::Keys { client_key, server_key: server_key.clone() };
