@@ -83,6 +83,19 @@ async def cancel(conn, conninfo):
     equal("after the cancel", await conn.fetchval("select 4"), 4)
 
 
+async def crowd(conninfo):
+    # More connections than a pool has, by asyncpg's own pool, which resets each connection after use.
+    async with asyncpg.create_pool(**arguments(conninfo), min_size=12, max_size=12) as pool:
+
+        async def one(me):
+            for n in range(25):
+                async with pool.acquire() as conn, conn.transaction():
+                    equal("in a crowd", await conn.fetchval(f"select $1::int + {me % 5}", n), n + me % 5)
+                    equal("the same again", await conn.fetchval("select $1::text", str(me)), str(me))
+
+        await asyncio.gather(*(one(me) for me in range(24)))
+
+
 async def main(conninfo):
     conn = await asyncpg.connect(**arguments(conninfo))
     await conn.execute("drop table if exists asyncpg_check; create table asyncpg_check (n int, t text)")
@@ -91,6 +104,7 @@ async def main(conninfo):
     await cursor(conn)
     await errors(conn)
     await cancel(conn, conninfo)
+    await crowd(conninfo)
     await conn.execute("drop table asyncpg_check")
     await conn.close()
 

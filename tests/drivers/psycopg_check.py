@@ -139,6 +139,28 @@ def cancel(conn, conninfo):
     equal("after the cancel", conn.execute("select 4").fetchone(), (4,))
 
 
+def crowd(conninfo):
+    # More connections than a pool has: each must get its own answers, prepared under the same names.
+    def one(me, failures):
+        try:
+            with psycopg.connect(conninfo, autocommit=True) as conn:
+                for n in range(40):
+                    with conn.transaction():
+                        conn.execute("select set_config('howdah.me', %s, true)", (str(me),), prepare=True)
+                        mine = conn.execute(f"select current_setting('howdah.me'), %s::int, {me}", (n,), prepare=True)
+                        equal("in a crowd", mine.fetchone(), (str(me), n, me))
+        except (psycopg.Error, SystemExit) as error:
+            failures.append(f"{me}: {error}")
+
+    failures = []
+    threads = [threading.Thread(target=one, args=(me, failures)) for me in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    equal("failures in a crowd", failures, [])
+
+
 def main(conninfo):
     name = sql.Identifier("psycopg_check")
     with psycopg.connect(conninfo, autocommit=True) as conn:
@@ -151,6 +173,7 @@ def main(conninfo):
         server_cursor(conn, name)
         transactions(conn, name)
         cancel(conn, conninfo)
+        crowd(conninfo)
         conn.execute(sql.SQL("drop table {}").format(name))
 
 

@@ -49,6 +49,19 @@ impl Howdah {
         values.map(|values| Row(names.iter().cloned().zip(values).collect())).collect()
     }
 
+    /// The one row of `SHOW <what>` whose `column` is `value`.
+    ///
+    /// # Panics
+    /// The console refuses, or there is not exactly one.
+    #[must_use]
+    #[track_caller]
+    pub fn shown(&self, what: &str, column: &str, value: &str) -> Row {
+        let mut rows = self.show(what);
+        rows.retain(|row| row.get(column) == value);
+        assert_eq!(rows.len(), 1, "rows of {what} with {column} = {value}: {rows:?}");
+        rows.remove(0)
+    }
+
     /// The row of SHOW POOLS for user `postgres` on `database`, once there is one.
     #[must_use]
     #[track_caller]

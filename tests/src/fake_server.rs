@@ -65,12 +65,21 @@ pub struct FakeConnection {
 impl FakeConnection {
     /// Lets the pooler in without asking for anything.
     pub fn welcome(&mut self) {
+        self.welcome_with(&[]);
+    }
+
+    /// Lets the pooler in and says something more in the same breath.
+    pub fn welcome_with(&mut self, more: &[u8]) {
         let parameter =
             |name: &str, value: &str| message::tagged(b'S', format!("{name}\0{value}\0").as_bytes());
-        self.send(&message::tagged(b'R', &[0; 4]));
-        self.send(&parameter("server_version", "15.0"));
-        self.send(&parameter("client_encoding", "UTF8"));
-        self.send(&[message::tagged(b'K', &[0, 0, 0, 7, 1, 2, 3, 4]), ready(b'I')].concat());
+        let welcome = [
+            message::tagged(b'R', &[0; 4]),
+            parameter("server_version", "15.0"),
+            parameter("client_encoding", "UTF8"),
+            message::tagged(b'K', &[0, 0, 0, 7, 1, 2, 3, 4]),
+            ready(b'I'),
+        ];
+        self.send(&[&welcome.concat(), more].concat());
     }
 
     /// Sends bytes to a pooler that may have hung up.

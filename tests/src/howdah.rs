@@ -309,7 +309,7 @@ impl HowdahBuilder {
                 (ended.is_some() || howdah.answers()).then_some(ended)
             });
             let Some(status) = ended else { return Ok(howdah) };
-            let log = howdah.log();
+            let log = howdah.log.last_words();
             if !log.contains("in use") {
                 return Err(StartFailure { status, log });
             }

@@ -87,6 +87,30 @@ fn a_flush_alone_is_not_answered_and_a_sync_alone_is() {
 }
 
 #[test]
+fn an_error_is_sent_at_once_and_an_answer_only_when_it_is_flushed() {
+    let mut client = logged_in();
+    client.send(&[message::parse("", "select 1"), message::execute("none", 0)].concat());
+    assert_eq!(tags(&[client.read(), client.read()]), "1E");
+    // What is skipped includes a Flush.
+    client.send(&[message::flush(), message::sync()].concat());
+    assert_eq!(tags(&client.read_until_ready()), "Z");
+}
+
+#[test]
+fn a_sync_commits_what_ran_without_a_transaction_block_unless_something_failed() {
+    let mut client = logged_in();
+    client.query("create temp table t (n int)");
+    let insert = [message::parse("", "insert into t values (1)"), message::bind("", "", &[])].concat();
+    let insert = [insert, message::execute("", 0)].concat();
+    client.send(&[insert.clone(), message::execute("no such portal", 0), message::sync()].concat());
+    assert_eq!(tags(&client.read_until_ready()), "12CEZ");
+    assert_eq!(client.value("select count(*) from t"), "0");
+    client.send(&[insert, message::sync()].concat());
+    assert_eq!(tags(&client.read_until_ready()), "12CZ");
+    assert_eq!(client.value("select count(*) from t"), "1");
+}
+
+#[test]
 fn a_parse_skipped_after_an_error_leaves_no_statement() {
     let mut client = logged_in();
     client.send(&[message::parse("", "selekt"), message::parse("s", "select 1"), message::sync()].concat());

@@ -190,6 +190,27 @@ fn an_open_batch_is_closed() {
 }
 
 #[test]
+fn a_goodbye_in_the_middle_of_a_batch_or_copy_holds_up_nobody() {
+    let database = Database::create();
+    database.psql("create table t (n int)");
+    let howdah = Howdah::before(&database, &POOL_OF_ONE);
+    let batch = [message::parse("", "insert into t values (1)"), message::bind("", "", &[])].concat();
+    for last in [[batch, message::execute("", 0)].concat(), message::query("copy t from stdin")] {
+        let mut client = howdah.client(&database);
+        let backend = client.backend();
+        client.send(&last);
+        if last[0] == b'Q' {
+            client.expect(b'G');
+        }
+        client.send(&message::terminate());
+        client.read_to_end();
+        let mut next = howdah.client(&database);
+        assert_eq!(next.backend(), backend);
+        assert_eq!(next.value("select count(*) from t"), "0");
+    }
+}
+
+#[test]
 fn a_query_before_an_orderly_goodbye_finishes() {
     let database = Database::create();
     database.psql("create table t (n int)");

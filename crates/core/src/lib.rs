@@ -8,6 +8,7 @@
 pub mod client;
 pub mod control;
 pub mod facts;
+pub mod placement;
 pub mod pool;
 pub mod refusal;
 pub mod server;

@@ -54,6 +54,14 @@ impl CancelKeys {
         }
     }
 
+    /// The client is another worker's now.
+    pub(crate) fn moved(&self, pid: u32, worker: WorkerId) {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(holder) = inner.by_pid.get_mut(&pid) {
+            holder.worker = worker;
+        }
+    }
+
     /// The client has gone, or never came.
     pub(crate) fn revoke(&self, pid: u32) {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner).by_pid.remove(&pid);

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
 use arc_swap::ArcSwap;
@@ -16,6 +16,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
 
 use crate::acceptor::{Doors, ListenError};
+use crate::balance;
 use crate::configuration::Configuration;
 use crate::control::{self, Control, Ending, Job};
 use crate::duties;
@@ -71,7 +72,7 @@ impl Howdah {
         let mut worker_doors = Vec::new();
         for number in 0..workers {
             let (mailbox, messages) = mpsc::unbounded_channel();
-            worker_doors.push(WorkerDoor { mailbox, clients: AtomicUsize::new(0) });
+            worker_doors.push(WorkerDoor::new(mailbox));
             let shared = Arc::clone(&shared);
             let id = WorkerId(u16::try_from(number).expect("MOST_WORKERS fits"));
             let thread = std::thread::Builder::new().name(format!("worker-{number}"));
@@ -113,6 +114,7 @@ fn run_worker(id: WorkerId, shared: Arc<Shared>, messages: mpsc::UnboundedReceiv
         let ring = ring(&shared);
         let worker = Worker::new(id, shared, ring);
         duties::begin_for(&worker);
+        tokio::task::spawn_local(balance::measure(Rc::clone(&worker)));
         worker.serve_mailbox(messages).await;
     });
 }
@@ -125,6 +127,7 @@ fn run_control(shared: Arc<Shared>, jobs: mpsc::UnboundedReceiver<Job>, doors: D
         }
         let ending = Rc::new(Ending::new(doors.ok()));
         duties::begin_common(&shared);
+        tokio::task::spawn_local(balance::relieve_workers(Arc::clone(&shared)));
         tokio::task::spawn_local(control::serve(Arc::clone(&shared), jobs, Rc::clone(&ending)));
         ending.come().await;
         shared.stopping.store(true, Ordering::Relaxed);

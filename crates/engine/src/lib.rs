@@ -6,6 +6,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing))]
 
 mod acceptor;
+mod balance;
 mod cancel_keys;
 mod client_task;
 mod configuration;

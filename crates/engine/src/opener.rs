@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use howdah_core::pool::{PoolId, PoolKey, ServerId};
-use howdah_core::server::{OpenError, Server, ServerLogin, ServerLoginNext, ServerLoginPlan, ServerWelcome};
+use howdah_core::server::{
+    LoginNonsense, OpenError, Server, ServerLogin, ServerLoginNext, ServerLoginPlan, ServerWelcome,
+};
 use howdah_core::session::{Parameters, Verdict};
 use howdah_core::settings::{Database, Settings};
 
@@ -84,6 +86,13 @@ async fn attempt(worker: &Rc<Worker>, id: ServerId, pool: PoolId) -> Result<Box<
     let backend_pid = welcome.cancel_key.as_ref().map_or(0, |key| key.pid);
     let card = Arc::new(ServerCard::new(endpoint, addresses, backend_pid, worker.now()));
     let mut conn = Box::new(ServerConn { id, conn, server, card, worker: worker.id });
+    let unasked = conn.conn.held.first().copied();
+    if let (Some(tag), Some(_)) = (unasked, conn.swallow()) {
+        return Err(match conn.server.last_error.take() {
+            Some(error) => OpenError::Refused(Box::new(error)),
+            None => OpenError::Protocol(LoginNonsense::OutOfPlace { tag }),
+        });
+    }
     if let Some(query) = entry.connect_query.as_deref().filter(|query| !query.is_empty()) {
         check(worker, &mut conn, query).await.map_err(|reason| match conn.server.last_error.take() {
             Some(error) => OpenError::Refused(Box::new(error)),

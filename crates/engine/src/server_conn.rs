@@ -71,6 +71,11 @@ impl ServerConn {
         }
     }
 
+    /// Part of a message has come and the rest is still to come.
+    pub(crate) fn is_mid_word(&self) -> bool {
+        !self.conn.held.is_empty() || self.server.is_mid_reply()
+    }
+
     /// Brings the card up to date; called when the connection changes hands.
     pub(crate) fn note_facts(&self) {
         let prepared = u32::try_from(self.server.statements.len()).unwrap_or(u32::MAX);

@@ -1,12 +1,13 @@
 //! What all workers have in common.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use howdah_core::client::{Admission, Credentials};
 use howdah_core::control::ConsoleDoor;
+use howdah_core::placement;
 use howdah_core::pool::{PoolConfig, PoolId, PoolKey, WorkerId};
 use howdah_core::session::{Parameters, SessionRules, StatementRegistry, Tracked};
 use howdah_core::settings::{Database, Settings};
@@ -32,6 +33,7 @@ pub(crate) struct Shared {
     pub(crate) net: Box<dyn Net>,
     pub(crate) console: Arc<dyn ConsoleDoor>,
     pub(crate) random: Random,
+    /// Locked before the pools where both are needed.
     routes: Mutex<Routes>,
     pub(crate) workers: OnceLock<Vec<WorkerDoor>>,
     /// The control plane's door.
@@ -53,6 +55,14 @@ pub(crate) struct Shared {
 pub(crate) struct WorkerDoor {
     pub(crate) mailbox: Mailbox,
     pub(crate) clients: AtomicUsize,
+    /// Share of its thread's time spent working, in thousandths.
+    pub(crate) busy: AtomicU32,
+}
+
+impl WorkerDoor {
+    pub(crate) fn new(mailbox: Mailbox) -> WorkerDoor {
+        WorkerDoor { mailbox, clients: AtomicUsize::new(0), busy: AtomicU32::new(0) }
+    }
 }
 
 /// How other threads reach a worker.
@@ -141,10 +151,11 @@ impl Shared {
         }
     }
 
-    /// Brings a new client to the worker with the fewest.
+    /// Brings a new client to a worker.
     pub(crate) fn place_client(&self, message: Message) -> Result<(), Message> {
         let doors = self.workers.get().map(Vec::as_slice).unwrap_or_default();
-        let Some(door) = doors.iter().min_by_key(|door| door.clients.load(Ordering::Relaxed)) else {
+        let chosen = placement::place(doors.iter().map(WorkerDoor::load));
+        let Some(door) = chosen.and_then(|chosen| doors.get(chosen)) else {
             return Err(message);
         };
         door.clients.fetch_add(1, Ordering::Relaxed);

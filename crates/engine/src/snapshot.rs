@@ -8,9 +8,11 @@ use std::time::{Duration, SystemTime};
 use howdah_core::facts::{
     ClientRow, ClientState, Counters, DatabaseRow, Lists, PoolRow, ServerRow, Snapshot, StatsRow, UserRow,
 };
+use howdah_core::pool::{PoolId, PoolKey};
 use howdah_core::settings::Settings;
+use rustc_hash::FxHashMap;
 
-use crate::shared::Shared;
+use crate::shared::{Route, Shared};
 use crate::statistics::Period;
 use crate::worker::{ClientCard, Worker};
 
@@ -69,11 +71,13 @@ pub(crate) fn assemble(shared: &Shared, reports: Vec<WorkerReport>, period: &Per
         }
     }
     clients.sort_by_key(|client| client.id);
-    let (pools, servers, paused) = from_pools(shared, &clients);
+    let routes = shared.routes_now();
+    let crowd = Crowd::count(&clients, &routes);
+    let (pools, servers, paused) = from_pools(shared, &settings, &crowd, &routes);
     Snapshot {
         taken: SystemTime::now(),
-        databases: databases(shared, &settings, &pools, &clients),
-        users: users(&settings, &pools, &clients),
+        databases: databases(shared, &settings, &pools, &crowd),
+        users: users(&settings, &pools, &crowd),
         stats: totals
             .into_iter()
             .map(|(database, total)| StatsRow {
@@ -93,29 +97,62 @@ pub(crate) fn assemble(shared: &Shared, reports: Vec<WorkerReport>, period: &Per
     }
 }
 
-fn from_pools(shared: &Shared, clients: &[ClientRow]) -> (Vec<PoolRow>, Vec<ServerRow>, bool) {
+/// How many clients there are of each kind. Each is counted once, at the moment its worker reported it.
+#[derive(Default)]
+struct Crowd {
+    pools: FxHashMap<PoolId, OfPool>,
+    databases: FxHashMap<Arc<str>, u64>,
+    users: FxHashMap<Arc<str>, u64>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct OfPool {
+    active: u64,
+    waiting: u64,
+}
+
+impl Crowd {
+    fn count(clients: &[ClientRow], routes: &[Arc<Route>]) -> Crowd {
+        let pools: FxHashMap<(&str, &str), PoolId> =
+            routes.iter().map(|r| ((&*r.client.database, &*r.client.user), r.pool)).collect();
+        let mut crowd = Crowd::default();
+        for client in clients {
+            *crowd.databases.entry(Arc::clone(&client.database)).or_default() += 1;
+            *crowd.users.entry(Arc::clone(&client.user)).or_default() += 1;
+            let Some(&pool) = pools.get(&(&*client.database, &*client.user)) else { continue };
+            let of_pool = crowd.pools.entry(pool).or_default();
+            match client.state {
+                ClientState::Active | ClientState::Idle => of_pool.active += 1,
+                ClientState::Waiting => of_pool.waiting += 1,
+                ClientState::Login | ClientState::ActiveCancelReq | ClientState::WaitingCancelReq => {}
+            }
+        }
+        crowd
+    }
+}
+
+/// The pools' lock is held for as long as it takes to copy figures: while it is, nobody is served. It is taken after
+/// that of the routes, never before it.
+fn from_pools(
+    shared: &Shared,
+    settings: &Settings,
+    crowd: &Crowd,
+    routes: &[Arc<Route>],
+) -> (Vec<PoolRow>, Vec<ServerRow>, bool) {
+    let keys: FxHashMap<PoolId, &PoolKey> = routes.iter().map(|route| (route.pool, &route.server)).collect();
     let now = tokio::time::Instant::now().into_std();
-    let settings = shared.settings.load();
     let inner = shared.pools.lock();
-    let routes = shared.routes_now();
-    let in_state = |pool, state: ClientState| {
-        let of_pool = |client: &&ClientRow| {
-            client.state == state
-                && routes.iter().any(|route| {
-                    route.pool == pool
-                        && route.client.database == client.database
-                        && route.client.user == client.user
-                })
-        };
-        clients.iter().filter(of_pool).count() as u64
-    };
-    let cancels =
-        |pool| inner.pools.server_views(now).filter(|s| s.pool == pool).map(|s| u64::from(s.cancels)).sum();
+    let mut cancels: FxHashMap<PoolId, u64> = FxHashMap::default();
+    for view in inner.pools.server_views(now) {
+        *cancels.entry(view.pool).or_default() += u64::from(view.cancels);
+    }
+    let cancels = |pool| cancels.get(&pool).copied().unwrap_or(0);
+    let clients = |pool| crowd.pools.get(&pool).copied().unwrap_or_default();
     let pools = inner.pools.pool_views(now).map(|view| PoolRow {
         database: Arc::clone(&view.key.database),
         user: Arc::clone(&view.key.user),
-        cl_active: in_state(view.id, ClientState::Active) + in_state(view.id, ClientState::Idle),
-        cl_waiting: view.waiting as u64,
+        cl_active: clients(view.id).active,
+        cl_waiting: clients(view.id).waiting,
         cl_active_cancel_req: cancels(view.id),
         cl_waiting_cancel_req: 0,
         sv_active: view.servers.active as u64,
@@ -132,7 +169,7 @@ fn from_pools(shared: &Shared, clients: &[ClientRow]) -> (Vec<PoolRow>, Vec<Serv
     let pools = pools.collect();
     let servers = inner.pools.server_views(now).filter_map(|view| {
         let card = inner.cards.get(&view.id)?;
-        let key = routes.iter().find(|route| route.pool == view.pool).map(|route| &route.server)?;
+        let key = keys.get(&view.pool)?;
         Some(ServerRow {
             id: view.id.0,
             user: Arc::clone(&key.user),
@@ -161,23 +198,21 @@ fn load_balance_hosts(entry: &howdah_core::settings::Database) -> Option<&'stati
     }
 }
 
-fn databases(
-    shared: &Shared,
-    settings: &Settings,
-    pools: &[PoolRow],
-    clients: &[ClientRow],
-) -> Vec<DatabaseRow> {
+fn databases(shared: &Shared, settings: &Settings, pools: &[PoolRow], crowd: &Crowd) -> Vec<DatabaseRow> {
     let mut names: Vec<Arc<str>> = settings.databases.keys().map(|name| name.as_str().into()).collect();
     for pool in pools {
         if !names.contains(&pool.database) {
             names.push(Arc::clone(&pool.database));
         }
     }
-    let inner = shared.pools.lock();
     names
         .into_iter()
         .filter_map(|name| {
             let entry = settings.database(&name)?;
+            let (paused, disabled) = {
+                let pools = &shared.pools.lock().pools;
+                (pools.is_paused(Some(&name)), pools.is_disabled(&name))
+            };
             let limit = |own: Option<Option<u32>>, common: Option<u32>| own.unwrap_or(common).unwrap_or(0);
             Some(DatabaseRow {
                 host: (!entry.hosts.is_empty()).then(|| entry.hosts.join(",")),
@@ -199,16 +234,16 @@ fn databases(
                     entry.max_db_client_connections,
                     settings.clients.max_per_database,
                 ),
-                current_client_connections: clients.iter().filter(|c| c.database == name).count() as u64,
-                paused: inner.pools.is_paused(Some(&name)),
-                disabled: inner.pools.is_disabled(&name),
+                current_client_connections: crowd.databases.get(&name).copied().unwrap_or(0),
+                paused,
+                disabled,
                 name,
             })
         })
         .collect()
 }
 
-fn users(settings: &Settings, pools: &[PoolRow], clients: &[ClientRow]) -> Vec<UserRow> {
+fn users(settings: &Settings, pools: &[PoolRow], crowd: &Crowd) -> Vec<UserRow> {
     let mut names: Vec<Arc<str>> = settings.secrets.keys().map(|name| name.as_str().into()).collect();
     let more = settings.users.keys().map(|name| Arc::from(name.as_str()));
     for name in more.chain(pools.iter().map(|pool| Arc::clone(&pool.user))) {
@@ -228,7 +263,7 @@ fn users(settings: &Settings, pools: &[PoolRow], clients: &[ClientRow]) -> Vec<U
             max_user_connections: servers.unwrap_or(0),
             current_connections: pools.iter().filter(|p| p.user == name).map(servers_of).sum(),
             max_user_client_connections: max_clients.unwrap_or(0),
-            current_client_connections: clients.iter().filter(|c| c.user == name).count() as u64,
+            current_client_connections: crowd.users.get(&name).copied().unwrap_or(0),
             name,
         }
     };

@@ -15,6 +15,7 @@ use howdah_wire::cancel_key::CancelKey;
 use rustc_hash::FxHashMap;
 use tokio::sync::oneshot;
 
+use crate::client_task;
 use crate::net::Socket;
 use crate::opener;
 use crate::outbox::Outbox;
@@ -50,6 +51,10 @@ pub(crate) struct Scratch {
 pub(crate) enum Message {
     /// Serve a new client.
     Client { socket: Arrival, place: Place },
+    /// Go on serving a client of another worker's.
+    Adopt { socket: Arrival, place: Place, guest: Box<Guest> },
+    /// Let so many clients at rest go to another worker.
+    Relieve { to: WorkerId, clients: usize },
     /// A client holding this key asks for its query to be cancelled. Answered when that has been done.
     Cancel { client: u64, done: oneshot::Sender<()> },
     /// End clients.
@@ -100,51 +105,72 @@ pub(crate) struct ClientCard {
     waker: RefCell<Waker>,
 }
 
+/// A client that has been let in, as it goes to a worker or from one to another.
+pub(crate) struct Guest {
+    pub(crate) session: Session,
+    pub(crate) route: Arc<Route>,
+    pub(crate) peer: Address,
+    pub(crate) local: Address,
+    pub(crate) connected: SystemTime,
+    pub(crate) connected_at: Instant,
+    pub(crate) remote_pid: Option<u32>,
+    pub(crate) cancel_pid: u32,
+}
+
 /// What a client's task is told by others.
 pub(crate) enum Order {
     /// End.
     Close(CloseReason),
     /// Cancel what it is doing.
     Cancel(oneshot::Sender<()>),
+    /// Go to another worker, if it is at rest.
+    Move(WorkerId),
 }
 
 impl ClientCard {
-    #[allow(clippy::too_many_arguments, reason = "one call, and each is a fact of its own")]
-    pub(crate) fn new(
-        session: Session,
-        route: Arc<Route>,
-        (peer, local): (Address, Address),
-        remote_pid: Option<u32>,
-        cancel_pid: u32,
-        counters: Rc<RefCell<Counters>>,
-        now: Instant,
-    ) -> ClientCard {
+    fn new(guest: Guest, counters: Rc<RefCell<Counters>>) -> ClientCard {
         ClientCard {
-            id: session.id,
-            session: RefCell::new(session),
-            route,
+            id: guest.session.id,
+            session: RefCell::new(guest.session),
+            route: guest.route,
             state: Cell::new(ClientState::Idle),
             link: Cell::new(None),
             waiting_since: Cell::new(None),
-            peer,
-            local,
-            connected: SystemTime::now(),
-            connected_at: now,
-            remote_pid,
-            cancel_pid,
+            peer: guest.peer,
+            local: guest.local,
+            connected: guest.connected,
+            connected_at: guest.connected_at,
+            remote_pid: guest.remote_pid,
+            cancel_pid: guest.cancel_pid,
             counters,
             order: Cell::new(None),
             waker: RefCell::new(Waker::noop().clone()),
         }
     }
 
-    /// Leaves word for the client's task. A Close is not replaced by a Cancel.
+    /// Leaves word for the client's task. The graver of two orders stands.
     pub(crate) fn order(&self, order: Order) {
-        match (self.order.take(), order) {
-            (Some(close @ Order::Close(_)), Order::Cancel(_)) => self.order.set(Some(close)),
-            (_, order) => self.order.set(Some(order)),
-        }
+        let kept = match (self.order.take(), order) {
+            (Some(close @ Order::Close(_)), _) => close,
+            (Some(cancel @ Order::Cancel(_)), Order::Move(_)) => cancel,
+            (_, order) => order,
+        };
+        self.order.set(Some(kept));
         self.wake();
+    }
+
+    /// The client leaves this worker.
+    pub(crate) fn into_guest(self) -> Guest {
+        Guest {
+            session: self.session.into_inner(),
+            route: self.route,
+            peer: self.peer,
+            local: self.local,
+            connected: self.connected,
+            connected_at: self.connected_at,
+            remote_pid: self.remote_pid,
+            cancel_pid: self.cancel_pid,
+        }
     }
 
     #[inline]
@@ -254,15 +280,9 @@ impl Worker {
     ) {
         while let Some(message) = mailbox.recv().await {
             match message {
-                Message::Client { socket, place } => match socket.settle() {
-                    Ok(socket) => {
-                        tokio::task::spawn_local(crate::client_task::run(Rc::clone(&self), socket, place));
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, "cannot take over a client's socket");
-                        self.shared.admission().leave(place);
-                    }
-                },
+                Message::Client { socket, place } => self.take_over(socket, place, None),
+                Message::Adopt { socket, place, guest } => self.take_over(socket, place, Some(guest)),
+                Message::Relieve { to, clients } => self.let_go(to, clients),
                 Message::Cancel { client, done } => {
                     if let Some(card) = self.clients.borrow().get(&client) {
                         card.order(Order::Cancel(done));
@@ -283,6 +303,39 @@ impl Worker {
                 Message::Errands(errands) => self.run(errands),
                 Message::Stop => return,
             }
+        }
+    }
+
+    /// Serves a client from now on: a new one, or a guest of another worker's.
+    fn take_over(self: &Rc<Self>, socket: Arrival, place: Place, guest: Option<Box<Guest>>) {
+        match socket.settle() {
+            Ok(socket) => {
+                tokio::task::spawn_local(client_task::run(Rc::clone(self), socket, place, guest));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot take over a client's socket");
+                self.shared.admission().leave(place);
+                if let Some(door) = self.shared.door(self.id) {
+                    door.clients.fetch_sub(1, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+
+    /// Registers a client that is served here from now on.
+    pub(crate) fn register(&self, guest: Guest) -> Rc<ClientCard> {
+        let counters = self.counters_of(&guest.route.client.database);
+        let card = Rc::new(ClientCard::new(guest, counters));
+        self.clients.borrow_mut().insert(card.id, Rc::clone(&card));
+        card
+    }
+
+    /// Asks clients at rest to go to another worker.
+    fn let_go(&self, to: WorkerId, clients: usize) {
+        let cards = self.clients.borrow();
+        let at_rest = cards.values().filter(|card| card.state.get() == ClientState::Idle);
+        for card in at_rest.take(clients) {
+            card.order(Order::Move(to));
         }
     }
 
@@ -318,6 +371,16 @@ impl Worker {
 }
 
 impl Arrival {
+    /// A socket that leaves its worker.
+    pub(crate) fn of(socket: Socket) -> std::io::Result<Arrival> {
+        Ok(match socket {
+            Socket::Tcp(stream) => Arrival::Tcp(stream.into_std()?),
+            Socket::Unix(stream) => Arrival::Unix(stream.into_std()?),
+            #[cfg(test)]
+            Socket::Pipe(pipe) => Arrival::Pipe(pipe),
+        })
+    }
+
     /// Turns somebody away, without waiting for it to listen.
     pub(crate) fn say_and_close(self, message: &[u8]) {
         use std::io::Write;

@@ -165,6 +165,7 @@ fn tables_over_the_simple_protocol() {
             "row active|no",
             "row paused|yes",
             "row suspended|no",
+            "row io_engine|plain",
             "done SHOW",
             "ready I"
         ]
@@ -357,6 +358,7 @@ fn rows_come_in_portions_when_asked_for() {
             "suspended",
             "ready T",
             "row suspended|no",
+            "row io_engine|plain",
             "done SHOW",
             "ERROR 55000 portal \"c\" cannot be run again",
             "ready T",

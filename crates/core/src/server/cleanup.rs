@@ -49,6 +49,10 @@ impl Cleanup {
         let running = server.outstanding.is_working() && !server.outstanding.wants_copy_data();
         let cancel = running && !orderly && !server.outstanding.may_commit();
         let step = cleanup.advance(server, to_server);
+        if server.outstanding.wants_sync() {
+            // Whatever ran without a Sync may be answered already, and lie in the server's buffer.
+            frontend::write_flush(to_server);
+        }
         (cleanup, if cancel && step == CleanupStep::Wait { CleanupStep::Cancel } else { step })
     }
 
@@ -56,26 +60,26 @@ impl Cleanup {
     #[must_use]
     pub fn is_due(server: &Server) -> bool {
         !server.is_mid_reply()
-            && (server.outstanding.is_empty()
+            && (!server.outstanding.is_working()
                 || server.outstanding.wants_copy_data()
-                || server.outstanding.wants_sync())
+                || server.outstanding.is_skipping())
     }
 
     /// After replies have been read: what next?
     pub fn advance(&mut self, server: &mut Server, to_server: &mut Vec<u8>) -> CleanupStep {
-        let copying = server.outstanding.wants_copy_data();
-        if copying {
+        if server.outstanding.wants_copy_data() {
             frontend::write_copy_fail(to_server, GONE);
             server.outstanding.push(Expected::ours(Kind::CopyEnd));
-        }
-        if server.outstanding.wants_sync() {
-            if !copying && !server.outstanding.is_skipping() {
-                // Sync alone would commit what the client never asked to be committed: there is no such portal.
-                frontend::write_execute(to_server, GONE, 0);
-                server.outstanding.push(Expected::ours(Kind::Execute));
+            if server.outstanding.wants_sync() {
+                end_batch(server, to_server);
             }
-            frontend::write_sync(to_server);
-            server.outstanding.push(Expected::ours(Kind::Sync));
+        } else if server.outstanding.is_skipping() {
+            end_batch(server, to_server);
+        } else if server.outstanding.wants_sync() && !server.outstanding.is_working() {
+            // Sync alone would commit what the client never asked to be committed: there is no such portal.
+            frontend::write_execute(to_server, GONE, 0);
+            server.outstanding.push(Expected::ours(Kind::Execute));
+            end_batch(server, to_server);
         }
         if server.is_mid_reply() || !server.outstanding.is_empty() {
             return CleanupStep::Wait;
@@ -97,6 +101,11 @@ impl Cleanup {
         }
         CleanupStep::Fit
     }
+}
+
+fn end_batch(server: &mut Server, to_server: &mut Vec<u8>) {
+    frontend::write_sync(to_server);
+    server.outstanding.push(Expected::ours(Kind::Sync));
 }
 
 /// What the server's log shows of it.

@@ -216,7 +216,8 @@ impl Outstanding {
         match expected.kind {
             Kind::Sync => {
                 self.skipping = false;
-                self.unsynced = false;
+                // Amid a COPY it is ignored.
+                self.unsynced &= self.wants_copy_data();
                 self.batch = self.batch.wrapping_add(1);
             }
             _ if self.skipping => return,
@@ -372,6 +373,12 @@ impl Outstanding {
     #[must_use]
     pub fn head_is_ours(&self) -> bool {
         self.queue.front().is_some_and(|e| e.ours)
+    }
+
+    /// The server works on a query of Howdah's own; what the client asked for comes after it.
+    #[must_use]
+    pub fn own_query_runs(&self) -> bool {
+        self.queue.front().is_some_and(|e| e.ours && e.kind == Kind::Query)
     }
 
     fn done(&mut self, head: Expected) -> Answer {

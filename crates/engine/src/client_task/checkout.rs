@@ -139,6 +139,8 @@ impl Visit {
                     self.say(&refusal::ended(reason));
                     break Err(reason);
                 }
+                // Only clients at rest move.
+                Line::Ordered(Order::Move(_)) => {}
                 Line::Ordered(Order::Cancel(_)) => {
                     let mut patch = Patch::default();
                     card.session.borrow_mut().refuse_request(&refusal::canceled_in_line(), &mut patch);
@@ -209,10 +211,12 @@ impl Visit {
         }
         let mut lease = Lease::new(&worker, conn);
         let dead = std::future::poll_fn(|cx| {
-            if lease.conn.conn.socket.poll_read_ready(cx).is_pending() {
-                return Poll::Ready(None);
-            }
-            Poll::Ready(lease.conn.read_unasked(cx, &mut worker.scratch.borrow_mut().buffer))
+            let heard = match lease.conn.conn.socket.poll_read_ready(cx) {
+                Poll::Pending => None,
+                Poll::Ready(_) => lease.conn.read_unasked(cx, &mut worker.scratch.borrow_mut().buffer),
+            };
+            // The rest of what has begun before the client asked would be taken for its answer.
+            Poll::Ready(heard.or(lease.conn.is_mid_word().then_some(CloseReason::ServerProtocol)))
         })
         .await;
         if let Some(reason) = dead {

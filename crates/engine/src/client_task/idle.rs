@@ -7,7 +7,7 @@ use howdah_core::facts::{ClientState, CloseReason};
 use howdah_core::refusal;
 use howdah_core::session::Verdict;
 
-use super::Visit;
+use super::{Departure, Visit};
 use crate::worker::{ClientCard, Order};
 
 impl Visit {
@@ -15,41 +15,52 @@ impl Visit {
     ///
     /// # Errors
     /// It has gone, or has to go; what there was to say has been said.
-    pub(super) async fn idle(&mut self, card: &Rc<ClientCard>) -> Result<(), CloseReason> {
+    pub(super) async fn idle(&mut self, card: &Rc<ClientCard>) -> Result<(), Departure> {
         card.state.set(ClientState::Idle);
         std::future::poll_fn(|cx| self.poll_idle(card, cx)).await
     }
 
-    fn poll_idle(&mut self, card: &ClientCard, cx: &mut Context<'_>) -> Poll<Result<(), CloseReason>> {
+    fn poll_idle(&mut self, card: &ClientCard, cx: &mut Context<'_>) -> Poll<Result<(), Departure>> {
         match card.take_order() {
             Some(Order::Close(reason)) => {
                 self.say(&refusal::ended(reason));
-                return Poll::Ready(Err(reason));
+                return Poll::Ready(Err(Departure::Gone(reason)));
+            }
+            Some(Order::Move(to)) if self.is_at_rest() => {
+                return Poll::Ready(Err(Departure::Moves(to)));
             }
             // There is nothing to cancel: dropping the order tells whoever asked.
-            Some(Order::Cancel(_)) | None => {}
+            Some(Order::Cancel(_) | Order::Move(_)) | None => {}
         }
         if self.conn.hear(&self.worker.outbox).is_err() {
-            return Poll::Ready(Err(CloseReason::ClientVanished));
+            return Poll::Ready(Err(Departure::Gone(CloseReason::ClientVanished)));
         }
         loop {
             if let Some(outcome) = self.judge_held(card) {
-                return Poll::Ready(outcome);
+                return Poll::Ready(outcome.map_err(Departure::Gone));
             }
             // Who does not take answers is not asked for more questions.
             if !self.conn.is_flushed() && ready!(self.conn.poll_flush(cx)).is_err() {
-                return Poll::Ready(Err(CloseReason::ClientVanished));
+                return Poll::Ready(Err(Departure::Gone(CloseReason::ClientVanished)));
             }
             let worker = Rc::clone(&self.worker);
             let buffer = &mut worker.scratch.borrow_mut().buffer;
             match self.conn.poll_fill(cx, buffer, IDLE_LIMIT) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(CloseReason::ClientVanished)),
+                Poll::Ready(Ok(0) | Err(_)) => {
+                    return Poll::Ready(Err(Departure::Gone(CloseReason::ClientVanished)));
+                }
                 Poll::Ready(Ok(_)) => {
                     worker.now();
                 }
             }
         }
+    }
+
+    /// Nothing is under way: no byte in, none out.
+    fn is_at_rest(&mut self) -> bool {
+        let heard = self.conn.settle(&self.worker.outbox).is_ok();
+        heard && self.conn.is_flushed() && self.conn.held.is_empty() && !self.ended
     }
 
     /// Deals with what the client has sent, as far as that goes without a server. `None`: it has to send more.

@@ -11,6 +11,7 @@ use howdah_core::facts::CloseReason;
 use howdah_core::refusal;
 use howdah_core::session::{Verdict, on_server};
 use howdah_wire::FrameHeader;
+use tokio::sync::oneshot;
 
 use super::Visit;
 use super::cancel::{self, CancelJob};
@@ -25,6 +26,8 @@ use crate::worker::{ClientCard, Order, Scratch, Worker};
 pub(super) enum LinkEnd {
     /// The server connection is fit for the next client.
     Released,
+    /// The server connection is lost, and owed the client nothing any more.
+    Spent(CloseReason),
     /// The client has gone or has to go.
     ClientGone(CloseReason),
     /// The server connection is lost.
@@ -38,6 +41,8 @@ struct Link<'a> {
     server: &'a mut ServerConn,
     /// Howdah's own bytes that go to the server before the client's first.
     preface: Vec<u8>,
+    /// The client wants to cancel what it has asked for, and nothing has been done about it yet.
+    cancel_asked: Option<oneshot::Sender<()>>,
     /// A cancel request on its way to this server connection.
     cancel: Option<Rc<CancelJob>>,
     /// The client has said goodbye and waits for its last answer.
@@ -65,15 +70,25 @@ impl Visit {
             client: &mut self.conn,
             server: &mut lease.conn,
             preface,
+            cancel_asked: None,
             cancel: None,
             leaving: self.ended,
             judge_held: true,
         };
-        let end = std::future::poll_fn(|cx| link.poll(cx)).await;
+        let mut end = std::future::poll_fn(|cx| link.poll(cx)).await;
+        // A client that went before it could say anything: what is counted as sent for it has to be sent.
+        if !link.preface.is_empty() && link.server.conn.send(&worker.outbox, &link.preface).is_err() {
+            end = LinkEnd::ServerGone(CloseReason::ServerClosed);
+        }
         if link.cancel.as_ref().is_some_and(|job| job.is_in_doubt()) {
             return (LinkEnd::ServerGone(CloseReason::ServerUncleanable), lease);
         }
-        if matches!(end, LinkEnd::Released) {
+        let owes_nothing = lease.conn.server.held_by(&card.session.borrow()).is_none();
+        let end = match end {
+            LinkEnd::ServerGone(reason) if owes_nothing => LinkEnd::Spent(reason),
+            end => end,
+        };
+        if matches!(end, LinkEnd::Released | LinkEnd::Spent(_)) {
             card.session.borrow_mut().part(&mut lease.conn.server);
         }
         (end, lease)
@@ -95,6 +110,7 @@ impl Link<'_> {
         self.obey()?;
         loop {
             self.flush(cx)?;
+            self.begin_cancel();
             let mut moved = false;
             if self.judge_held && self.client_may_speak() {
                 self.judge_held = false;
@@ -116,7 +132,8 @@ impl Link<'_> {
 
     fn obey(&mut self) -> Result<(), LinkEnd> {
         match self.card.take_order() {
-            None => {}
+            // Only clients at rest move.
+            None | Some(Order::Move(_)) => {}
             Some(Order::Close(reason)) => {
                 // In the middle of a message it would be read as the rest of it.
                 if !self.server.server.is_mid_forward() {
@@ -127,15 +144,22 @@ impl Link<'_> {
                 }
                 return Err(LinkEnd::ClientGone(reason));
             }
-            Some(Order::Cancel(done)) => {
-                let working = self.server.server.outstanding.is_working();
-                if working && self.cancel.as_ref().is_none_or(|job| !job.is_running()) {
-                    let wake = self.card.waker();
-                    self.cancel = Some(cancel::start(self.worker, self.server, wake, Some(done)));
-                }
-            }
+            Some(Order::Cancel(done)) => self.cancel_asked = Some(done),
         }
         Ok(())
+    }
+
+    /// A query of Howdah's own is not what the client means: if that runs, the request waits for its end.
+    fn begin_cancel(&mut self) {
+        let outstanding = &self.server.server.outstanding;
+        if self.cancel_asked.is_none() || outstanding.own_query_runs() {
+            return;
+        }
+        // Dropped, it tells whoever asked that there is nothing to wait for.
+        let Some(done) = self.cancel_asked.take() else { return };
+        if outstanding.is_working() && self.cancel.as_ref().is_none_or(|job| !job.is_running()) {
+            self.cancel = Some(cancel::start(self.worker, self.server, self.card.waker(), Some(done)));
+        }
     }
 
     /// The client's bytes may go on: not while a cancel request is on its way that is meant for what has
@@ -264,6 +288,11 @@ impl Link<'_> {
     /// May this server connection be given back? What the client still has to say needs one again.
     fn see_whether_done(&mut self) -> Result<(), LinkEnd> {
         let server = &self.server.server;
+        let stuck = server.outstanding.wants_sync() || server.outstanding.wants_copy_data();
+        if self.leaving && stuck && !server.is_mid_reply() {
+            // What the server waits for will not come: there is nothing more to wait for.
+            return Err(LinkEnd::ClientGone(CloseReason::ClientTerminated));
+        }
         if server.outstanding.is_working() || !self.server.conn.held.is_empty() {
             return Ok(());
         }

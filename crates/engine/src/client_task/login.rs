@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::SystemTime;
 
 use howdah_core::client::{Identity, Login, LoginNext, LoginSeeds, MAX_LOGIN_BYTES, Peer};
 use howdah_core::facts::CloseReason;
@@ -18,7 +19,7 @@ use howdah_wire::sqlstate::SqlState;
 use super::Visit;
 use crate::control::with_pools;
 use crate::shared::{Route, Welcome};
-use crate::worker::ClientCard;
+use crate::worker::{ClientCard, Guest};
 
 /// Who has been let in.
 pub(super) enum Admitted {
@@ -159,12 +160,19 @@ impl Visit {
         }
         let session = Session::new(shared.next_client(), route.rules.load_full(), parameters, now);
         let settings = shared.settings.load();
-        let addresses = self.conn.socket.addresses(settings.listen.port);
+        let (peer, local) = self.conn.socket.addresses(settings.listen.port);
         let pid = self.conn.socket.peer_credentials().and_then(|credentials| credentials.pid);
         let key = shared.cancel_keys.issue(identity.minor, self.worker.id, session.id, &shared.random);
-        let counters = self.worker.counters_of(&client.database);
-        let card = Rc::new(ClientCard::new(session, route, addresses, pid, key.pid, counters, now));
-        self.worker.clients.borrow_mut().insert(card.id, Rc::clone(&card));
+        let card = self.worker.register(Guest {
+            session,
+            route,
+            peer,
+            local,
+            connected: SystemTime::now(),
+            connected_at: now,
+            remote_pid: pid,
+            cancel_pid: key.pid,
+        });
         self.card = Some(Rc::clone(&card));
         card.adopt_task().await;
 

@@ -23,33 +23,47 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
 use howdah_core::client::Place;
 use howdah_core::facts::{ClientState, CloseReason};
-use howdah_core::pool::Condition;
+use howdah_core::pool::{Condition, WorkerId};
 use howdah_core::refusal;
 
 pub(crate) use checkout::check;
 
 use crate::conn::Conn;
 use crate::net::Socket;
-use crate::worker::{ClientCard, Worker};
+use crate::worker::{Arrival, ClientCard, Guest, Message, Worker};
 use link::LinkEnd;
 
-/// Serves one client. A panic ends this client, with an error, and nobody else.
-pub(crate) async fn run(worker: Rc<Worker>, socket: Socket, place: Place) {
+/// Serves one client: a new one, or a guest of another worker's. A panic ends this client, with an error, and
+/// nobody else.
+pub(crate) async fn run(worker: Rc<Worker>, socket: Socket, place: Place, guest: Option<Box<Guest>>) {
     let mut visit = Visit { worker, conn: Conn::new(socket), place: Some(place), card: None, ended: false };
-    let outcome = catch_unwind(std::pin::pin!(visit.serve())).await;
-    let reason = outcome.unwrap_or_else(|()| {
-        tracing::error!(client = visit.card.as_ref().map(|c| c.id), "panic while serving a client");
-        visit.worker.shared.panics.fetch_add(1, Ordering::Relaxed);
-        visit.say(&refusal::ended(CloseReason::Panic));
-        CloseReason::Panic
-    });
+    let outcome = catch_unwind(std::pin::pin!(visit.serve(guest))).await;
+    let reason = match outcome {
+        Ok(Departure::Moves(to)) => return visit.move_to(to),
+        Ok(Departure::Gone(reason)) => reason,
+        Err(()) => {
+            tracing::error!(client = visit.card.as_ref().map(|c| c.id), "panic while serving a client");
+            visit.worker.shared.panics.fetch_add(1, Ordering::Relaxed);
+            visit.say(&refusal::ended(CloseReason::Panic));
+            CloseReason::Panic
+        }
+    };
     Box::pin(visit.leave(reason)).await;
+}
+
+/// How a client's time with a worker ends.
+enum Departure {
+    /// It has gone, or had to.
+    Gone(CloseReason),
+    /// It is at rest, and another worker has more room.
+    Moves(WorkerId),
 }
 
 /// A client being served.
@@ -66,27 +80,35 @@ struct Visit {
 impl Visit {
     /// What is awaited once in a client's life is boxed: the task itself, of which there are as many as
     /// clients, holds no room for it.
-    async fn serve(&mut self) -> CloseReason {
-        let admitted = match Box::pin(self.login()).await {
-            Ok(admitted) => admitted,
-            Err(reason) => return reason,
+    async fn serve(&mut self, guest: Option<Box<Guest>>) -> Departure {
+        let admitted = match guest {
+            Some(guest) => self.adopt(*guest).await,
+            None => Box::pin(self.login()).await,
         };
         let card = match admitted {
-            login::Admitted::Client(card) => card,
-            login::Admitted::Console(identity) => return Box::pin(self.serve_console(&identity)).await,
+            Ok(login::Admitted::Client(card)) => card,
+            Ok(login::Admitted::Console(identity)) => {
+                return Departure::Gone(Box::pin(self.serve_console(&identity)).await);
+            }
+            Err(reason) => return Departure::Gone(reason),
         };
         loop {
-            if let Err(reason) = self.idle(&card).await {
-                return reason;
+            if let Err(departure) = self.idle(&card).await {
+                return departure;
             }
             let lease = match self.checkout(&card).await {
                 Ok(Some(lease)) => lease,
                 Ok(None) => continue,
-                Err(reason) => return reason,
+                Err(reason) => return Departure::Gone(reason),
             };
             match self.link(&card, lease).await {
                 (LinkEnd::Released, lease) => {
                     farewell::release(&self.worker, lease);
+                    card.state.set(ClientState::Idle);
+                    card.link.set(None);
+                }
+                (LinkEnd::Spent(reason), lease) => {
+                    lease.give_back(Condition::Close(reason));
                     card.state.set(ClientState::Idle);
                     card.link.set(None);
                 }
@@ -96,14 +118,41 @@ impl Visit {
                         self.say(&refusal::server_lost(reason, lease.conn.server.last_error.as_ref()));
                     }
                     lease.give_back(Condition::Close(reason));
-                    return CloseReason::ServerLost;
+                    return Departure::Gone(CloseReason::ServerLost);
                 }
                 (LinkEnd::ClientGone(reason), lease) => {
                     self.worker.clients.borrow_mut().remove(&card.id);
                     Box::pin(farewell::clean(&self.worker, &card, lease, reason, &mut self.conn)).await;
-                    return reason;
+                    return Departure::Gone(reason);
                 }
             }
+        }
+    }
+
+    /// Takes on a client that has been let in by another worker.
+    async fn adopt(&mut self, guest: Guest) -> Result<login::Admitted, CloseReason> {
+        self.worker.shared.cancel_keys.moved(guest.cancel_pid, self.worker.id);
+        let card = self.worker.register(guest);
+        self.card = Some(Rc::clone(&card));
+        card.adopt_task().await;
+        Ok(login::Admitted::Client(card))
+    }
+
+    /// Hands the client over to another worker.
+    fn move_to(mut self, to: WorkerId) {
+        let shared = Arc::clone(&self.worker.shared);
+        let (Some(card), Some(place)) = (self.card.take(), self.place.take()) else { return };
+        self.worker.clients.borrow_mut().remove(&card.id);
+        let guest = Rc::into_inner(card).map(|card| Box::new(card.into_guest()));
+        let (Some(door), Some(from)) = (shared.door(to), shared.door(self.worker.id)) else { return };
+        from.clients.fetch_sub(1, Ordering::Relaxed);
+        match (Arrival::of(self.conn.socket), guest) {
+            (Ok(socket), Some(guest)) => {
+                door.clients.fetch_add(1, Ordering::Relaxed);
+                // A worker that has stopped takes nobody on; then Howdah is stopping.
+                let _ = door.mailbox.send(Message::Adopt { socket, place, guest });
+            }
+            _ => shared.admission().leave(place),
         }
     }
 

@@ -93,9 +93,12 @@ impl Pipe {
         let mut half = lock(&self.incoming);
         let arrived = ready!(half.poll_arrived(cx))?;
         let piece = half.piece().min(buffer.remaining()).min(arrived);
-        for byte in half.bytes.drain(..piece) {
-            buffer.put_slice(&[byte]);
-        }
+        let (first, second) = half.bytes.as_slices();
+        let (first, second) =
+            (&first[..piece.min(first.len())], &second[..piece.saturating_sub(first.len())]);
+        buffer.put_slice(first);
+        buffer.put_slice(second);
+        half.bytes.drain(..piece);
         half.arrived -= piece;
         wake(&mut half.writer);
         Poll::Ready(Ok(()))

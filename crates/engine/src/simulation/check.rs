@@ -9,6 +9,7 @@ use howdah_core::pool::ServerCounts;
 use howdah_wire::backend::TransactionStatus;
 use tokio::time::Instant;
 
+use super::postgres::Whose;
 use super::sql::Asked;
 use super::world::World;
 use crate::net::Scissors;
@@ -59,6 +60,11 @@ impl Facts {
         self.excuses.contains(code)
     }
 
+    /// Some client may be sent away.
+    pub(super) fn excuses_any(&self) -> bool {
+        !self.excuses.is_empty()
+    }
+
     fn is_meant(&self, hit: &Hit) -> bool {
         let Some(Asked { client, sequence }) = hit.asked else { return true };
         let in_time = |ask: &Ask| ask.from <= hit.at && ask.to.is_none_or(|to| hit.at <= to);
@@ -86,9 +92,13 @@ pub(super) async fn end(world: &World) {
             world.fail(format!("pg {} is left {:?}, {:?}", card.pid, card.status.get(), card.running.get()));
         }
     }
-    for (pool, most) in &*world.cluster.most.borrow() {
-        if *most > world.plan.pool_size as usize {
-            world.fail(format!("{most} server connections of {pool:?} at once"));
+    for (whose, most) in &*world.cluster.most.borrow() {
+        let limit = match whose {
+            Whose::Pool(..) => world.plan.pool_size + world.plan.reserve_size,
+            Whose::Database(_) => world.plan.max_db_connections.unwrap_or(u32::MAX),
+        };
+        if *most > limit as usize {
+            world.fail(format!("{most} server connections of {whose:?} at once"));
         }
     }
     let facts = world.facts.borrow();

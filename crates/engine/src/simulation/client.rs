@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 use howdah_core::settings::PoolMode;
 use howdah_wire::backend::TransactionStatus;
@@ -128,7 +129,7 @@ impl Client {
     }
 
     /// Time in which it does not read either.
-    pub(super) async fn pause(&mut self, time: std::time::Duration) {
+    pub(super) async fn pause(&mut self, time: Duration) {
         // What it has said is sent all the same.
         let _ = tokio::time::timeout(time, self.wire.flush()).await;
         tokio::time::sleep(time).await;
@@ -147,7 +148,9 @@ impl Client {
             }
             _ => frontend::write_terminate(self.wire.out()),
         }
-        self.wire.flush().await.map_err(|lost| self.lost(lost))
+        // It does not read any more, so nobody has to take what it says.
+        let said = tokio::time::timeout(Duration::from_secs(1), self.wire.flush()).await;
+        said.unwrap_or(Ok(())).map_err(|lost| self.lost(lost))
     }
 
     /// From here on nothing is expected any more.

@@ -48,7 +48,6 @@ pub(super) async fn make(world: Rc<World>) {
             }
             Trouble::Crash => {
                 world.facts.borrow_mut().excuse(&LOST);
-                world.facts.borrow_mut().excuse(&["08001"]);
                 world.cluster.down.set(true);
                 world.cluster.alive().iter().for_each(|card| card.scissors.cut());
                 let time = chance.millis(10, 1500);
@@ -74,6 +73,29 @@ pub(super) async fn make(world: Rc<World>) {
                 world.spawn("pause", pause(Rc::clone(&world), chance.millis(10, 500)));
             }
             Trouble::Reconnect => drop(world.control.run(Request::Reconnect(None)).await),
+            Trouble::Kill => {
+                world.facts.borrow_mut().excuse(&["57P01"]);
+                let database = Some("db0".to_owned());
+                let outcome = world.control.run(Request::Kill(database.clone())).await;
+                world.log(|| format!("KILL db0: {outcome:?}"));
+                let time = chance.millis(10, 500);
+                world.spawn("resume", async move {
+                    tokio::time::sleep(time).await;
+                    let outcome = at.control.run(Request::Resume(database)).await;
+                    at.log(|| format!("RESUME db0: {outcome:?}"));
+                });
+            }
+            Trouble::Chatter => world.cluster.alive().iter().for_each(|card| card.chat()),
+            Trouble::Timeouts => {
+                let (key, code) = chance.pick(&[
+                    ("query_timeout", "57014"),
+                    ("transaction_timeout", "25P04"),
+                    ("idle_transaction_timeout", "25P03"),
+                ]);
+                world.facts.borrow_mut().excuse(&[code]);
+                let (key, value) = (key.to_owned(), chance.between(10, 60).to_string());
+                let _ = world.control.run(Request::Set { key, value }).await;
+            }
             Trouble::KillClient => {
                 world.facts.borrow_mut().excuse(&["57P01"]);
                 let id = chance.between(1, world.plan.clients) as u64;
@@ -95,4 +117,4 @@ async fn pause(world: Rc<World>, time: Duration) {
 }
 
 /// What a client may be told whose server connection has broken, or that finds none.
-const LOST: [&str; 2] = ["08006", "57P01"];
+const LOST: [&str; 3] = ["08001", "08006", "57P01"];

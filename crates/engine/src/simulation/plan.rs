@@ -23,10 +23,18 @@ pub(super) struct Plan {
     /// What PostgreSQL admits.
     pub(super) max_connections: usize,
     pub(super) max_prepared_statements: u32,
+    pub(super) max_db_connections: Option<u32>,
+    pub(super) reserve_size: u32,
+    /// Even what Howdah asks on its own account takes a while.
+    pub(super) slow_servers: bool,
+    short_lives: bool,
+    /// Milliseconds after which an idle server connection is checked before use.
+    pub(super) check_delay: u64,
+    round_robin: bool,
     /// Steps of one client's visit, at most.
     pub(super) steps: usize,
-    client_pipes: PipeKind,
-    server_pipes: PipeKind,
+    pub(super) client_pipes: PipeKind,
+    pub(super) server_pipes: PipeKind,
     pub(super) troubles: Vec<Trouble>,
 }
 
@@ -51,13 +59,20 @@ pub(super) enum Trouble {
     Reconnect,
     /// KILL_CLIENT.
     KillClient,
+    /// KILL, and RESUME after a while.
+    Kill,
+    /// Servers say what nobody asked for.
+    Chatter,
+    /// `query_timeout`, `transaction_timeout` or `idle_transaction_timeout` from now on.
+    Timeouts,
 }
 
+/// How unkind the pipes of one side are.
 #[derive(Clone, Copy, Debug)]
-struct PipeKind {
-    largest_piece: usize,
-    longest_delay: usize,
-    capacity: usize,
+pub(super) struct PipeKind {
+    pub(super) largest_piece: usize,
+    pub(super) longest_delay: usize,
+    pub(super) capacity: usize,
 }
 
 impl Plan {
@@ -79,6 +94,9 @@ impl Plan {
             Trouble::Pause,
             Trouble::Reconnect,
             Trouble::KillClient,
+            Trouble::Kill,
+            Trouble::Chatter,
+            Trouble::Timeouts,
         ];
         let calm = chance.one_in(4);
         let troubles =
@@ -91,6 +109,13 @@ impl Plan {
             users,
             max_connections: if chance.one_in(6) { most.div_ceil(2) } else { 100 },
             max_prepared_statements: chance.pick(&[1, 2, 3, 200]),
+            max_db_connections: (!plain && chance.one_in(3))
+                .then(|| u32::try_from(chance.between(1, 3)).unwrap()),
+            reserve_size: if plain { 0 } else { chance.pick(&[0, 0, 1]) },
+            slow_servers: chance.one_in(3),
+            short_lives: chance.one_in(4),
+            check_delay: chance.pick(&[0, 10, 200]),
+            round_robin: chance.one_in(3),
             steps: chance.between(1, 6),
             client_pipes: PipeKind::new(chance),
             server_pipes: PipeKind::new(chance),
@@ -120,7 +145,15 @@ impl Plan {
         settings.timeouts.query_wait = Some(Duration::from_secs(90));
         settings.timeouts.query_wait_notify = Some(Duration::from_secs(1));
         settings.timeouts.server_login_retry = Duration::from_millis(500);
-        settings.timeouts.server_check_delay = Duration::from_millis(200);
+        settings.timeouts.server_check_delay = Duration::from_millis(self.check_delay);
+        settings.pool.max_db_connections = self.max_db_connections;
+        settings.pool.reserve_size = self.reserve_size;
+        settings.pool.round_robin = self.round_robin;
+        settings.timeouts.reserve_pool = Some(Duration::from_millis(100));
+        if self.short_lives {
+            settings.timeouts.server_lifetime = Some(Duration::from_millis(40));
+            settings.timeouts.server_idle = Some(Duration::from_millis(20));
+        }
         settings.log.stats = false;
         let secret = Secret::parse("");
         settings.secrets = (0..self.users).map(|n| (format!("u{n}"), secret.clone())).collect();
@@ -137,6 +170,11 @@ impl Plan {
 }
 
 impl PipeKind {
+    /// What it may carry at once, roughly.
+    pub(super) fn smallest(self) -> usize {
+        self.largest_piece.min(4 * self.capacity)
+    }
+
     fn new(chance: &mut Chance) -> PipeKind {
         PipeKind {
             largest_piece: chance.pick(&[1, 2, 7, 64, 1000, 65_536, 65_536]),

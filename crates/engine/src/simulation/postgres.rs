@@ -51,8 +51,15 @@ pub(super) struct Cluster {
     pub(super) down: Cell<bool>,
     /// The port is open, but nobody is let in.
     pub(super) starting_up: Cell<bool>,
-    /// Most connections of a pool there ever were at once.
-    pub(super) most: RefCell<BTreeMap<(String, String), usize>>,
+    /// Most connections there ever were at once.
+    pub(super) most: RefCell<BTreeMap<Whose, usize>>,
+}
+
+/// Something that has a limit.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Whose {
+    Pool(String, String),
+    Database(String),
 }
 
 /// What is known of a backend from outside.
@@ -69,6 +76,8 @@ pub(super) struct Card {
     pub(super) cancel: Cell<bool>,
     /// An administrator ends this backend.
     pub(super) terminate: Cell<bool>,
+    /// It says something that nobody asked for.
+    pub(super) chatter: Cell<bool>,
     pub(super) waker: RefCell<Waker>,
 }
 
@@ -81,6 +90,11 @@ impl Card {
         self.terminate.set(true);
         self.wake();
     }
+
+    pub(super) fn chat(&self) {
+        self.chatter.set(true);
+        self.wake();
+    }
 }
 
 impl Cluster {
@@ -89,11 +103,18 @@ impl Cluster {
     }
 
     fn admit(&self, card: Rc<Card>) {
-        let pool = card.pool.clone();
+        let (database, user) = card.pool.clone();
         self.cards.borrow_mut().push(card);
-        let now = self.alive().iter().filter(|card| card.pool == pool && !card.scissors.is_dead()).count();
+        let open: Vec<_> = self.alive().into_iter().filter(|card| !card.scissors.is_dead()).collect();
+        let of_database = open.iter().filter(|card| card.pool.0 == database);
+        self.note_most(Whose::Database(database.clone()), of_database.clone().count());
+        let of_pool = of_database.filter(|card| card.pool.1 == user).count();
+        self.note_most(Whose::Pool(database, user), of_pool);
+    }
+
+    fn note_most(&self, whose: Whose, now: usize) {
         let mut most = self.most.borrow_mut();
-        let most = most.entry(pool).or_default();
+        let most = most.entry(whose).or_default();
         *most = now.max(*most);
     }
 }
@@ -155,6 +176,7 @@ async fn greet(world: Rc<World>, mut wire: Wire, mut chance: super::Chance) {
         running: Cell::new(None),
         cancel: Cell::new(false),
         terminate: Cell::new(false),
+        chatter: Cell::new(false),
         waker: RefCell::new(Waker::noop().clone()),
     });
     world.cluster.admit(Rc::clone(&card));

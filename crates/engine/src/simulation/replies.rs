@@ -69,7 +69,10 @@ impl Client {
                     true
                 }
                 (Expect::Description { name }, tag::PARAMETER_DESCRIPTION) => {
-                    let (tag, _) = self.next().await?;
+                    let (tag, body) = self.next().await?;
+                    if tag == tag::ERROR_RESPONSE {
+                        return Err(self.farewell(&body).await);
+                    }
                     tag == tag::ROW_DESCRIPTION && (name.is_empty() || self.statements.contains_key(name))
                 }
                 (Expect::Outcome { sql, asked, described }, _) => {
@@ -321,7 +324,7 @@ impl Client {
         self.world.log(|| format!("c{number} {lost:?}"));
         // In the middle of a message there is no place for last words.
         let facts = self.world.facts.borrow();
-        let torn = lost == Lost::Torn && (facts.excuses("08006") || facts.excuses("57P01"));
+        let torn = lost == Lost::Torn && facts.excuses_any();
         drop(facts);
         if our_doing || torn { Ended } else { self.wrong(format!("{lost:?} without a word")) }
     }

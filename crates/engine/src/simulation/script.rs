@@ -178,7 +178,8 @@ impl Client {
     }
 
     fn unnamed(&mut self, sql: &Sql) -> Vec<Expect> {
-        frontend::write_parse(self.wire.out(), b"", sql.to_string().as_bytes(), &[]);
+        let text = self.padded(sql);
+        frontend::write_parse(self.wire.out(), b"", text.as_bytes(), &[]);
         self.write_bind(b"", "");
         frontend::write_execute(self.wire.out(), b"", 0);
         vec![
@@ -191,7 +192,8 @@ impl Client {
     /// Drivers parse, wait, and bind later: in between the statement has to follow its client.
     async fn unnamed_in_two_batches(&mut self) -> Result<(), Ended> {
         let sql = self.any_rows();
-        frontend::write_parse(self.wire.out(), b"", sql.to_string().as_bytes(), &[]);
+        let text = self.padded(&sql);
+        frontend::write_parse(self.wire.out(), b"", text.as_bytes(), &[]);
         frontend::write_describe(self.wire.out(), TargetKind::Statement, b"");
         let expected = vec![
             Expect::ParseComplete { name: String::new(), text: None },
@@ -237,7 +239,8 @@ impl Client {
 
     async fn slow_reading(&mut self) -> Result<(), Ended> {
         let asked = self.next_question();
-        let (rows, filling) = (self.chance.between(1, 12), self.chance.between(100, 3000));
+        let (rows, filling) = (self.chance.between(1, 12), self.bulk().min(3000));
+        let filling = self.chance.between(100, filling);
         let expected = self.ask(Sql::Rows { asked, rows, filling });
         let nap = self.chance.millis(0, 200);
         self.pause(nap).await;
@@ -253,9 +256,27 @@ impl Client {
         if self.chance.one_in(5) { Sql::Fail { asked: self.next_question() } } else { self.any_rows() }
     }
 
+    /// How many bytes are many: in small pieces they cost the run too much.
+    fn bulk(&self) -> usize {
+        let plan = &self.world.plan;
+        match plan.client_pipes.smallest().min(plan.server_pipes.smallest()) {
+            0..64 => 300,
+            64..1000 => 20_000,
+            _ => 100_000,
+        }
+    }
+
+    /// A text that is longer than what is read of a client without a server connection, now and then.
+    fn padded(&mut self, sql: &Sql) -> String {
+        let most = self.bulk();
+        let padding = if self.chance.one_in(12) { self.chance.below(most) } else { 0 };
+        format!("{sql}{}", " ".repeat(padding))
+    }
+
     /// A simple query.
     fn ask(&mut self, sql: Sql) -> Vec<Expect> {
-        frontend::write_query(self.wire.out(), sql.to_string().as_bytes());
+        let text = self.padded(&sql);
+        frontend::write_query(self.wire.out(), text.as_bytes());
         vec![Expect::Outcome { asked: sql.asked(), sql, described: true }, Expect::Ready]
     }
 

@@ -3,7 +3,6 @@
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::rc::Rc;
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -50,11 +49,11 @@ pub(super) struct Report {
 }
 
 /// Runs a seed from start to end. The log is only kept if wanted: it costs more than all the rest.
-pub(super) fn run(seed: u64, logged: bool) -> Report {
+pub(super) fn run(seed: u64, logged: bool, circumstances: &dyn Fn(&mut Plan)) -> Report {
     let mut runtime = Builder::new_current_thread();
     let runtime = runtime.enable_time().start_paused(true).build_local(LocalOptions::default()).unwrap();
-    runtime.block_on(async move {
-        let world = World::begin(seed, logged);
+    runtime.block_on(async {
+        let world = World::begin(seed, logged, circumstances);
         let limit = tokio::time::timeout(LONGEST_RUN, live(&world)).await;
         if limit.is_err() {
             world.fail("the clients do not come to an end");
@@ -82,16 +81,17 @@ async fn live(world: &Rc<World>) {
 }
 
 impl World {
-    fn begin(seed: u64, logged: bool) -> Rc<World> {
+    fn begin(seed: u64, logged: bool, circumstances: &dyn Fn(&mut Plan)) -> Rc<World> {
         let mut chance = Chance::new(seed);
-        let plan = Plan::new(&mut chance);
+        let mut plan = Plan::new(&mut chance);
+        circumstances(&mut plan);
         let (dials, calls) = mpsc::unbounded_channel();
         let random = Mutex::new(chance.fork());
         let shared = Arc::new(Shared::new(Parts {
             settings: Arc::new(ArcSwap::from_pointee(plan.settings())),
             net: Box::new(SimulatedNet::new(dials)),
             console: Arc::new(NoConsole),
-            configuration: Arc::new(PoolSizeOnly),
+            configuration: Arc::new(FewSettings),
             random: Box::new(move |bytes| {
                 let mut random = random.lock().unwrap();
                 bytes.fill_with(|| random.draw().to_le_bytes()[0]);
@@ -104,7 +104,7 @@ impl World {
         let mut mailboxes = Vec::new();
         for _ in 0..plan.workers {
             let (mailbox, messages) = mpsc::unbounded_channel();
-            doors.push(WorkerDoor { mailbox, clients: AtomicUsize::new(0) });
+            doors.push(WorkerDoor::new(mailbox));
             mailboxes.push(messages);
         }
         let _ = shared.workers.set(doors);
@@ -180,10 +180,10 @@ impl ConsoleDoor for NoConsole {
     }
 }
 
-/// A configuration in which the size of all pools can be changed.
-struct PoolSizeOnly;
+/// A configuration in which the size of all pools and some limits can be changed.
+struct FewSettings;
 
-impl Configuration for PoolSizeOnly {
+impl Configuration for FewSettings {
     fn load(&self) -> Result<Settings, String> {
         Err("there is no file".to_owned())
     }
@@ -192,8 +192,16 @@ impl Configuration for PoolSizeOnly {
         Vec::new()
     }
 
-    fn set(&self, settings: &mut Settings, _: &str, value: &str) -> Result<(), String> {
-        settings.pool.size = value.parse().map_err(|error| format!("{error}"))?;
+    fn set(&self, settings: &mut Settings, key: &str, value: &str) -> Result<(), String> {
+        let value: u32 = value.parse().map_err(|error| format!("{error}"))?;
+        let limit = Some(Duration::from_millis(value.into()));
+        match key {
+            "default_pool_size" => settings.pool.size = value,
+            "query_timeout" => settings.timeouts.query = limit,
+            "transaction_timeout" => settings.timeouts.transaction = limit,
+            "idle_transaction_timeout" => settings.timeouts.idle_transaction = limit,
+            _ => return Err(format!("no setting {key}")),
+        }
         Ok(())
     }
 

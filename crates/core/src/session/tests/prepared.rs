@@ -190,6 +190,16 @@ fn deallocate_all_and_discard_all_forget_on_both_sides() {
 }
 
 #[test]
+fn a_message_that_has_begun_keeps_its_server_connection() {
+    let mut stage = Stage::transaction(1, 1);
+    let message = super::notation::from_client("P a select 1 / S");
+    stage.client_bytes(0, &message[..9]);
+    assert_eq!(stage.report(), "0-0");
+    stage.client_bytes(0, &message[9..]);
+    assert_eq!(stage.report(), "server 0: P HOWDAH_1 select 1 / S | 0-0");
+}
+
+#[test]
 fn the_servers_names_are_nobodys_to_use() {
     let mut stage = Stage::transaction(2, 1);
     with_a(&mut stage);
