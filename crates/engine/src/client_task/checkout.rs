@@ -11,9 +11,10 @@ use howdah_core::session::Patch;
 
 use super::Visit;
 use super::idle::IDLE_LIMIT;
+use crate::client_card::{ClientCard, Order};
 use crate::server_conn::ServerConn;
 use crate::shared_pool::{Taken, Told};
-use crate::worker::{ClientCard, Order, Worker};
+use crate::worker::Worker;
 
 /// The right to use a server connection. Given back on purpose, with a word on its condition; dropped
 /// otherwise, as in a panic, the connection is closed.

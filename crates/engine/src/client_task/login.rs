@@ -17,9 +17,9 @@ use howdah_wire::secret::Secret;
 use howdah_wire::sqlstate::SqlState;
 
 use super::Visit;
+use crate::client_card::{ClientCard, Guest};
 use crate::control::with_pools;
 use crate::shared::{Route, Welcome};
-use crate::worker::{ClientCard, Guest};
 
 /// Who has been let in.
 pub(super) enum Admitted {
