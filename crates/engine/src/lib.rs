@@ -11,6 +11,7 @@ mod cancel_keys;
 mod client_task;
 mod configuration;
 mod conn;
+mod consoles;
 mod control;
 mod duties;
 mod howdah;

@@ -31,6 +31,7 @@ pub struct Login {
     peer: Peer,
     seeds: LoginSeeds,
     state: State,
+    asked_for: Option<(Arc<str>, Arc<str>)>,
 }
 
 /// What is to be done after the replies are sent.
@@ -69,7 +70,13 @@ impl Login {
         seeds: LoginSeeds,
     ) -> Login {
         let state = State::Opening { asked_tls: false, asked_gss: false };
-        Login { settings, credentials, peer, seeds, state }
+        Login { settings, credentials, peer, seeds, state, asked_for: None }
+    }
+
+    /// The database and the user it has named, proved or not; `None` before it has.
+    #[must_use]
+    pub fn asked_for(&self) -> Option<(&str, &str)> {
+        self.asked_for.as_ref().map(|(database, user)| (&**database, &**user))
     }
 
     /// Eats complete packets from `input` and appends replies to `out`; says how many bytes were eaten.
@@ -143,6 +150,7 @@ impl Login {
             parameters: wish.parameters,
             admin: None,
         });
+        self.asked_for = Some((Arc::clone(&identity.database), Arc::clone(&identity.user)));
         if self.is_console(&identity.database) && self.is_owner(&identity.user) {
             identity.admin = Some(AdminRole::Admin);
             return Ok(welcome(n, identity, out));

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use howdah_core::client::{Identity, Login, LoginNext, LoginSeeds, MAX_LOGIN_BYTES, Peer};
-use howdah_core::facts::CloseReason;
+use howdah_core::facts::{Address, CloseReason};
 use howdah_core::pool::PoolKey;
 use howdah_core::refusal;
 use howdah_core::server::OpenError;
@@ -15,6 +15,7 @@ use howdah_wire::backend::{self, TransactionStatus};
 use howdah_wire::error_response::{ErrorResponse, Severity};
 use howdah_wire::secret::Secret;
 use howdah_wire::sqlstate::SqlState;
+use tracing::field;
 
 use super::Visit;
 use crate::control::with_pools;
@@ -81,7 +82,11 @@ impl Visit {
                     return Err(CloseReason::ClientTerminated);
                 }
                 LoginNext::Close(reason) => {
-                    tracing::info!(%reason, "login refused");
+                    // Strangers choose these names: they are shown in quotes, with nothing in them that could pass
+                    // for another line.
+                    let (database, user) = login.asked_for().unzip();
+                    let (database, user) = (database.map(field::debug), user.map(field::debug));
+                    tracing::info!(peer = %self.peer_address(), database, user, %reason, "login refused");
                     return Err(reason);
                 }
             }
@@ -108,6 +113,10 @@ impl Visit {
             pid: credentials.and_then(|credentials| credentials.pid),
             same_user: credentials.is_some_and(|c| c.uid == rustix::process::geteuid().as_raw()),
         }
+    }
+
+    fn peer_address(&self) -> Address {
+        self.conn.socket.addresses(self.worker.shared.settings.load().listen.port).0
     }
 
     /// Reads more of what the client sends; a client that has closed is gone.
@@ -138,7 +147,9 @@ impl Visit {
 
     fn refuse(&mut self, error: &ErrorResponse, identity: &Identity) -> CloseReason {
         if self.worker.shared.settings.load().log.pooler_errors {
-            tracing::warn!(database = %identity.database, user = %identity.user, %error, "client refused");
+            let Identity { database, user, .. } = identity;
+            let peer = self.peer_address();
+            tracing::warn!(%peer, %database, %user, %error, "client refused");
         }
         self.say(error);
         CloseReason::LoginRefused
@@ -197,8 +208,7 @@ impl Visit {
         card.counters.borrow_mut().logins += 1;
         if settings.log.connections {
             let PoolKey { database, user } = &card.route.client;
-            let peer = format_args!("{}:{}", card.peer.host, card.peer.port);
-            tracing::info!(client = card.id, %database, %user, %peer, "client logged in");
+            tracing::info!(client = card.id, %database, %user, peer = %card.peer, "client logged in");
         }
         Ok(card)
     }
