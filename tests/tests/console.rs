@@ -24,7 +24,8 @@ fn the_tables_tell_what_is_going_on() {
     assert_eq!(numbers.map(|name| pools.number(name)), [3, 1, 2, 0, 0, 0, 0]);
     assert_eq!((pools.get("user"), pools.get("pool_mode")), ("postgres", "transaction"));
 
-    let clients = howdah.show("CLIENTS");
+    let mut clients = howdah.show("CLIENTS");
+    clients.retain(|client| client.get("database") != "pgbouncer");
     let mut states: Vec<_> = clients.iter().map(|client| client.get("state")).collect();
     states.sort_unstable();
     assert_eq!(states, ["active", "active", "idle", "waiting"]);
@@ -47,10 +48,55 @@ fn the_tables_tell_what_is_going_on() {
     assert_eq!(numbers.map(|name| of_database.number(name)), [2, 2, 4, 0, 0]);
     let user = howdah.shown("USERS", "name", "postgres");
     assert_eq!((user.number("current_connections"), user.number("current_client_connections")), (2, 4));
-    for (list, items) in [("databases", 1), ("pools", 1), ("used_clients", 4), ("used_servers", 2)] {
+    for (list, items) in [("databases", 2), ("pools", 2), ("used_clients", 5), ("used_servers", 2)] {
         assert_eq!(howdah.shown("LISTS", "list", list).number("items"), items, "{list}");
     }
     drop(idle);
+}
+
+#[test]
+fn the_console_has_rows_of_its_own() {
+    let database = Database::create();
+    let howdah = Howdah::before(&database, &[("default_pool_size", "7")]);
+    let console = |name: &str, application: &str| {
+        let mut console = howdah.raw();
+        let wishes = [("user", "postgres"), ("database", name), ("application_name", application)];
+        console.send(&message::startup(&wishes));
+        console.welcome();
+        console
+    };
+    // Howdah's name for it leads to the same.
+    let (first, _second) = (console("pgbouncer", "first"), console("howdah", "second"));
+
+    // Both, and the one that looks.
+    eventually("nobody else is on the console", || {
+        (console_pool(&howdah).number("cl_active") == 3).then_some(())
+    });
+    let pool = console_pool(&howdah);
+    assert_eq!((pool.get("user"), pool.get("pool_mode")), ("pgbouncer", "statement"));
+    let row = howdah.shown("DATABASES", "name", "pgbouncer");
+    let texts = ["host", "database", "force_user", "pool_mode"].map(|name| row.get(name));
+    assert_eq!(texts, ["", "pgbouncer", "pgbouncer", "statement"]);
+    assert_eq!(row.number("port"), u64::from(howdah.address().port()));
+    assert_eq!((row.number("pool_size"), row.number("current_client_connections")), (2, 3));
+    for (list, items) in [("databases", 2), ("pools", 1), ("used_clients", 3)] {
+        assert_eq!(howdah.shown("LISTS", "list", list).number("items"), items, "{list}");
+    }
+    let rows = ["first", "second"].map(|name| howdah.shown("CLIENTS", "application_name", name));
+    for row in &rows {
+        let texts = ["type", "user", "database", "state", "addr"].map(|name| row.get(name));
+        assert_eq!(texts, ["C", "postgres", "pgbouncer", "active", "127.0.0.1"]);
+    }
+    assert_ne!(rows[0].get("id"), rows[1].get("id"));
+    let user = howdah.shown("USERS", "name", "postgres");
+    assert_eq!(user.number("current_client_connections"), 0, "no limit counts them");
+
+    drop(first);
+    eventually("it has left", || (console_pool(&howdah).number("cl_active") == 2).then_some(()));
+}
+
+fn console_pool(howdah: &Howdah) -> Row {
+    howdah.shown("POOLS", "database", "pgbouncer")
 }
 
 #[test]
@@ -178,9 +224,11 @@ async fn tokio_postgres_reads_it_with_its_types() {
     let connection = tokio::spawn(connection);
     let statement = client.prepare("SHOW POOLS").await.unwrap();
     for _ in 0..2 {
-        let pool = client.query_one(&statement, &[]).await.unwrap();
+        let pools = client.query(&statement, &[]).await.unwrap();
+        let [pool, console] = &pools[..] else { panic!("{pools:?}") };
         assert_eq!(pool.get::<_, &str>("database"), database.name());
         assert_eq!((pool.get::<_, i32>("cl_active"), pool.get::<_, i32>("sv_active")), (1, 1));
+        assert_eq!(console.get::<_, &str>("database"), "pgbouncer");
     }
     assert_eq!(client.simple_query("SHOW VERSION").await.unwrap().len(), 3, "description, row, tag");
     let error = client.query("SHOW POLS", &[]).await.unwrap_err();

@@ -33,6 +33,52 @@ fn kill_client_ends_exactly_that_one_and_is_for_administrators() {
 }
 
 #[test]
+fn kill_client_ends_a_client_of_the_console_whatever_it_does() {
+    let database = Database::create();
+    let howdah = Howdah::before(&database, &[("pool_mode", "transaction")]);
+    let console = |name: &str| {
+        let mut console = howdah.raw();
+        let wishes = [("user", "postgres"), ("database", "pgbouncer"), ("application_name", name)];
+        console.send(&message::startup(&wishes));
+        console.welcome();
+        console
+    };
+    let id_of = |name: &str| howdah.shown("CLIENTS", "application_name", name).get("id").to_owned();
+    let mut busy = howdah.client(&database);
+    busy.run("begin");
+    let (mut idle, mut pausing, mut own) = (console("idle"), console("pausing"), console("own"));
+    pausing.send(&message::query("PAUSE"));
+    eventually("it is pausing", || {
+        (howdah.shown("STATE", "key", "paused").get("value") == "yes").then_some(())
+    });
+    for (console, name) in [(&mut idle, "idle"), (&mut pausing, "pausing")] {
+        howdah.console(&format!("KILL_CLIENT {}", id_of(name)));
+        let (code, text) = only_error(&console.read_to_end());
+        assert_eq!((code.as_str(), text.as_str()), ("57P01", "closed by administrator"), "{name}");
+    }
+    let own_id = id_of("own");
+    own.send(&message::query(&format!("KILL_CLIENT {own_id}")));
+    assert_eq!(tags(&own.read_to_end()), "CZE", "who ends itself is still answered");
+    assert!(howdah.psql("pgbouncer", &format!("KILL_CLIENT {own_id}")).unwrap_err().contains("not found"));
+    assert_eq!(busy.value("select 1"), "1");
+}
+
+#[test]
+fn kill_of_everybody_spares_the_console_and_shutdown_does_not() {
+    let database = Database::create();
+    let mut howdah = Howdah::before(&database, &[("pool_mode", "transaction")]);
+    let mut client = howdah.client(&database);
+    let mut console = howdah.raw();
+    console.login("pgbouncer", "postgres");
+    howdah.console("KILL");
+    assert_eq!(only_error(&client.read_to_end()).0, "57P01");
+    assert_eq!(tags(&console.query("SHOW VERSION")), "TDCZ");
+    assert_eq!(howdah.psql("pgbouncer", "SHUTDOWN WAIT_FOR_CLIENTS"), Ok(String::new()));
+    assert_eq!(only_error(&console.read_to_end()).0, "57P01");
+    assert!(howdah.wait_for_exit().success());
+}
+
+#[test]
 fn stats_users_may_look_and_nothing_else() {
     let database = Database::create();
     let howdah = Howdah::builder()

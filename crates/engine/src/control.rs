@@ -298,8 +298,8 @@ async fn shut_down(shared: Arc<Shared>, how: Shutdown, ending: Rc<Ending>) {
             wait_until(|| shared.admission().total_served() == 0).await;
         }
     }
-    close_clients(&shared, &Which::All, CloseReason::Shutdown).await;
-    let all_gone = wait_until(|| shared.admission().total_served() == 0);
+    close_clients(&shared, &Which::Everybody, CloseReason::Shutdown).await;
+    let all_gone = wait_until(|| shared.admission().total() == 0);
     // Clients that do not take their last message are not waited for.
     let _ = tokio::time::timeout(LAST_WORDS, all_gone).await;
     ending.begin();

@@ -12,6 +12,7 @@ mod client_card;
 mod client_task;
 mod configuration;
 mod conn;
+mod consoles;
 mod control;
 mod duties;
 mod howdah;

@@ -13,6 +13,7 @@ use howdah_core::settings::Settings;
 use rustc_hash::FxHashMap;
 
 use crate::client_card::ClientCard;
+use crate::consoles;
 use crate::shared::{Route, Shared};
 use crate::statistics::Period;
 use crate::worker::Worker;
@@ -20,6 +21,8 @@ use crate::worker::Worker;
 /// What one worker knows.
 pub(crate) struct WorkerReport {
     pub(crate) clients: Vec<ClientRow>,
+    /// Clients of the console.
+    pub(crate) consoles: Vec<ClientRow>,
     pub(crate) counters: Vec<(Arc<str>, Counters)>,
     pub(crate) logins: u64,
 }
@@ -28,6 +31,7 @@ impl WorkerReport {
     pub(crate) fn of(worker: &Worker) -> WorkerReport {
         WorkerReport {
             clients: worker.clients.borrow().values().map(|card| client_row(worker, card)).collect(),
+            consoles: worker.consoles.rows(),
             counters: worker.all_counters(),
             logins: worker.logins.get(),
         }
@@ -61,24 +65,31 @@ fn client_row(worker: &Worker, card: &ClientCard) -> ClientRow {
 /// Puts the picture together.
 pub(crate) fn assemble(shared: &Shared, reports: Vec<WorkerReport>, period: &Period) -> Snapshot {
     let settings = shared.settings.load();
-    let mut clients = Vec::new();
+    let (mut clients, mut on_console) = (Vec::new(), Vec::new());
     let mut totals: BTreeMap<Arc<str>, Counters> = BTreeMap::new();
     let mut lists = Lists { panics: shared.panics.load(Ordering::Relaxed), ..Lists::default() };
     for report in reports {
         clients.extend(report.clients);
+        on_console.extend(report.consoles);
         lists.login_clients += report.logins;
         for (database, counters) in report.counters {
             *totals.entry(database).or_default() += counters;
         }
     }
-    clients.sort_by_key(|client| client.id);
     let routes = shared.routes_now();
     let crowd = Crowd::count(&clients, &routes);
-    let (pools, servers, paused) = from_pools(shared, &settings, &crowd, &routes);
+    let (mut pools, servers, paused) = from_pools(shared, &settings, &crowd, &routes);
+    let mut databases = databases(shared, &settings, &pools, &crowd);
+    let users = users(&settings, &pools, &crowd);
+    // The console's own rows come last, and count for no limit.
+    databases.push(consoles::database_row(settings.listen.port, on_console.len() as u64));
+    pools.push(consoles::pool_row(on_console.len() as u64));
+    clients.extend(on_console);
+    clients.sort_by_key(|client| client.id);
     Snapshot {
         taken: SystemTime::now(),
-        databases: databases(shared, &settings, &pools, &crowd),
-        users: users(&settings, &pools, &crowd),
+        databases,
+        users,
         stats: totals
             .into_iter()
             .map(|(database, total)| StatsRow {

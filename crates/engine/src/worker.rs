@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 
 use crate::client_card::{ClientCard, Guest, Order};
 use crate::client_task;
+use crate::consoles::Consoles;
 use crate::net::Socket;
 use crate::opener;
 use crate::outbox::Outbox;
@@ -33,6 +34,7 @@ pub(crate) struct Worker {
     /// When the bytes that are being dealt with were read.
     time: Cell<Instant>,
     pub(crate) clients: RefCell<FxHashMap<u64, Rc<ClientCard>>>,
+    pub(crate) consoles: Consoles,
     /// By database; kept when its last client has gone.
     counters: RefCell<FxHashMap<Arc<str>, Rc<RefCell<Counters>>>>,
     /// Clients still logging in.
@@ -80,7 +82,11 @@ pub(crate) enum Arrival {
 /// A choice of clients.
 #[derive(Clone)]
 pub(crate) enum Which {
+    /// All that are served, the console's excepted.
     All,
+    /// The console's as well.
+    Everybody,
+    /// Here or on the console.
     One(u64),
     Database(String),
 }
@@ -98,6 +104,7 @@ impl Worker {
                 joined: Vec::new(),
             }),
             clients: RefCell::default(),
+            consoles: Consoles::default(),
             counters: RefCell::default(),
             logins: Cell::new(0),
         })
@@ -225,10 +232,14 @@ impl Worker {
     }
 
     fn close_clients(&self, which: &Which, reason: CloseReason) -> usize {
-        let mut closed = 0;
+        let mut closed = match which {
+            Which::All | Which::Database(_) => 0,
+            Which::Everybody => self.consoles.close(None, reason),
+            Which::One(id) => self.consoles.close(Some(*id), reason),
+        };
         for card in self.clients.borrow().values() {
             let chosen = match which {
-                Which::All => true,
+                Which::All | Which::Everybody => true,
                 Which::One(id) => card.id == *id,
                 Which::Database(name) => *card.route.client.database == **name,
             };

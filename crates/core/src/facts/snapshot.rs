@@ -1,5 +1,6 @@
 //! How things stand, at one moment: all that the console, metrics and `top` see of the inside.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -113,6 +114,14 @@ pub struct Address {
     pub host: String,
     /// Port; for a Unix socket the port in its name.
     pub port: u16,
+}
+
+/// As it is logged: an IPv6 address in brackets.
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Address { host, port } = self;
+        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
+    }
 }
 
 /// A row of SHOW CLIENTS.

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use howdah_core::client::{Identity, Login, LoginNext, LoginSeeds, MAX_LOGIN_BYTES, Peer};
-use howdah_core::facts::CloseReason;
+use howdah_core::facts::{Address, CloseReason};
 use howdah_core::pool::PoolKey;
 use howdah_core::refusal;
 use howdah_core::server::OpenError;
@@ -110,6 +110,10 @@ impl Visit {
         }
     }
 
+    fn peer_address(&self) -> Address {
+        self.conn.socket.addresses(self.worker.shared.settings.load().listen.port).0
+    }
+
     /// Reads more of what the client sends; a client that has closed is gone.
     pub(super) async fn read_more(&mut self, limit: usize) -> Result<(), CloseReason> {
         let (worker, conn) = (&self.worker, &mut self.conn);
@@ -138,7 +142,9 @@ impl Visit {
 
     fn refuse(&mut self, error: &ErrorResponse, identity: &Identity) -> CloseReason {
         if self.worker.shared.settings.load().log.pooler_errors {
-            tracing::warn!(database = %identity.database, user = %identity.user, %error, "client refused");
+            let Identity { database, user, .. } = identity;
+            let peer = self.peer_address();
+            tracing::warn!(%peer, %database, %user, %error, "client refused");
         }
         self.say(error);
         CloseReason::LoginRefused
@@ -197,8 +203,7 @@ impl Visit {
         card.counters.borrow_mut().logins += 1;
         if settings.log.connections {
             let PoolKey { database, user } = &card.route.client;
-            let peer = format_args!("{}:{}", card.peer.host, card.peer.port);
-            tracing::info!(client = card.id, %database, %user, %peer, "client logged in");
+            tracing::info!(client = card.id, %database, %user, peer = %card.peer, "client logged in");
         }
         Ok(card)
     }
