@@ -27,9 +27,11 @@ def _ratios(results):
             cost, *others = (_ratio(rounds, reference, key) for key in ("cost", "rate", "p50", "p99"))
             if cost == "–":
                 cost = next((found["note"] for found in reference if "note" in found), cost)
+            else:
+                cost = f"**{cost}**"
             lines.append("| " + " | ".join([
                 f"{workload.about}, {workload.unit}", pooler, _middle(reference, "cost"), _middle(rounds, "cost"),
-                f"**{cost}**", workload.goal, *others]) + " |")
+                cost, workload.goal, *others]) + " |")
     return lines
 
 
