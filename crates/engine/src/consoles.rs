@@ -82,8 +82,8 @@ impl ConsoleCard {
         self.order.get()
     }
 
-    /// Waits for `work`, but no longer than until this client is told to end. Work that is done goes first: who
-    /// ends itself, or everything, is still answered.
+    /// Waits for `work`, but no longer than until this client is told to end. Work that is done goes first: a
+    /// SHUTDOWN is answered before it ends its own console.
     ///
     /// # Errors
     /// It has been told to end.
