@@ -4,19 +4,18 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use howdah_core::settings::{Listen, Settings};
+use howdah_core::settings::Listen;
 use socket2::{Domain, SockRef, Socket as RawSocket, Type};
 use thiserror::Error;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinSet;
 
-use crate::net::{apply_tcp, unix_socket_path};
-use crate::shared::Shared;
-use crate::worker::{Arrival, Message};
+use crate::net::{Socket, apply_tcp, unix_socket_path};
+use crate::worker::Worker;
 
 /// Doors that are open but not yet watched.
 pub(crate) struct Doors {
@@ -89,31 +88,31 @@ impl Doors {
         if doors.names.is_empty() { Err(ListenError::Nowhere) } else { Ok(doors) }
     }
 
-    /// Lets clients in until the watch ends.
-    pub(crate) fn watch(self, shared: &Arc<Shared>) -> io::Result<DoorWatch> {
+    /// Lets clients in until the watch ends. `here` is the worker whose thread this is: a client it serves itself
+    /// is not handed over.
+    pub(crate) fn watch(self, here: &Rc<Worker>) -> io::Result<DoorWatch> {
         let mut watch = DoorWatch(JoinSet::new());
         for listener in self.tcp {
-            let shared = Arc::clone(shared);
+            let here = Rc::clone(here);
             let listener = TcpListener::from_std(listener)?;
             watch.0.spawn_local(async move {
                 loop {
                     let client = listener.accept().await.and_then(|(stream, _)| {
-                        apply_tcp(&SockRef::from(&stream), &shared.settings.load().tcp)?;
-                        Ok(Arrival::Tcp(stream.into_std()?))
+                        apply_tcp(&SockRef::from(&stream), &here.shared.settings.load().tcp)?;
+                        Ok(Socket::Tcp(stream))
                     });
-                    receive(&shared, client).await;
+                    receive(&here, client).await;
                 }
             });
         }
         if let Some((listener, file)) = self.unix {
-            let shared = Arc::clone(shared);
+            let here = Rc::clone(here);
             let listener = UnixListener::from_std(listener)?;
             watch.0.spawn_local(async move {
                 let _file = file;
                 loop {
-                    let accepted = listener.accept().await;
-                    let client = accepted.and_then(|(stream, _)| Ok(Arrival::Unix(stream.into_std()?)));
-                    receive(&shared, client).await;
+                    let client = listener.accept().await.map(|(stream, _)| Socket::Unix(stream));
+                    receive(&here, client).await;
                 }
             });
         }
@@ -125,8 +124,8 @@ impl Doors {
 pub(crate) struct DoorWatch(JoinSet<()>);
 
 /// Brings one client to a worker, or turns it away.
-pub(crate) async fn receive(shared: &Shared, accepted: io::Result<Arrival>) {
-    let socket = match accepted {
+pub(crate) async fn receive(here: &Rc<Worker>, accepted: io::Result<Socket>) {
+    let mut socket = match accepted {
         Ok(socket) => socket,
         Err(error) => {
             // Out of file descriptors, most likely: the next try would fail at once as well.
@@ -135,19 +134,15 @@ pub(crate) async fn receive(shared: &Shared, accepted: io::Result<Arrival>) {
             return;
         }
     };
-    let settings: Arc<Settings> = shared.settings.load_full();
-    let arrived = shared.admission().arrive(&settings.clients);
+    let shared = &here.shared;
+    let arrived = shared.admission().arrive(&shared.settings.load().clients);
     match arrived {
-        Ok(place) => {
-            if let Err(Message::Client { place, .. }) = shared.place_client(Message::Client { socket, place })
-            {
-                shared.admission().leave(place);
-            }
-        }
+        Ok(place) => here.place(socket, place),
         Err(error) => {
             let mut message = Vec::new();
             error.write(&mut message);
-            socket.say_and_close(&message);
+            // Somebody who cannot be told will notice the end of the connection.
+            let _ = socket.send_now(&message);
             if !shared.closing.load(Ordering::Relaxed) {
                 tracing::warn!(%error, "client turned away");
             }

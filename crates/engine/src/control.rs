@@ -3,7 +3,6 @@
 //! They run on the control plane's own thread: a PAUSE that waits, or a reload that reads files, holds up
 //! nobody's query.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -15,7 +14,6 @@ use howdah_core::facts::{CloseReason, Counters, Snapshot};
 use howdah_core::pool::Pools;
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use crate::acceptor::DoorWatch;
 use crate::shared::Shared;
 use crate::snapshot::{WorkerReport, assemble};
 use crate::worker::{Message, Which};
@@ -61,32 +59,8 @@ impl Control {
     }
 }
 
-/// The end of it all: when it comes, and the doors that are closed before.
-pub(crate) struct Ending {
-    doors: RefCell<Option<DoorWatch>>,
-    came: Notify,
-}
-
-impl Ending {
-    pub(crate) fn new(doors: Option<DoorWatch>) -> Ending {
-        Ending { doors: RefCell::new(doors), came: Notify::new() }
-    }
-
-    pub(crate) async fn come(&self) {
-        self.came.notified().await;
-    }
-
-    fn close_doors(&self) {
-        self.doors.take();
-    }
-
-    fn begin(&self) {
-        self.came.notify_one();
-    }
-}
-
-/// The control plane's side: takes jobs until Howdah stops.
-pub(crate) async fn serve(shared: Arc<Shared>, mut jobs: mpsc::UnboundedReceiver<Job>, ending: Rc<Ending>) {
+/// The control plane's side: takes jobs until Howdah stops, which `ending` is told of.
+pub(crate) async fn serve(shared: Arc<Shared>, mut jobs: mpsc::UnboundedReceiver<Job>, ending: Rc<Notify>) {
     while let Some((request, reply)) = jobs.recv().await {
         let (shared, ending) = (Arc::clone(&shared), Rc::clone(&ending));
         tokio::task::spawn_local(async move {
@@ -97,7 +71,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, mut jobs: mpsc::UnboundedReceiver
     }
 }
 
-async fn carry_out(shared: &Arc<Shared>, request: Request, ending: &Rc<Ending>) -> Result<Outcome, String> {
+async fn carry_out(shared: &Arc<Shared>, request: Request, ending: &Rc<Notify>) -> Result<Outcome, String> {
     match request {
         Request::Snapshot => return Ok(Outcome::Snapshot(Box::new(snapshot(shared).await))),
         Request::ShowConfig => {
@@ -284,9 +258,9 @@ async fn close_clients(shared: &Shared, which: &Which, reason: CloseReason) -> u
     sum
 }
 
-async fn shut_down(shared: Arc<Shared>, how: Shutdown, ending: Rc<Ending>) {
+async fn shut_down(shared: Arc<Shared>, how: Shutdown, ending: Rc<Notify>) {
     shared.closing.store(true, Ordering::Relaxed);
-    ending.close_doors();
+    shared.tell_all(|| Message::CloseDoors);
     tracing::info!(?how, "shutting down");
     match how {
         Shutdown::Immediate => {}
@@ -302,7 +276,7 @@ async fn shut_down(shared: Arc<Shared>, how: Shutdown, ending: Rc<Ending>) {
     let all_gone = wait_until(|| shared.admission().total() == 0);
     // Clients that do not take their last message are not waited for.
     let _ = tokio::time::timeout(LAST_WORDS, all_gone).await;
-    ending.begin();
+    ending.notify_one();
 }
 
 /// Lets the pools decide something, and sees to it that it is done.

@@ -13,12 +13,12 @@ use howdah_core::pool::WorkerId;
 use howdah_core::settings::{IoEngine, Settings};
 use thiserror::Error;
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use crate::acceptor::{Doors, ListenError};
 use crate::balance;
 use crate::configuration::Configuration;
-use crate::control::{self, Control, Ending, Job};
+use crate::control::{self, Control, Job};
 use crate::duties;
 use crate::net::RealNet;
 use crate::shared::{Parts, Shared, WorkerDoor};
@@ -82,8 +82,13 @@ impl Howdah {
         let _ = shared.workers.set(worker_doors);
         let _ = shared.control.set(jobs.clone());
         shared.open_forced_pools();
+        // The first worker is the one that is busy first: most clients will be its own.
+        if let Some(door) = shared.door(WorkerId(0)) {
+            // It has just been started, and its mailbox is open.
+            let _ = door.mailbox.send(Message::OpenDoors(doors));
+        }
         let thread = std::thread::Builder::new().name("control".to_owned());
-        threads.push(thread.spawn(move || run_control(shared, job_list, doors))?);
+        threads.push(thread.spawn(move || run_control(shared, job_list))?);
         Ok(Howdah { control: Control::new(jobs), listening, threads })
     }
 
@@ -119,17 +124,13 @@ fn run_worker(id: WorkerId, shared: Arc<Shared>, messages: mpsc::UnboundedReceiv
     });
 }
 
-fn run_control(shared: Arc<Shared>, jobs: mpsc::UnboundedReceiver<Job>, doors: Doors) {
+fn run_control(shared: Arc<Shared>, jobs: mpsc::UnboundedReceiver<Job>) {
     block_on(async move {
-        let doors = doors.watch(&shared);
-        if let Err(error) = &doors {
-            tracing::error!(%error, "cannot watch the doors");
-        }
-        let ending = Rc::new(Ending::new(doors.ok()));
+        let ending = Rc::new(Notify::new());
         duties::begin_common(&shared);
         tokio::task::spawn_local(balance::relieve_workers(Arc::clone(&shared)));
         tokio::task::spawn_local(control::serve(Arc::clone(&shared), jobs, Rc::clone(&ending)));
-        ending.come().await;
+        ending.notified().await;
         shared.stopping.store(true, Ordering::Relaxed);
         shared.tell_all(|| Message::Stop);
     });

@@ -7,7 +7,6 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use howdah_core::client::{Admission, Credentials};
 use howdah_core::control::ConsoleDoor;
-use howdah_core::placement;
 use howdah_core::pool::{PoolConfig, PoolId, PoolKey, WorkerId};
 use howdah_core::session::{Parameters, SessionRules, StatementRegistry, Tracked};
 use howdah_core::settings::{Database, Settings};
@@ -149,17 +148,6 @@ impl Shared {
             // A worker that has stopped needs no telling.
             let _ = door.mailbox.send(message());
         }
-    }
-
-    /// Brings a new client to a worker.
-    pub(crate) fn place_client(&self, message: Message) -> Result<(), Message> {
-        let doors = self.workers.get().map(Vec::as_slice).unwrap_or_default();
-        let chosen = placement::place(doors.iter().map(WorkerDoor::load));
-        let Some(door) = chosen.and_then(|chosen| doors.get(chosen)) else {
-            return Err(message);
-        };
-        door.clients.fetch_add(1, Ordering::Relaxed);
-        door.mailbox.send(message).map_err(|unsent| unsent.0)
     }
 
     pub(crate) fn door(&self, worker: WorkerId) -> Option<&WorkerDoor> {

@@ -8,19 +8,21 @@ use std::time::Instant;
 
 use howdah_core::client::Place;
 use howdah_core::facts::{ClientState, CloseReason, Counters};
+use howdah_core::placement;
 use howdah_core::pool::{ServerId, WorkerId};
 use howdah_core::session::Patch;
 use howdah_wire::cancel_key::CancelKey;
 use rustc_hash::FxHashMap;
 use tokio::sync::oneshot;
 
+use crate::acceptor::{DoorWatch, Doors};
 use crate::client_card::{ClientCard, Guest, Order};
 use crate::client_task;
 use crate::consoles::Consoles;
 use crate::net::Socket;
 use crate::opener;
 use crate::outbox::Outbox;
-use crate::shared::Shared;
+use crate::shared::{Shared, WorkerDoor};
 use crate::shared_pool::Errands;
 use crate::snapshot::WorkerReport;
 use crate::uring::Ring;
@@ -37,6 +39,8 @@ pub(crate) struct Worker {
     pub(crate) consoles: Consoles,
     /// By database; kept when its last client has gone.
     counters: RefCell<FxHashMap<Arc<str>, Rc<RefCell<Counters>>>>,
+    /// The open doors, if it is this worker who watches them.
+    doors: RefCell<Option<DoorWatch>>,
     /// Clients still logging in.
     pub(crate) logins: Cell<u64>,
 }
@@ -53,6 +57,10 @@ pub(crate) struct Scratch {
 pub(crate) enum Message {
     /// Serve a new client.
     Client { socket: Arrival, place: Place },
+    /// Let clients in.
+    OpenDoors(Doors),
+    /// Let nobody in any more.
+    CloseDoors,
     /// Go on serving a client of another worker's.
     Adopt { socket: Arrival, place: Place, guest: Box<Guest> },
     /// Let so many clients at rest go to another worker.
@@ -104,6 +112,7 @@ impl Worker {
                 joined: Vec::new(),
             }),
             clients: RefCell::default(),
+            doors: RefCell::default(),
             consoles: Consoles::default(),
             counters: RefCell::default(),
             logins: Cell::new(0),
@@ -173,6 +182,11 @@ impl Worker {
         while let Some(message) = mailbox.recv().await {
             match message {
                 Message::Client { socket, place } => self.take_over(socket, place, None),
+                Message::OpenDoors(doors) => match doors.watch(&self) {
+                    Ok(watch) => *self.doors.borrow_mut() = Some(watch),
+                    Err(error) => tracing::error!(%error, "cannot watch the doors"),
+                },
+                Message::CloseDoors => drop(self.doors.take()),
                 Message::Adopt { socket, place, guest } => self.take_over(socket, place, Some(guest)),
                 Message::Relieve { to, clients } => self.let_go(to, clients),
                 Message::Cancel { client, done } => {
@@ -194,6 +208,29 @@ impl Worker {
                 }
                 Message::Errands(errands) => self.run(errands),
                 Message::Stop => return,
+            }
+        }
+    }
+
+    /// Sees to it that a new client is served, here or by another worker.
+    pub(crate) fn place(self: &Rc<Self>, socket: Socket, place: Place) {
+        let doors = self.shared.workers.get().map(Vec::as_slice).unwrap_or_default();
+        let chosen = placement::place(doors.iter().map(WorkerDoor::load));
+        let Some((number, door)) = chosen.and_then(|chosen| Some((chosen, doors.get(chosen)?))) else {
+            return self.shared.admission().leave(place);
+        };
+        door.clients.fetch_add(1, Ordering::Relaxed);
+        if number == usize::from(self.id.0) {
+            tokio::task::spawn_local(client_task::run(Rc::clone(self), socket, place, None));
+            return;
+        }
+        match Arrival::of(socket) {
+            // A worker that has stopped takes nobody on; then Howdah is stopping.
+            Ok(socket) => drop(door.mailbox.send(Message::Client { socket, place })),
+            Err(error) => {
+                tracing::warn!(%error, "cannot hand a client's socket over");
+                door.clients.fetch_sub(1, Ordering::Relaxed);
+                self.shared.admission().leave(place);
             }
         }
     }
@@ -275,18 +312,6 @@ impl Arrival {
             #[cfg(test)]
             Socket::Pipe(pipe) => Arrival::Pipe(pipe),
         })
-    }
-
-    /// Turns somebody away, without waiting for it to listen.
-    pub(crate) fn say_and_close(self, message: &[u8]) {
-        use std::io::Write;
-        // Somebody who cannot be told will notice the end of the connection.
-        let _ = match self {
-            Arrival::Tcp(mut stream) => stream.write(message),
-            Arrival::Unix(mut stream) => stream.write(message),
-            #[cfg(test)]
-            Arrival::Pipe(mut pipe) => pipe.send_now(message),
-        };
     }
 
     fn settle(self) -> std::io::Result<Socket> {

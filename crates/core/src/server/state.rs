@@ -173,10 +173,11 @@ impl UnnamedStatement {
         }
     }
 
-    /// It is gone, or nobody's.
+    /// It is gone, or nobody's; what is still in flight for it concerns nobody any more.
     #[inline]
     pub fn forget(&mut self) {
         self.owner = None;
+        self.in_flight = None;
     }
 
     /// It is the one of this client's n-th Parse.
@@ -189,5 +190,23 @@ impl UnnamedStatement {
     #[must_use]
     pub fn is_in_doubt(&self, batch: u32) -> bool {
         self.in_flight.is_some_and(|sent_in| sent_in != batch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The client vanished while the Parse that Howdah had carried over for it was in flight. The next client
+    /// was made to wait for an answer that nobody would note.
+    #[test]
+    fn a_forgotten_statement_leaves_no_doubt() {
+        let mut unnamed = UnnamedStatement::default();
+        unnamed.carried(1, 1, 19);
+        assert!(unnamed.is_in_doubt(20));
+        unnamed.forget();
+        unnamed.settle(1, true);
+        assert!(!unnamed.is_in_doubt(20));
+        assert!(!unnamed.is_of(1, 1));
     }
 }

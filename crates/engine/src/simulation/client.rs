@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use howdah_core::settings::PoolMode;
@@ -17,8 +18,7 @@ use super::sql::Asked;
 use super::wire::{Lost, Wire};
 use super::world::World;
 use crate::acceptor;
-use crate::net::pipe;
-use crate::worker::Arrival;
+use crate::net::{Socket, pipe};
 
 /// One visit of a client, from connect to goodbye.
 pub(super) struct Client {
@@ -65,7 +65,12 @@ pub(super) async fn live(world: Rc<World>, number: usize) {
 /// Another end of the pipe goes to Howdah's door.
 async fn dial(world: &World, chance: &mut Chance) -> Wire {
     let (ours, theirs) = pipe(world.plan.client_pipe(chance));
-    acceptor::receive(&world.shared, Ok(Arrival::Pipe(theirs))).await;
+    for door in world.shared.workers.get().into_iter().flatten() {
+        // Placement and moves depend on how busy threads are, which virtual time does not tell.
+        door.busy.store(u32::try_from(chance.below(1000)).unwrap(), Ordering::Relaxed);
+    }
+    let door = Rc::clone(&world.workers.borrow()[0]);
+    acceptor::receive(&door, Ok(Socket::Pipe(theirs))).await;
     Wire::new(ours)
 }
 

@@ -4,10 +4,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use howdah_core::control::Request;
+use howdah_core::pool::WorkerId;
 use howdah_wire::backend::TransactionStatus;
 
+use super::Chance;
 use super::plan::Trouble;
 use super::world::World;
+use crate::worker::Message;
 
 /// Brings the troubles of the plan, one after the other.
 pub(super) async fn make(world: Rc<World>) {
@@ -73,6 +76,9 @@ pub(super) async fn make(world: Rc<World>) {
                 world.spawn("pause", pause(Rc::clone(&world), chance.millis(10, 500)));
             }
             Trouble::Reconnect => drop(world.control.run(Request::Reconnect(None)).await),
+            Trouble::Relieve => {
+                relieve(&world, &mut chance);
+            }
             Trouble::Kill => {
                 world.facts.borrow_mut().excuse(&["57P01"]);
                 let database = Some("db0".to_owned());
@@ -118,3 +124,12 @@ async fn pause(world: Rc<World>, time: Duration) {
 
 /// What a client may be told whose server connection has broken, or that finds none.
 const LOST: [&str; 3] = ["08001", "08006", "57P01"];
+
+/// Some clients at rest go from one worker to another.
+fn relieve(world: &World, chance: &mut Chance) {
+    let workers = world.plan.workers;
+    let (from, to) = (chance.below(workers), chance.below(workers));
+    let to = WorkerId(u16::try_from(to).unwrap());
+    let doors = world.shared.workers.get().unwrap();
+    let _ = doors[from].mailbox.send(Message::Relieve { to, clients: chance.between(1, 5) });
+}

@@ -57,6 +57,8 @@ pub(super) enum Trouble {
     Pause,
     /// RECONNECT.
     Reconnect,
+    /// Clients at rest go to another worker.
+    Relieve,
     /// KILL_CLIENT.
     KillClient,
     /// KILL, and RESUME after a while.
@@ -93,6 +95,7 @@ impl Plan {
             Trouble::Reload,
             Trouble::Pause,
             Trouble::Reconnect,
+            Trouble::Relieve,
             Trouble::KillClient,
             Trouble::Kill,
             Trouble::Chatter,

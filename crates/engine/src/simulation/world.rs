@@ -11,7 +11,7 @@ use howdah_core::control::{AdminRole, ConfigRow, ConsoleDoor, ConsoleSession};
 use howdah_core::pool::WorkerId;
 use howdah_core::settings::Settings;
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::spawn_local;
 use tokio::time::Instant;
 
@@ -20,7 +20,7 @@ use super::plan::Plan;
 use super::postgres::{self, Cluster, SimulatedNet};
 use super::{Chance, client, faults};
 use crate::configuration::Configuration;
-use crate::control::{self, Control, Ending};
+use crate::control::{self, Control};
 use crate::duties;
 use crate::shared::{Parts, Shared, WorkerDoor};
 use crate::worker::Worker;
@@ -31,6 +31,7 @@ pub(super) struct World {
     pub(super) chance: RefCell<Chance>,
     pub(super) shared: Arc<Shared>,
     pub(super) control: Control,
+    pub(super) workers: RefCell<Vec<Rc<Worker>>>,
     pub(super) cluster: Cluster,
     pub(super) facts: RefCell<Facts>,
     /// All clients have finished.
@@ -112,6 +113,7 @@ impl World {
         let world = Rc::new(World {
             chance: RefCell::new(chance),
             control: Control::new(jobs),
+            workers: RefCell::default(),
             cluster: Cluster::default(),
             facts: RefCell::default(),
             over: Cell::new(false),
@@ -129,10 +131,11 @@ impl World {
             let worker =
                 Worker::new(WorkerId(u16::try_from(number).unwrap()), Arc::clone(&world.shared), None);
             duties::begin_for(&worker);
+            world.workers.borrow_mut().push(Rc::clone(&worker));
             world.spawn(format!("worker {number}"), worker.serve_mailbox(messages));
         }
         duties::begin_common(&world.shared);
-        let ending = Rc::new(Ending::new(None));
+        let ending = Rc::new(Notify::new());
         world.spawn("control", control::serve(Arc::clone(&world.shared), job_list, ending));
         world.spawn("postgres", postgres::accept(Rc::clone(&world), calls));
         world
