@@ -22,6 +22,8 @@ test: setup ## Run all tests, against a real PostgreSQL of their own and with re
 	@tests/drivers/setup
 	$(CARGO) build --package howdah
 	$(CARGO) test --workspace
+	@echo "And once more with plain sends; io_uring is the default where it is allowed."
+	HOWDAH_TEST_IO_ENGINE=plain $(CARGO) test --package howdah-tests
 
 .PHONY: check
 check: ## Formatting, lints, sizes, licences

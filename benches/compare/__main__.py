@@ -30,7 +30,7 @@ class Stage:
         self.folder, self.seconds = folder, arguments.seconds
         self.user, self.keys = processes.account(), scram.Keys()
         self.wireload = os.path.join(arguments.target, "howdah-wireload")
-        self.pooler = self.upstream = self.cluster = self.fake = None
+        self.pooler = self.cluster = self.fake = None
         database = os.path.join(folder, "postgresql")
         os.makedirs(database)
         if self.user:
@@ -44,7 +44,6 @@ class Stage:
 
     def measure(self, pooler, workload):
         """One pooler, one workload, once. What fails is a result, too."""
-        self.upstream = self.fake if workload.fake else self.cluster
         before, started, own = processes.machine_busy(), time.monotonic(), self._own()
         try:
             self.pooler = pooler.start(self, workload)
@@ -77,7 +76,7 @@ def rounds(stage, contestants, arguments):
             shift = turn % len(contestants)
             for pooler in contestants[shift:] + contestants[:shift]:
                 if workload.prepared and pooler is contestants[0] and not poolers.follows_statements(pooler):
-                    found = {"note": f"{pooler.version} has no prepared statements in transaction mode (1.21 has)"}
+                    found = {"note": f"PgBouncer {pooler.version} has none in transaction mode, 1.21 has"}
                 else:
                     found = stage.measure(pooler, workload)
                 by_pooler[pooler.name].append(found)

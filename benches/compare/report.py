@@ -24,11 +24,14 @@ def _ratios(results):
         for pooler, rounds in by_pooler.items():
             if pooler == REFERENCE:
                 continue
-            columns = [_ratio(rounds, reference, key) for key in ("cost", "rate", "p50", "p99")]
-            cost, *others = columns
+            cost, *others = (_ratio(rounds, reference, key) for key in ("cost", "rate", "p50", "p99"))
+            if cost == "–":
+                cost = next((found["note"] for found in reference if "note" in found), cost)
+            else:
+                cost = f"**{cost}**"
             lines.append("| " + " | ".join([
-                workload.about, pooler, f"{_middle(reference, 'cost')} {workload.unit}", _middle(rounds, "cost"),
-                f"**{cost}**" if cost != "–" else cost, workload.goal, *others]) + " |")
+                f"{workload.about}, {workload.unit}", pooler, _middle(reference, "cost"), _middle(rounds, "cost"),
+                cost, workload.goal, *others]) + " |")
     return lines
 
 

@@ -351,6 +351,10 @@ impl HowdahBuilder {
         set(&mut settings, "listen_port", &port.to_string());
         set(&mut settings, "unix_socket_dir", &dir.display().to_string());
         set(&mut settings, "auth_file", &dir.join("userlist.txt").display().to_string());
+        // The whole set is run once for each way of sending.
+        if let Ok(engine) = std::env::var("HOWDAH_TEST_IO_ENGINE") {
+            set(&mut settings, "io_engine", &engine);
+        }
         for (name, value) in &self.settings {
             set(&mut settings, name, value);
         }

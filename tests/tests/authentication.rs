@@ -281,6 +281,37 @@ fn passwords_are_compared_as_scram_wants_them_prepared() {
 }
 
 #[test]
+fn a_refused_login_is_logged_with_who_where_and_why() {
+    let database = Database::create();
+    let howdah = before(&database).setting("auth_type", "scram-sha-256").secret("postgres", PASSWORD).start();
+    log_in(&howdah, &database, "postgres", "falsch").unwrap_err();
+    let line = howdah.wait_for_log("login refused");
+    for part in ["127.0.0.1:", database.name(), "postgres", "SASL authentication failed"] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+}
+
+#[test]
+fn no_name_can_forge_a_line_of_the_log() {
+    let database = Database::create();
+    let howdah = Howdah::builder()
+        .database("app", &format!("{} user=postgres", database.server()))
+        .setting("auth_type", "any")
+        .start();
+    for database in ["app", "nowhere\nFORGED line", "pgbouncer"] {
+        let mut client = howdah.raw();
+        let wishes =
+            [("user", "x\nFORGED line"), ("database", database), ("application_name", "a\nFORGED line")];
+        client.send(&message::startup(&wishes));
+        client.send(&message::terminate());
+        client.read_to_end();
+    }
+    howdah.wait_for_log("client closed");
+    howdah.wait_for_log("no such database");
+    assert!(!howdah.log().lines().any(|line| line.starts_with("FORGED")), "{}", howdah.log());
+}
+
+#[test]
 fn no_secret_is_ever_logged() {
     let database = Database::create();
     let role = Role::scram(&database, "s").guarded();

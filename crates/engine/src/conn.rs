@@ -7,9 +7,9 @@ use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use crate::client_card::ClientCard;
 use crate::net::Socket;
 use crate::outbox::{Outbox, Trouble};
-use crate::worker::ClientCard;
 
 /// A connection of either kind. Both buffers are empty, and own no memory, while nothing is under way.
 #[derive(Debug)]

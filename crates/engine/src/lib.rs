@@ -8,6 +8,7 @@
 mod acceptor;
 mod balance;
 mod cancel_keys;
+mod client_card;
 mod client_task;
 mod configuration;
 mod conn;

@@ -18,8 +18,9 @@ use std::task::{Poll, Waker};
 
 use rustc_hash::FxHashMap;
 
+use crate::client_card::ClientCard;
 use crate::uring::{Ring, send_one};
-use crate::worker::{ClientCard, Worker};
+use crate::worker::Worker;
 
 /// A worker's outbox.
 pub(crate) struct Outbox {

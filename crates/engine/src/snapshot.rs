@@ -12,10 +12,11 @@ use howdah_core::pool::{PoolId, PoolKey};
 use howdah_core::settings::Settings;
 use rustc_hash::FxHashMap;
 
+use crate::client_card::ClientCard;
 use crate::consoles;
 use crate::shared::{Route, Shared};
 use crate::statistics::Period;
-use crate::worker::{ClientCard, Worker};
+use crate::worker::Worker;
 
 /// What one worker knows.
 pub(crate) struct WorkerReport {

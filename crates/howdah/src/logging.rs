@@ -17,6 +17,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer, Registry, reload};
 
+use crate::log_line::Lines;
+
 /// The log of this process.
 pub(crate) struct Logging {
     level: reload::Handle<LevelFilter, Registry>,
@@ -70,7 +72,7 @@ where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     // Its complaints about itself would go to standard error by a macro that panics when nobody reads that.
-    let lines = tracing_subscriber::fmt::layer().with_writer(writer).log_internal_errors(false);
+    let lines = tracing_subscriber::fmt::layer().with_writer(Lines(writer)).log_internal_errors(false);
     match format {
         LogFormat::Text => lines.with_ansi(colour).with_target(false).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),

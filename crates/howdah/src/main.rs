@@ -10,6 +10,7 @@ mod configuration;
 mod demo;
 mod failure;
 mod limits;
+mod log_line;
 mod logging;
 mod pidfile;
 mod serve;

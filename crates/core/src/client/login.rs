@@ -31,7 +31,17 @@ pub struct Login {
     peer: Peer,
     seeds: LoginSeeds,
     state: State,
-    asked_for: Option<(Arc<str>, Arc<str>)>,
+    claim: Option<Claim>,
+    refusal: Option<Box<ErrorResponse>>,
+}
+
+/// Who and where a client says it is and wants to be; any text at all.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// The database.
+    pub database: Arc<str>,
+    /// The user.
+    pub user: Arc<str>,
 }
 
 /// What is to be done after the replies are sent.
@@ -70,13 +80,19 @@ impl Login {
         seeds: LoginSeeds,
     ) -> Login {
         let state = State::Opening { asked_tls: false, asked_gss: false };
-        Login { settings, credentials, peer, seeds, state, asked_for: None }
+        Login { settings, credentials, peer, seeds, state, claim: None, refusal: None }
     }
 
-    /// The database and the user it has named, proved or not; `None` before it has.
+    /// What its startup packet says, once there was one.
     #[must_use]
-    pub fn asked_for(&self) -> Option<(&str, &str)> {
-        self.asked_for.as_ref().map(|(database, user)| (&**database, &**user))
+    pub fn claim(&self) -> Option<&Claim> {
+        self.claim.as_ref()
+    }
+
+    /// What it was told when it was refused.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&ErrorResponse> {
+        self.refusal.as_deref()
     }
 
     /// Eats complete packets from `input` and appends replies to `out`; says how many bytes were eaten.
@@ -100,6 +116,7 @@ impl Login {
                         Failure::Protocol(error) => (error, CloseReason::ClientProtocol),
                     };
                     error.write(out);
+                    self.refusal = Some(Box::new(error));
                     return (eaten, LoginNext::Close(reason));
                 }
             }
@@ -150,7 +167,8 @@ impl Login {
             parameters: wish.parameters,
             admin: None,
         });
-        self.asked_for = Some((Arc::clone(&identity.database), Arc::clone(&identity.user)));
+        self.claim =
+            Some(Claim { database: Arc::clone(&identity.database), user: Arc::clone(&identity.user) });
         if self.is_console(&identity.database) && self.is_owner(&identity.user) {
             identity.admin = Some(AdminRole::Admin);
             return Ok(welcome(n, identity, out));

@@ -15,4 +15,4 @@ mod startup;
 pub use admission::{Admission, Place};
 pub use credentials::Credentials;
 pub use ident::{Identity, LoginSeeds, Peer};
-pub use login::{Login, LoginNext, MAX_LOGIN_BYTES};
+pub use login::{Claim, Login, LoginNext, MAX_LOGIN_BYTES};

@@ -11,9 +11,10 @@ use howdah_core::session::Patch;
 
 use super::Visit;
 use super::idle::IDLE_LIMIT;
+use crate::client_card::{ClientCard, Order};
 use crate::server_conn::ServerConn;
 use crate::shared_pool::{Taken, Told};
-use crate::worker::{ClientCard, Order, Worker};
+use crate::worker::Worker;
 
 /// The right to use a server connection. Given back on purpose, with a word on its condition; dropped
 /// otherwise, as in a panic, the connection is closed.
@@ -87,7 +88,7 @@ impl Visit {
     /// There is none for it, or the client has gone; what there was to say has been said.
     pub(super) async fn checkout(&mut self, card: &Rc<ClientCard>) -> Result<Option<Lease>, CloseReason> {
         let asked = self.worker.time();
-        loop {
+        for _ in 0..MOST_DEAD {
             let Some((conn, needs_check)) = self.take(card).await? else { return Ok(None) };
             let Some(lease) = self.settle_in(conn, needs_check).await else { continue };
             card.state.set(ClientState::Active);
@@ -101,6 +102,9 @@ impl Visit {
             drop(counters);
             return Ok(Some(lease));
         }
+        // A server that lets everybody in and then hangs up would be asked without end.
+        self.say(&refusal::server_lost(CloseReason::ServerClosed, None));
+        Err(CloseReason::NoServer)
     }
 
     async fn take(&mut self, card: &Rc<ClientCard>) -> Result<Option<(Box<ServerConn>, bool)>, CloseReason> {
@@ -278,4 +282,7 @@ pub(crate) async fn check(worker: &Worker, conn: &mut ServerConn, query: &str) -
     }
 }
 
+/// Dead server connections in a row after which a client is told that there is none. After a restart of the
+/// server each idle one of a pool may be dead before the first new one is opened.
+const MOST_DEAD: usize = 1000;
 const TERMINATE: &[u8] = b"X\0\0\0\x04";

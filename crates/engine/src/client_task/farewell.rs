@@ -10,8 +10,9 @@ use howdah_core::settings::PoolMode;
 
 use super::cancel::{self, CancelJob};
 use super::checkout::{Lease, check};
+use crate::client_card::ClientCard;
 use crate::conn::Conn;
-use crate::worker::{ClientCard, Worker};
+use crate::worker::Worker;
 
 /// Gives back a server connection whose client has got all it asked for; after the reset query, where that
 /// is wanted in every mode. The client need not wait for it.

@@ -8,7 +8,7 @@ use howdah_core::refusal;
 use howdah_core::session::Verdict;
 
 use super::{Departure, Visit};
-use crate::worker::{ClientCard, Order};
+use crate::client_card::{ClientCard, Order};
 
 impl Visit {
     /// Returns when the client has sent something that needs a server connection.

@@ -9,17 +9,17 @@ use std::task::{Context, Poll};
 
 use howdah_core::facts::CloseReason;
 use howdah_core::refusal;
-use howdah_core::session::{Verdict, on_server};
 use howdah_wire::FrameHeader;
 use tokio::sync::oneshot;
 
 use super::Visit;
 use super::cancel::{self, CancelJob};
 use super::checkout::Lease;
+use super::mover::Mover;
+use crate::client_card::{ClientCard, Order};
 use crate::conn::Conn;
-use crate::outbox::Outbox;
 use crate::server_conn::ServerConn;
-use crate::worker::{ClientCard, Order, Scratch, Worker};
+use crate::worker::{Scratch, Worker};
 
 /// Why client and server connection part.
 #[derive(Debug)]
@@ -34,19 +34,19 @@ pub(super) enum LinkEnd {
     ServerGone(CloseReason),
 }
 
-struct Link<'a> {
-    worker: &'a Rc<Worker>,
-    card: &'a Rc<ClientCard>,
-    client: &'a mut Conn,
-    server: &'a mut ServerConn,
+pub(super) struct Link<'a> {
+    pub(super) worker: &'a Rc<Worker>,
+    pub(super) card: &'a Rc<ClientCard>,
+    pub(super) client: &'a mut Conn,
+    pub(super) server: &'a mut ServerConn,
     /// Howdah's own bytes that go to the server before the client's first.
-    preface: Vec<u8>,
+    pub(super) preface: Vec<u8>,
     /// The client wants to cancel what it has asked for, and nothing has been done about it yet.
     cancel_asked: Option<oneshot::Sender<()>>,
     /// A cancel request on its way to this server connection.
     cancel: Option<Rc<CancelJob>>,
     /// The client has said goodbye and waits for its last answer.
-    leaving: bool,
+    pub(super) leaving: bool,
     /// The client's held bytes have not been judged since something changed.
     judge_held: bool,
 }
@@ -269,6 +269,7 @@ impl Link<'_> {
 
     fn server_has_spoken(&mut self) -> Result<(), LinkEnd> {
         self.judge_held = !self.client.held.is_empty();
+        self.card.mid_reply.set(self.server.server.is_mid_forward());
         self.count();
         self.see_whether_done()
     }
@@ -306,111 +307,4 @@ impl Link<'_> {
         let held = server.held_by(&self.card.session.borrow());
         if held.is_none() { Err(LinkEnd::Released) } else { Ok(()) }
     }
-}
-
-/// Moves bytes from one side to the other as the session says.
-struct Mover<'a, 'b> {
-    link: &'a mut Link<'b>,
-    patch: &'a mut howdah_core::session::Patch,
-    /// Where spans and what is put between them are joined for one send.
-    joined: &'a mut Vec<u8>,
-}
-
-impl Mover<'_, '_> {
-    /// Returns how many bytes have been dealt with, and whether the link goes on.
-    fn client_bytes(&mut self, input: &[u8]) -> (usize, Result<(), LinkEnd>) {
-        let (mut done, mut span_start, mut outcome) = (0, 0, Ok(()));
-        let Link { worker, card, client, server, preface, leaving, .. } = &mut *self.link;
-        self.joined.clear();
-        self.joined.append(preface);
-        let mut session = card.session.borrow_mut();
-        loop {
-            self.patch.clear();
-            let left = input.get(done..).unwrap_or_default();
-            let verdict = session.on_client(&mut server.server, left, self.patch);
-            match verdict {
-                Verdict::Forward(n) => done += n,
-                Verdict::Skip(n) => {
-                    self.joined.extend_from_slice(input.get(span_start..done).unwrap_or_default());
-                    done += n;
-                    span_start = done;
-                }
-                Verdict::Leave(CloseReason::ClientTerminated) => *leaving = true,
-                Verdict::Leave(reason) => outcome = Err(LinkEnd::ClientGone(reason)),
-                Verdict::Hold | Verdict::NeedServer => {}
-            }
-            if !self.patch.to_server.is_empty() {
-                self.joined.extend_from_slice(input.get(span_start..done).unwrap_or_default());
-                self.joined.extend_from_slice(&self.patch.to_server);
-                span_start = done;
-            }
-            if !self.patch.to_client.is_empty() && client.send(&worker.outbox, &self.patch.to_client).is_err()
-            {
-                outcome = Err(LinkEnd::ClientGone(CloseReason::ClientVanished));
-            }
-            if !matches!(verdict, Verdict::Forward(_) | Verdict::Skip(_)) || outcome.is_err() {
-                break;
-            }
-        }
-        let span = input.get(span_start..done).unwrap_or_default();
-        if post_joined(&worker.outbox, card, &mut server.conn, self.joined, span).is_err() {
-            outcome = Err(LinkEnd::ServerGone(CloseReason::ServerClosed));
-        }
-        (if *leaving { input.len() } else { done }, outcome)
-    }
-
-    fn server_bytes(&mut self, input: &[u8]) -> (usize, Result<(), LinkEnd>) {
-        let (mut done, mut span_start, mut outcome) = (0, 0, Ok(()));
-        let Link { worker, card, client, server, .. } = &mut *self.link;
-        self.joined.clear();
-        let mut session = card.session.borrow_mut();
-        loop {
-            self.patch.clear();
-            let left = input.get(done..).unwrap_or_default();
-            let verdict = on_server(&mut server.server, Some(&mut session), left, self.patch);
-            match verdict {
-                Verdict::Forward(n) => done += n,
-                Verdict::Skip(n) => {
-                    self.joined.extend_from_slice(input.get(span_start..done).unwrap_or_default());
-                    done += n;
-                    span_start = done;
-                }
-                Verdict::Leave(reason) => outcome = Err(LinkEnd::ServerGone(reason)),
-                Verdict::Hold | Verdict::NeedServer => {}
-            }
-            if !self.patch.to_client.is_empty() {
-                self.joined.extend_from_slice(input.get(span_start..done).unwrap_or_default());
-                self.joined.extend_from_slice(&self.patch.to_client);
-                span_start = done;
-            }
-            if !self.patch.to_server.is_empty()
-                && server.conn.send(&worker.outbox, &self.patch.to_server).is_err()
-            {
-                outcome = Err(LinkEnd::ServerGone(CloseReason::ServerClosed));
-            }
-            if !matches!(verdict, Verdict::Forward(_) | Verdict::Skip(_)) || outcome.is_err() {
-                break;
-            }
-        }
-        let span = input.get(span_start..done).unwrap_or_default();
-        if post_joined(&worker.outbox, card, client, self.joined, span).is_err() && outcome.is_ok() {
-            outcome = Err(LinkEnd::ClientGone(CloseReason::ClientVanished));
-        }
-        (done, outcome)
-    }
-}
-
-/// Sends what was joined and the span after it, together if there are both.
-fn post_joined(
-    outbox: &Outbox,
-    owner: &Rc<ClientCard>,
-    conn: &mut Conn,
-    joined: &mut Vec<u8>,
-    span: &[u8],
-) -> std::io::Result<()> {
-    if joined.is_empty() {
-        return if span.is_empty() { Ok(()) } else { conn.post(outbox, span, owner) };
-    }
-    joined.extend_from_slice(span);
-    conn.post(outbox, joined, owner)
 }

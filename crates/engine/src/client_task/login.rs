@@ -15,12 +15,11 @@ use howdah_wire::backend::{self, TransactionStatus};
 use howdah_wire::error_response::{ErrorResponse, Severity};
 use howdah_wire::secret::Secret;
 use howdah_wire::sqlstate::SqlState;
-use tracing::field;
 
 use super::Visit;
+use crate::client_card::{ClientCard, Guest};
 use crate::control::with_pools;
 use crate::shared::{Route, Welcome};
-use crate::worker::{ClientCard, Guest};
 
 /// Who has been let in.
 pub(super) enum Admitted {
@@ -63,7 +62,7 @@ impl Visit {
         (shared.random)(&mut seeds.md5_salt);
         (shared.random)(&mut seeds.scram_nonce);
         let peer = self.peer(settings.listen.port);
-        let mut login = Login::new(settings, Arc::clone(&shared.credentials), peer, seeds);
+        let mut login = Login::new(settings, Arc::clone(&shared.credentials), peer.clone(), seeds);
         let mut replies = Vec::new();
         loop {
             let (eaten, next) = login.on_bytes(&self.conn.held, &mut replies);
@@ -82,11 +81,7 @@ impl Visit {
                     return Err(CloseReason::ClientTerminated);
                 }
                 LoginNext::Close(reason) => {
-                    // Strangers choose these names: they are shown in quotes, with nothing in them that could pass
-                    // for another line.
-                    let (database, user) = login.asked_for().unzip();
-                    let (database, user) = (database.map(field::debug), user.map(field::debug));
-                    tracing::info!(peer = %self.peer_address(), database, user, %reason, "login refused");
+                    log_refusal(&login, &peer, reason);
                     return Err(reason);
                 }
             }
@@ -227,4 +222,11 @@ impl Visit {
             }
         }
     }
+}
+
+fn log_refusal(login: &Login, peer: &Peer, reason: CloseReason) {
+    let peer = format_args!("{}:{}", peer.address.host, peer.address.port);
+    let (database, user) = login.claim().map(|claim| (&*claim.database, &*claim.user)).unzip();
+    let error = login.refusal().map(tracing::field::display);
+    tracing::info!(%peer, database, user, error, %reason, "login refused");
 }

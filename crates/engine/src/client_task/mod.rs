@@ -7,6 +7,7 @@
 //! * `idle` – waiting for a request
 //! * `checkout` – waiting for a server connection
 //! * `link` – client and server joined
+//! * `mover` – the bytes between them
 //! * `farewell` – the client has gone; its server connection is made fit again
 //! * `cancel` – a cancel request on its way to a server
 //! * `console` – a client of the admin console
@@ -18,6 +19,7 @@ mod farewell;
 mod idle;
 mod link;
 mod login;
+mod mover;
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -35,9 +37,10 @@ use howdah_core::refusal;
 
 pub(crate) use checkout::check;
 
+use crate::client_card::{ClientCard, Guest};
 use crate::conn::Conn;
 use crate::net::Socket;
-use crate::worker::{Arrival, ClientCard, Guest, Message, Worker};
+use crate::worker::{Arrival, Message, Worker};
 use link::LinkEnd;
 
 /// Serves one client: a new one, or a guest of another worker's. A panic ends this client, with an error, and
@@ -51,7 +54,9 @@ pub(crate) async fn run(worker: Rc<Worker>, socket: Socket, place: Place, guest:
         Err(()) => {
             tracing::error!(client = visit.card.as_ref().map(|c| c.id), "panic while serving a client");
             visit.worker.shared.panics.fetch_add(1, Ordering::Relaxed);
-            visit.say(&refusal::ended(CloseReason::Panic));
+            if !visit.card.as_ref().is_some_and(|card| card.mid_reply.get()) {
+                visit.say(&refusal::ended(CloseReason::Panic));
+            }
             CloseReason::Panic
         }
     };

@@ -1,0 +1,132 @@
+//! A client that has been let in, as others know it: SHOW CLIENTS, the janitor, cancel requests, KILL_CLIENT.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::time::{Instant, SystemTime};
+
+use howdah_core::facts::{Address, ClientState, CloseReason, Counters};
+use howdah_core::pool::{ServerId, WorkerId};
+use howdah_core::session::Session;
+use tokio::sync::oneshot;
+
+use crate::shared::Route;
+
+/// What SHOW CLIENTS, the janitor and the console know of a client, and how they reach it.
+pub(crate) struct ClientCard {
+    pub(crate) id: u64,
+    pub(crate) session: RefCell<Session>,
+    pub(crate) route: Arc<Route>,
+    pub(crate) state: Cell<ClientState>,
+    pub(crate) link: Cell<Option<ServerId>>,
+    pub(crate) waiting_since: Cell<Option<Instant>>,
+    /// Part of a server's message has gone to the client: whatever is said now would be read as its rest.
+    pub(crate) mid_reply: Cell<bool>,
+    pub(crate) peer: Address,
+    pub(crate) local: Address,
+    pub(crate) connected: SystemTime,
+    pub(crate) connected_at: Instant,
+    pub(crate) remote_pid: Option<u32>,
+    /// The PID in the cancel key it was given.
+    pub(crate) cancel_pid: u32,
+    pub(crate) counters: Rc<RefCell<Counters>>,
+    order: Cell<Option<Order>>,
+    waker: RefCell<Waker>,
+}
+
+/// A client that has been let in, as it goes to a worker or from one to another.
+pub(crate) struct Guest {
+    pub(crate) session: Session,
+    pub(crate) route: Arc<Route>,
+    pub(crate) peer: Address,
+    pub(crate) local: Address,
+    pub(crate) connected: SystemTime,
+    pub(crate) connected_at: Instant,
+    pub(crate) remote_pid: Option<u32>,
+    pub(crate) cancel_pid: u32,
+}
+
+/// What a client's task is told by others.
+pub(crate) enum Order {
+    /// End.
+    Close(CloseReason),
+    /// Cancel what it is doing.
+    Cancel(oneshot::Sender<()>),
+    /// Go to another worker, if it is at rest.
+    Move(WorkerId),
+}
+
+impl ClientCard {
+    pub(crate) fn new(guest: Guest, counters: Rc<RefCell<Counters>>) -> ClientCard {
+        ClientCard {
+            id: guest.session.id,
+            session: RefCell::new(guest.session),
+            route: guest.route,
+            state: Cell::new(ClientState::Idle),
+            link: Cell::new(None),
+            waiting_since: Cell::new(None),
+            mid_reply: Cell::new(false),
+            peer: guest.peer,
+            local: guest.local,
+            connected: guest.connected,
+            connected_at: guest.connected_at,
+            remote_pid: guest.remote_pid,
+            cancel_pid: guest.cancel_pid,
+            counters,
+            order: Cell::new(None),
+            waker: RefCell::new(Waker::noop().clone()),
+        }
+    }
+
+    /// Leaves word for the client's task. The graver of two orders stands.
+    pub(crate) fn order(&self, order: Order) {
+        let kept = match (self.order.take(), order) {
+            (Some(close @ Order::Close(_)), _) => close,
+            (Some(cancel @ Order::Cancel(_)), Order::Move(_)) => cancel,
+            (_, order) => order,
+        };
+        self.order.set(Some(kept));
+        self.wake();
+    }
+
+    /// The client leaves this worker.
+    pub(crate) fn into_guest(self) -> Guest {
+        Guest {
+            session: self.session.into_inner(),
+            route: self.route,
+            peer: self.peer,
+            local: self.local,
+            connected: self.connected,
+            connected_at: self.connected_at,
+            remote_pid: self.remote_pid,
+            cancel_pid: self.cancel_pid,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn take_order(&self) -> Option<Order> {
+        self.order.take()
+    }
+
+    /// The calling task serves this client from now on. A task keeps its waker for life.
+    pub(crate) async fn adopt_task(&self) {
+        std::future::poll_fn(|cx| {
+            self.waker.borrow_mut().clone_from(cx.waker());
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    pub(crate) fn with_waker<T>(&self, use_it: impl FnOnce(&Waker) -> T) -> T {
+        use_it(&self.waker.borrow())
+    }
+
+    pub(crate) fn waker(&self) -> Waker {
+        self.waker.borrow().clone()
+    }
+
+    pub(crate) fn wake(&self) {
+        self.waker.borrow().wake_by_ref();
+    }
+}
