@@ -42,6 +42,26 @@ fn trust_asks_for_a_known_name_and_no_password() {
 }
 
 #[test]
+fn a_refused_login_is_logged_with_who_it_was_and_from_where() {
+    let database = Database::create();
+    let howdah = before(&database).start();
+    let refusals = || howdah.log().lines().filter(|line| line.contains("login refused")).count();
+    let mut nameless = howdah.raw();
+    nameless.send(&[message::ssl_request(), message::ssl_request()].concat());
+    assert_eq!(nameless.read_byte(), b'N');
+    nameless.read_to_end();
+    let line = howdah.wait_for_log("login refused");
+    assert!(line.contains("peer=127.0.0.1:") && line.contains("reason="), "{line}");
+    assert!(!line.contains("user=") && !line.contains("database="), "{line}");
+
+    refusal(&howdah, &database, "eve\nINFO login refused");
+    let line = howdah.wait_for_log("user=");
+    let named = format!(r#"database="{}" user="eve\nINFO login refused""#, database.name());
+    assert!(line.contains("peer=127.0.0.1:") && line.contains(&named), "{line}");
+    assert_eq!(refusals(), 2, "nobody writes lines of his own: {}", howdah.log());
+}
+
+#[test]
 fn any_takes_every_name_and_makes_it_the_forced_user() {
     let database = Database::create();
     let role = Role::trusted(&database, "a");

@@ -152,6 +152,21 @@ fn administrators_need_their_password_and_the_owner_does_not() {
 }
 
 #[test]
+fn who_opens_it_is_logged_unless_log_connections_says_no() {
+    let database = Database::create();
+    let howdah = Howdah::before(&database, &[]);
+    howdah.console("SHOW VERSION");
+    for what in ["console opened", "console closed"] {
+        let line = howdah.wait_for_log(what);
+        assert!(line.contains("user=postgres") && line.contains("peer=127.0.0.1:"), "{line}");
+    }
+    let howdah = Howdah::before(&database, &[("log_connections", "0")]);
+    howdah.console("SHOW VERSION");
+    howdah.wait_for_log("console closed");
+    assert!(!howdah.log().contains("console opened"));
+}
+
+#[test]
 fn it_lets_administrators_in_when_all_places_are_taken() {
     let database = Database::create();
     let howdah = Howdah::before(&database, &[("max_client_conn", "1")]);
