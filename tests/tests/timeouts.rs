@@ -12,7 +12,7 @@ fn query_timeout_ends_the_query_on_the_server_too() {
     let mut client = howdah.client(&database);
     let backend = client.backend();
     client.send(&message::query("select pg_sleep(600)"));
-    assert_eq!(only_error(&client.read_to_end()), told("57014", "query_timeout"));
+    assert_eq!(only_error(&client.read_to_end()), told("57014", "query timeout"));
     eventually("the query has ended and its server connection is free", || {
         (howdah.pool(&database)?.number("sv_idle") == 1).then_some(())
     });
@@ -40,7 +40,7 @@ fn idle_transaction_timeout_rolls_back_and_frees_the_lock() {
     sleeper.run("begin");
     sleeper.run("update t set n = 2");
     assert_eq!(tags(&next.query("update t set n = n + 10")), "CZ", "waits for the lock, and gets it");
-    assert_eq!(only_error(&sleeper.read_to_end()), told("25P03", "idle_transaction_timeout"));
+    assert_eq!(only_error(&sleeper.read_to_end()), told("25P03", "idle transaction timeout"));
     assert_eq!(next.value("select n from t"), "11");
 }
 
@@ -67,7 +67,7 @@ fn transaction_timeout_counts_busy_transactions() {
             break answer;
         }
     };
-    assert_eq!(only_error(&said), told("25P04", "transaction_timeout"));
+    assert_eq!(only_error(&said), told("25P04", "transaction timeout"));
     // Outside a transaction nothing counts.
     let mut client = howdah.client(&database);
     client.run("select 1");
@@ -206,7 +206,7 @@ fn a_user_may_have_timeouts_of_its_own() {
     let mut client = howdah.client(&database);
     client.set_timeout(Duration::from_secs(10));
     client.send(&message::query("select pg_sleep(600)"));
-    assert_eq!(only_error(&client.read_to_end()).1, "query_timeout");
+    assert_eq!(only_error(&client.read_to_end()).1, "query timeout");
 }
 
 fn fake_howdah(server: &FakeServer, settings: &[(&str, &str)]) -> Howdah {

@@ -38,13 +38,13 @@ pub enum CloseReason {
     #[error("query_wait_timeout")]
     QueryWaitTimeout,
     /// `query_timeout`.
-    #[error("query_timeout")]
+    #[error("query timeout")]
     QueryTimeout,
     /// `transaction_timeout`.
-    #[error("transaction_timeout")]
+    #[error("transaction timeout")]
     TransactionTimeout,
     /// `idle_transaction_timeout`.
-    #[error("idle_transaction_timeout")]
+    #[error("idle transaction timeout")]
     IdleTransactionTimeout,
     /// A transaction block in statement mode.
     #[error("transaction blocks not allowed in statement pooling mode")]
