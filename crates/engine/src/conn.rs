@@ -96,6 +96,11 @@ impl Conn {
         }
     }
 
+    /// These bytes go out with those that are sent next, or with the next flush.
+    pub(crate) fn hold_back(&mut self, bytes: &[u8]) {
+        self.unsent.extend_from_slice(bytes);
+    }
+
     /// All that was sent is with the kernel.
     pub(crate) fn is_flushed(&self) -> bool {
         self.unsent.is_empty()

@@ -135,7 +135,7 @@ async fn connect(
 
 fn plan(worker: &Worker, settings: &Settings, entry: &Database, key: &PoolKey) -> ServerLoginPlan {
     let mut nonce = [0; 18];
-    (worker.shared.random)(&mut nonce);
+    worker.random(&mut nonce);
     ServerLoginPlan {
         user: key.user.to_string(),
         database: entry.dbname.clone().unwrap_or_else(|| key.database.to_string()),

@@ -35,6 +35,8 @@ pub(crate) struct Worker {
     pub(crate) outbox: Outbox,
     /// When the bytes that are being dealt with were read.
     time: Cell<Instant>,
+    /// Random bytes fetched ahead; each is given out once.
+    random: RefCell<Vec<u8>>,
     pub(crate) clients: RefCell<FxHashMap<u64, Rc<ClientCard>>>,
     pub(crate) consoles: Consoles,
     /// By database; kept when its last client has gone.
@@ -106,6 +108,7 @@ impl Worker {
             time: Cell::new(tokio::time::Instant::now().into_std()),
             id,
             shared,
+            random: RefCell::default(),
             scratch: RefCell::new(Scratch {
                 buffer: vec![0; SCRATCH].into_boxed_slice(),
                 patch: Patch::default(),
@@ -125,6 +128,20 @@ impl Worker {
         let now = tokio::time::Instant::now().into_std();
         self.time.set(now);
         now
+    }
+
+    /// Fills `bytes` with random ones. They are fetched in larger portions: a login needs three times a few.
+    pub(crate) fn random(&self, bytes: &mut [u8]) {
+        let mut ahead = self.random.borrow_mut();
+        if ahead.len() < bytes.len() {
+            ahead.resize(RANDOM_AHEAD.max(bytes.len()), 0);
+            (self.shared.random)(&mut ahead);
+        }
+        for (byte, fresh) in bytes.iter_mut().zip(ahead.iter_mut().rev()) {
+            *byte = std::mem::take(fresh);
+        }
+        let left = ahead.len() - bytes.len();
+        ahead.truncate(left);
     }
 
     /// The time when the bytes that are being dealt with were read. On the path of a query the clock is read
@@ -326,3 +343,5 @@ impl Arrival {
 
 /// Big enough that a large result costs few system calls, small enough to stay in the cache.
 const SCRATCH: usize = 64 * 1024;
+/// Enough for a few logins.
+const RANDOM_AHEAD: usize = 512;

@@ -21,7 +21,7 @@ impl Visit {
         let Some(role) = identity.admin else { return CloseReason::LoginRefused };
         let mut session = worker.shared.console.open(&identity.user, role);
         // Nothing runs here that could be cancelled, so nobody is made to find this key.
-        let key = worker.shared.cancel_keys.issue(identity.minor, worker.id, 0, &worker.shared.random);
+        let key = worker.shared.cancel_keys.issue(identity.minor, worker.id, 0, |bytes| worker.random(bytes));
         worker.shared.cancel_keys.revoke(key.pid);
         let mut welcome = Vec::new();
         session.welcome(&key, &mut welcome);

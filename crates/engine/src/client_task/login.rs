@@ -59,15 +59,20 @@ impl Visit {
         let shared = Arc::clone(&self.worker.shared);
         let settings = shared.settings.load_full();
         let mut seeds = LoginSeeds { md5_salt: [0; 4], scram_nonce: [0; 18] };
-        (shared.random)(&mut seeds.md5_salt);
-        (shared.random)(&mut seeds.scram_nonce);
+        self.worker.random(&mut seeds.md5_salt);
+        self.worker.random(&mut seeds.scram_nonce);
         let peer = self.peer(settings.listen.port);
         let mut login = Login::new(settings, Arc::clone(&shared.credentials), peer.clone(), seeds);
         let mut replies = Vec::new();
         loop {
             let (eaten, next) = login.on_bytes(&self.conn.held, &mut replies);
             self.conn.consume(eaten);
-            self.conn.send(&self.worker.outbox, &replies).map_err(|_| CloseReason::ClientVanished)?;
+            if matches!(next, LoginNext::Welcome(_)) {
+                // What lets the client in goes out together with what welcomes it.
+                self.conn.hold_back(&replies);
+            } else {
+                self.conn.send(&self.worker.outbox, &replies).map_err(|_| CloseReason::ClientVanished)?;
+            }
             replies.clear();
             match next {
                 LoginNext::More if eaten > 0 && !self.conn.held.is_empty() => {}
@@ -99,8 +104,9 @@ impl Visit {
         }
     }
 
-    fn peer(&self, port: u16) -> Peer {
-        let (address, _) = self.conn.socket.addresses(port);
+    fn peer(&mut self, port: u16) -> Peer {
+        let addresses = self.addresses.insert(Box::new(self.conn.socket.addresses(port)));
+        let address = addresses.0.clone();
         let credentials = self.conn.socket.peer_credentials();
         Peer {
             address,
@@ -111,7 +117,7 @@ impl Visit {
     }
 
     fn peer_address(&self) -> Address {
-        self.conn.socket.addresses(self.worker.shared.settings.load().listen.port).0
+        self.addresses.as_ref().map(|addresses| addresses.0.clone()).unwrap_or_default()
     }
 
     /// Reads more of what the client sends; a client that has closed is gone.
@@ -165,10 +171,12 @@ impl Visit {
             }
         }
         let session = Session::new(shared.next_client(), route.rules.load_full(), parameters, now);
-        let settings = shared.settings.load();
-        let (peer, local) = self.conn.socket.addresses(settings.listen.port);
+        let settings = shared.settings.load_full();
+        let (peer, local) = self.addresses.take().map(|addresses| *addresses).unwrap_or_default();
         let pid = self.conn.socket.peer_credentials().and_then(|credentials| credentials.pid);
-        let key = shared.cancel_keys.issue(identity.minor, self.worker.id, session.id, &shared.random);
+        let key = shared
+            .cancel_keys
+            .issue(identity.minor, self.worker.id, session.id, |bytes| self.worker.random(bytes));
         let card = self.worker.register(Guest {
             session,
             route,
@@ -200,6 +208,7 @@ impl Visit {
         }
         backend::write_ready_for_query(&mut message, TransactionStatus::Idle);
         self.conn.send(&self.worker.outbox, &message).map_err(|_| CloseReason::ClientVanished)?;
+        self.conn.flush().await.map_err(|_| CloseReason::ClientVanished)?;
         card.counters.borrow_mut().logins += 1;
         if settings.log.connections {
             let PoolKey { database, user } = &card.route.client;

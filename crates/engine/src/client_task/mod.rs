@@ -31,7 +31,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use howdah_core::client::Place;
-use howdah_core::facts::{ClientState, CloseReason};
+use howdah_core::facts::{Address, ClientState, CloseReason};
 use howdah_core::pool::{Condition, WorkerId};
 use howdah_core::refusal;
 
@@ -46,7 +46,8 @@ use link::LinkEnd;
 /// Serves one client: a new one, or a guest of another worker's. A panic ends this client, with an error, and
 /// nobody else.
 pub(crate) async fn run(worker: Rc<Worker>, socket: Socket, place: Place, guest: Option<Box<Guest>>) {
-    let mut visit = Visit { worker, conn: Conn::new(socket), place: Some(place), card: None, ended: false };
+    let conn = Conn::new(socket);
+    let mut visit = Visit { worker, conn, place: Some(place), addresses: None, card: None, ended: false };
     let outcome = catch_unwind(std::pin::pin!(visit.serve(guest))).await;
     let reason = match outcome {
         Ok(Departure::Moves(to)) => return visit.move_to(to),
@@ -76,6 +77,8 @@ struct Visit {
     worker: Rc<Worker>,
     conn: Conn,
     place: Option<Place>,
+    /// The client's end and ours, from the first look at the socket until the card has them.
+    addresses: Option<Box<(Address, Address)>>,
     /// Once it is let in.
     card: Option<Rc<ClientCard>>,
     /// It has closed its side after saying goodbye; what it asked for before is still carried out.
@@ -195,8 +198,9 @@ impl Visit {
         // A connection that has queued something must not be closed before that is gone; and what was said
         // last should arrive, but nobody waits long for a client that does not read.
         let _ = self.conn.settle(&self.worker.outbox);
-        let _ = tokio::time::timeout(LAST_WORDS, self.conn.flush()).await;
-        self.conn.socket.finish();
+        if !self.conn.is_flushed() {
+            let _ = tokio::time::timeout(LAST_WORDS, self.conn.flush()).await;
+        }
     }
 }
 

@@ -55,6 +55,9 @@ pub(crate) fn apply_tcp(socket: &SockRef<'_>, tcp: &Tcp) -> io::Result<()> {
         return Ok(());
     }
     socket.set_keepalive(true)?;
+    if tcp.keepidle.is_none() && tcp.keepintvl.is_none() && tcp.keepcnt.is_none() {
+        return Ok(());
+    }
     let mut keepalive = TcpKeepalive::new();
     if let Some(idle) = tcp.keepidle {
         keepalive = keepalive.with_time(idle);
