@@ -98,7 +98,7 @@ def parse_arguments():
     parser.add_argument("--scale", type=int, default=10, help="of pgbench's tables")
     parser.add_argument("--write", metavar="FILE", help="also put the tables between this file's markers")
     parser.add_argument("--json", metavar="FILE", help="also write every round's figures")
-    target = os.path.join(os.environ.get("CARGO_TARGET_DIR", "target"), "release")
+    target = os.path.abspath(os.path.join(os.environ.get("CARGO_TARGET_DIR", "target"), "release"))
     parser.add_argument("--target", default=target, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     arguments.workloads = arguments.workloads.split(",")
