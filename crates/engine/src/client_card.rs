@@ -17,12 +17,20 @@ use crate::shared::Route;
 pub(crate) struct ClientCard {
     pub(crate) id: u64,
     pub(crate) session: RefCell<Session>,
-    pub(crate) route: Arc<Route>,
+    pub(crate) caller: Caller,
     pub(crate) state: Cell<ClientState>,
     pub(crate) link: Cell<Option<ServerId>>,
     pub(crate) waiting_since: Cell<Option<Instant>>,
     /// Part of a server's message has gone to the client: whatever is said now would be read as its rest.
     pub(crate) mid_reply: Cell<bool>,
+    pub(crate) counters: Rc<RefCell<Counters>>,
+    order: Cell<Option<Order>>,
+    waker: RefCell<Waker>,
+}
+
+/// Who called, from where, and where they lead.
+pub(crate) struct Caller {
+    pub(crate) route: Arc<Route>,
     pub(crate) peer: Address,
     pub(crate) local: Address,
     pub(crate) connected: SystemTime,
@@ -30,21 +38,12 @@ pub(crate) struct ClientCard {
     pub(crate) remote_pid: Option<u32>,
     /// The PID in the cancel key it was given.
     pub(crate) cancel_pid: u32,
-    pub(crate) counters: Rc<RefCell<Counters>>,
-    order: Cell<Option<Order>>,
-    waker: RefCell<Waker>,
 }
 
 /// A client that has been let in, as it goes to a worker or from one to another.
 pub(crate) struct Guest {
     pub(crate) session: Session,
-    pub(crate) route: Arc<Route>,
-    pub(crate) peer: Address,
-    pub(crate) local: Address,
-    pub(crate) connected: SystemTime,
-    pub(crate) connected_at: Instant,
-    pub(crate) remote_pid: Option<u32>,
-    pub(crate) cancel_pid: u32,
+    pub(crate) caller: Caller,
 }
 
 /// What a client's task is told by others.
@@ -62,17 +61,11 @@ impl ClientCard {
         ClientCard {
             id: guest.session.id,
             session: RefCell::new(guest.session),
-            route: guest.route,
+            caller: guest.caller,
             state: Cell::new(ClientState::Idle),
             link: Cell::new(None),
             waiting_since: Cell::new(None),
             mid_reply: Cell::new(false),
-            peer: guest.peer,
-            local: guest.local,
-            connected: guest.connected,
-            connected_at: guest.connected_at,
-            remote_pid: guest.remote_pid,
-            cancel_pid: guest.cancel_pid,
             counters,
             order: Cell::new(None),
             waker: RefCell::new(Waker::noop().clone()),
@@ -92,16 +85,7 @@ impl ClientCard {
 
     /// The client leaves this worker.
     pub(crate) fn into_guest(self) -> Guest {
-        Guest {
-            session: self.session.into_inner(),
-            route: self.route,
-            peer: self.peer,
-            local: self.local,
-            connected: self.connected,
-            connected_at: self.connected_at,
-            remote_pid: self.remote_pid,
-            cancel_pid: self.cancel_pid,
-        }
+        Guest { session: self.session.into_inner(), caller: self.caller }
     }
 
     #[inline]

@@ -220,7 +220,7 @@ impl Worker {
                 }
                 Message::SettingsChanged => {
                     for card in self.clients.borrow().values() {
-                        card.session.borrow_mut().set_rules(card.route.rules.load_full());
+                        card.session.borrow_mut().set_rules(card.caller.route.rules.load_full());
                     }
                 }
                 Message::Errands(errands) => self.run(errands),
@@ -270,7 +270,7 @@ impl Worker {
 
     /// Registers a client that is served here from now on.
     pub(crate) fn register(&self, guest: Guest) -> Rc<ClientCard> {
-        let counters = self.counters_of(&guest.route.client.database);
+        let counters = self.counters_of(&guest.caller.route.client.database);
         let card = Rc::new(ClientCard::new(guest, counters));
         self.clients.borrow_mut().insert(card.id, Rc::clone(&card));
         card
@@ -295,7 +295,7 @@ impl Worker {
             let chosen = match which {
                 Which::All | Which::Everybody => true,
                 Which::One(id) => card.id == *id,
-                Which::Database(name) => *card.route.client.database == **name,
+                Which::Database(name) => *card.caller.route.client.database == **name,
             };
             if chosen {
                 card.order(Order::Close(reason));

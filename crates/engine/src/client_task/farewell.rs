@@ -49,7 +49,8 @@ pub(super) async fn clean(
     let mut out = Vec::new();
     let (mut cleanup, step) = {
         let settings = worker.shared.settings.load();
-        let wanted = card.route.rules.load().mode == PoolMode::Session || settings.pool.reset_query_always;
+        let wanted =
+            card.caller.route.rules.load().mode == PoolMode::Session || settings.pool.reset_query_always;
         let reset = settings.pool.reset_query.as_deref().filter(|_| wanted);
         let session = card.session.borrow();
         Cleanup::begin(&mut lease.conn.server, &session, orderly, reset, &mut out)

@@ -17,7 +17,7 @@ use howdah_wire::secret::Secret;
 use howdah_wire::sqlstate::SqlState;
 
 use super::Visit;
-use crate::client_card::{ClientCard, Guest};
+use crate::client_card::{Caller, ClientCard, Guest};
 use crate::control::with_pools;
 use crate::shared::{Route, Welcome};
 
@@ -179,13 +179,15 @@ impl Visit {
             .issue(identity.minor, self.worker.id, session.id, |bytes| self.worker.random(bytes));
         let card = self.worker.register(Guest {
             session,
-            route,
-            peer,
-            local,
-            connected: SystemTime::now(),
-            connected_at: now,
-            remote_pid: pid,
-            cancel_pid: key.pid,
+            caller: Caller {
+                route,
+                peer,
+                local,
+                connected: SystemTime::now(),
+                connected_at: now,
+                remote_pid: pid,
+                cancel_pid: key.pid,
+            },
         });
         self.card = Some(Rc::clone(&card));
         card.adopt_task().await;
@@ -211,8 +213,8 @@ impl Visit {
         self.conn.flush().await.map_err(|_| CloseReason::ClientVanished)?;
         card.counters.borrow_mut().logins += 1;
         if settings.log.connections {
-            let PoolKey { database, user } = &card.route.client;
-            tracing::info!(client = card.id, %database, %user, peer = %card.peer, "client logged in");
+            let PoolKey { database, user } = &card.caller.route.client;
+            tracing::info!(client = card.id, %database, %user, peer = %card.caller.peer, "client logged in");
         }
         Ok(card)
     }
@@ -220,7 +222,7 @@ impl Visit {
     /// What the pool's servers say of themselves; the first client of a pool waits for the first server.
     async fn welcome_of(&mut self, card: &Rc<ClientCard>) -> Result<Arc<Welcome>, CloseReason> {
         let shared = Arc::clone(&self.worker.shared);
-        let route: &Route = &card.route;
+        let route: &Route = &card.caller.route;
         loop {
             if let Some(welcome) = shared.welcome(route.pool) {
                 return Ok(welcome);

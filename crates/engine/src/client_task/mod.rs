@@ -139,7 +139,7 @@ impl Visit {
 
     /// Takes on a client that has been let in by another worker.
     async fn adopt(&mut self, guest: Guest) -> Result<login::Admitted, CloseReason> {
-        self.worker.shared.cancel_keys.moved(guest.cancel_pid, self.worker.id);
+        self.worker.shared.cancel_keys.moved(guest.caller.cancel_pid, self.worker.id);
         let card = self.worker.register(guest);
         self.card = Some(Rc::clone(&card));
         card.adopt_task().await;
@@ -176,13 +176,13 @@ impl Visit {
     async fn leave(mut self, reason: CloseReason) {
         if let Some(card) = self.card.take() {
             self.worker.clients.borrow_mut().remove(&card.id);
-            self.worker.shared.cancel_keys.revoke(card.cancel_pid);
+            self.worker.shared.cancel_keys.revoke(card.caller.cancel_pid);
             if self.worker.shared.settings.load().log.disconnections {
-                let age = (self.worker.now() - card.connected_at).as_secs_f64();
+                let age = (self.worker.now() - card.caller.connected_at).as_secs_f64();
                 tracing::info!(
                     client = card.id,
-                    database = %card.route.client.database,
-                    user = %card.route.client.user,
+                    database = %card.caller.route.client.database,
+                    user = %card.caller.route.client.user,
                     %reason,
                     age = format_args!("{age:.1}s"),
                     "client closed"
