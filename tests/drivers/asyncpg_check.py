@@ -69,7 +69,8 @@ async def cancel(conn, conninfo):
     # asyncpg sends a CancelRequest when a task that waits for a query is cancelled.
     watcher = await asyncpg.connect(**arguments(conninfo))
     sleep = asyncio.ensure_future(conn.fetchval("select pg_sleep(60) -- asyncpg"))
-    running = "select count(*) from pg_stat_activity where query = 'select pg_sleep(60) -- asyncpg' and state = 'active'"
+    # Not by its state: that is active from Parse on, when there is nothing to cancel yet.
+    running = "select count(*) from pg_stat_activity where query = 'select pg_sleep(60) -- asyncpg' and wait_event = 'PgSleep'"
     while await watcher.fetchval(running) == 0:
         pass
     sleep.cancel()

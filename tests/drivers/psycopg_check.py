@@ -122,7 +122,7 @@ def cancel(conn, conninfo):
 
     def cancel_once_it_runs():
         with psycopg.connect(conninfo, autocommit=True) as watcher:
-            running = "select count(*) from pg_stat_activity where query like %s and state = 'active' and pid <> pg_backend_pid()"
+            running = "select count(*) from pg_stat_activity where query like %s and wait_event = 'PgSleep' and pid <> pg_backend_pid()"
             while watcher.execute(running, (f"%{mark}",)).fetchone() == (0,):
                 pass
         conn.cancel_safe()
