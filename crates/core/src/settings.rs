@@ -53,8 +53,6 @@ pub struct Listen {
     pub unix_socket_group: Option<String>,
     /// `so_reuseport`.
     pub so_reuseport: bool,
-    /// `tcp_defer_accept` in seconds; `None`: off.
-    pub tcp_defer_accept: Option<u32>,
     /// `workers` (Howdah's own): worker threads; `None`: one per core.
     pub workers: Option<usize>,
     /// `io_engine` (Howdah's own): how a worker sends.
@@ -346,7 +344,6 @@ impl Default for Settings {
                 unix_socket_mode: 0o777,
                 unix_socket_group: None,
                 so_reuseport: false,
-                tcp_defer_accept: Some(1),
                 workers: None,
                 io_engine: IoEngine::Auto,
                 pidfile: None,

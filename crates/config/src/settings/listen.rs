@@ -35,9 +35,9 @@ pub(super) static SETTINGS: [Setting; 18] = [
         "several processes on one port",
         "Howdah uses every core in one process; this is for running two versions side by side.",
     ),
-    new("tcp_defer_accept", "1", Value::Limit(at!(listen.tcp_defer_accept))).says(
+    new("tcp_defer_accept", "1", Value::Unread(Shape::Number)).status(Status::NoEffect).says(
         "seconds the kernel waits for a client's first bytes",
-        "The client is handed over when it speaks, or after this time. Linux only; 0 switches it off.",
+        "A client that says nothing costs Howdah about 2 KiB, and `client_login_timeout` ends it.",
     ),
     new("workers", "0", Value::Count(at!(listen.workers), 1024))
         .fixed()
