@@ -197,10 +197,6 @@ pub struct Timeouts {
     pub client_idle: Option<Duration>,
     /// `client_login_timeout`.
     pub client_login: Option<Duration>,
-    /// `suspend_timeout`.
-    pub suspend: Duration,
-    /// `dns_max_ttl`: how long a resolved host name is believed.
-    pub dns_max_ttl: Duration,
 }
 
 /// How many clients at once; `None` is no limit.
@@ -390,8 +386,6 @@ impl Default for Settings {
                 idle_transaction: None,
                 client_idle: None,
                 client_login: Some(seconds(60)),
-                suspend: seconds(10),
-                dns_max_ttl: seconds(15),
             },
             clients: ClientLimits { max_client_conn: 100, max_per_database: None, max_per_user: None },
             log: Log {

@@ -19,9 +19,13 @@ pub(super) static SETTINGS: [Setting; 10] = [
         .says("longest wait for an acknowledgement", "In milliseconds, unlike all other times."),
     new("tcp_socket_buffer", "0", Value::Count(at!(tcp.socket_buffer), i32::MAX as u32))
         .says("size of the kernel's socket buffers", "In bytes. 0: as the system says."),
-    new("dns_max_ttl", "15", Value::Seconds(at!(timeouts.dns_max_ttl)))
+    new("dns_max_ttl", "15", Value::Unread(Shape::Seconds))
+        .status(Status::NoEffect)
         .since("PgBouncer 1.4")
-        .says("how long a resolved host name is believed", ""),
+        .says(
+            "how long a resolved host name is believed",
+            "Howdah asks the system's resolver each time it opens a server connection.",
+        ),
     new("dns_nxdomain_ttl", "15", Value::Unread(Shape::Seconds))
         .status(Status::NotBuilt)
         .since("PgBouncer 1.6")

@@ -43,7 +43,8 @@ pub(super) static SETTINGS: [Setting; 16] = [
         .says("pause after PostgreSQL refused", "Clients that arrive meanwhile get PostgreSQL's own error at once."),
     new("server_check_delay", "30", Value::Seconds(at!(timeouts.server_check_delay)))
         .says("idleness after which server_check_query is run", "0: before every reuse."),
-    new("suspend_timeout", "10", Value::Seconds(at!(timeouts.suspend)))
+    new("suspend_timeout", "10", Value::Unread(Shape::Seconds))
+        .status(Status::NotBuilt)
         .since("PgBouncer 1.2")
         .says("how long SUSPEND waits for buffers to drain", "Connections that take longer are closed."),
     new("pool_idle_timeout", "0", Value::Unread(Shape::Seconds))
