@@ -272,6 +272,8 @@ async fn shut_down(shared: Arc<Shared>, how: Shutdown, ending: Rc<Notify>) {
             wait_until(|| shared.admission().total_served() == 0).await;
         }
     }
+    // Who is in line is told, and PostgreSQL gets a goodbye on each connection.
+    with_pools(&shared, |pools, now, fx| pools.drain_servers(now, fx));
     close_clients(&shared, &Which::Everybody, CloseReason::Shutdown).await;
     let all_gone = wait_until(|| shared.admission().total() == 0);
     // Clients that do not take their last message are not waited for.
