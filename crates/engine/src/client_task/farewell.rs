@@ -18,7 +18,8 @@ use crate::worker::Worker;
 /// is wanted in every mode. The client need not wait for it.
 pub(super) fn release(worker: &Rc<Worker>, mut lease: Lease) {
     let settings = worker.shared.settings.load();
-    let Some(query) = settings.pool.reset_query.clone().filter(|_| settings.pool.reset_query_always) else {
+    let wanted = settings.pool.reset_query.as_ref().filter(|_| settings.pool.reset_query_always);
+    let Some(query) = wanted.cloned() else {
         lease.give_back(Condition::Fit);
         return;
     };
