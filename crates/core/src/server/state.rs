@@ -12,7 +12,7 @@ use crate::session::{
     Asks, Doubts, Expected, Kind, Look, Outstanding, Parameters, PinReason, Rest, ServerStatements, Session, SessionState,
     Subject, Tracked,
 };
-use crate::settings::PoolMode;
+use crate::settings::{PoolMode, StateKind};
 
 /// What is known of a server connection that is logged in.
 #[derive(Debug)]
@@ -37,8 +37,8 @@ pub struct Server {
     pub(crate) look: Option<Box<Look>>,
     /// Who it logged in as, by its own word.
     pub login: Option<Box<str>>,
-    /// Something happened here that cannot be undone: its next client is its last.
-    pub spoiled: bool,
+    /// Something happened here that cannot be undone: this client is its last.
+    pub spoiled: Option<PinReason>,
     /// Whose the unnamed statement is.
     pub unnamed: UnnamedStatement,
     /// What happened since the engine last looked.
@@ -107,7 +107,7 @@ impl Server {
             lives: Asks::default(),
             look: None,
             login: None,
-            spoiled: false,
+            spoiled: None,
             unnamed: UnnamedStatement::default(),
             tally: Tally::default(),
             last_error: None,
@@ -142,7 +142,7 @@ impl Server {
     #[inline]
     #[must_use]
     pub fn pin(&self) -> Option<PinReason> {
-        if self.lives.is_none() && !self.spoiled && !self.doubts.is_postponed() {
+        if self.lives.is_none() && self.spoiled.is_none() && !self.doubts.is_postponed() {
             return None;
         }
         self.what_pins()
@@ -155,12 +155,12 @@ impl Server {
             (Asks::LOCKS, PinReason::AdvisoryLock),
             (Asks::CURSORS, PinReason::HoldCursor),
             (Asks::SLOTS, PinReason::ReplicationSlot),
-            (Asks::CHANNELS, PinReason::Channel),
+            (Asks::CHANNELS, PinReason::Policy(StateKind::Listen)),
         ]
         .into_iter()
         .find_map(|(asks, reason)| self.lives.has(asks).then_some(reason))
-        .or_else(|| self.spoiled.then_some(PinReason::Spoiled))
-        .or_else(|| self.doubts.is_postponed().then_some(PinReason::Unknown))
+        .or(self.spoiled)
+        .or_else(|| self.doubts.is_postponed().then_some(PinReason::StateUncarried))
     }
 
     /// Part of a reply has been read and the rest is still to come.
@@ -202,9 +202,11 @@ impl Server {
     /// Appends the question what the session looks like, as far as it is in doubt. `client`: custom parameters
     /// it has, beside those known here.
     pub(crate) fn look<'a>(&mut self, client: impl Iterator<Item = &'a str>, to_server: &mut Vec<u8>) {
+        let about = self.doubts.take();
         let state = self.state.clone();
-        let known = state.iter().flat_map(|state| state.settings.keys()).map(AsRef::as_ref);
-        let (look, query) = Look::new(self.doubts.take(), known.chain(client));
+        let mut known: Vec<&str> = client.collect();
+        known.extend(state.iter().flat_map(|state| state.settings.keys()).map(AsRef::as_ref));
+        let (look, query) = Look::new(about, &known);
         self.look = Some(Box::new(look));
         frontend::write_query(to_server, &query);
         self.outstanding.push(Expected { subject: Subject::Look, ..Expected::ours(Kind::Query) });

@@ -5,12 +5,15 @@ use std::time::{Duration, Instant};
 
 use howdah_wire::ErrorResponse;
 use howdah_wire::backend::{self, TransactionStatus};
+use howdah_wire::sql::Hints;
 
 use super::unnamed::Unnamed;
-use super::{ClientStatements, Parameters, Patch, PinReason, SessionState, Start, StatementRegistry, Tracked};
+use super::{
+    ClientStatements, Parameters, Patch, PinLedger, PinReason, SessionState, Start, StatementRegistry, Tracked,
+};
 use crate::facts::{CloseReason, Counters};
 use crate::server::{Server, Tally};
-use crate::settings::PoolMode;
+use crate::settings::{PoolMode, StateCheck, StateRules};
 
 /// What lasts as long as the client does.
 #[derive(Debug)]
@@ -75,6 +78,12 @@ pub struct SessionRules {
     pub idle_transaction_timeout: Option<Duration>,
     /// `client_idle_timeout`.
     pub client_idle_timeout: Option<Duration>,
+    /// `session_state` and what belongs to it.
+    pub state: StateRules,
+    /// Who is pinned in this pool.
+    pub pins: Arc<PinLedger>,
+    /// What the functions of its database do to a session.
+    pub hints: Arc<Hints>,
 }
 
 impl SessionRules {
@@ -82,6 +91,12 @@ impl SessionRules {
     #[must_use]
     pub fn follows_statements(&self) -> bool {
         self.mode != PoolMode::Session && self.max_prepared_statements > 0
+    }
+
+    /// After each transaction the server is asked what its session looks like.
+    #[inline]
+    pub(super) fn always_asks(&self) -> bool {
+        self.state.check == StateCheck::Always
     }
 }
 
@@ -242,6 +257,12 @@ impl Session {
         self.query_since.or(self.transaction_since).unwrap_or(self.idle_since)
     }
 
+    /// Since when it has asked for nothing; `None`: it is inside a query or a transaction.
+    #[must_use]
+    pub fn idle_since(&self) -> Option<Instant> {
+        (self.query_since.is_none() && self.transaction_since.is_none()).then_some(self.idle_since)
+    }
+
     /// The limit this client has overstepped, if any. `linked`: it holds a server connection.
     #[must_use]
     pub fn overdue(&self, linked: bool, now: Instant) -> Option<CloseReason> {
@@ -264,7 +285,9 @@ impl Session {
         if over(rules.idle_transaction_timeout, idle_in_transaction) {
             return Some(CloseReason::IdleTransactionTimeout);
         }
-        None
+        // In session mode the server connection is the client's anyway.
+        let pin = self.pin().filter(|_| rules.mode != PoolMode::Session);
+        pin.filter(|_| over(rules.state.pin_idle_timeout, self.idle_since())).map(CloseReason::PinIdleTimeout)
     }
 }
 

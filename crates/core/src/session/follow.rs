@@ -7,9 +7,9 @@ use howdah_wire::frontend;
 use howdah_wire::sql::{Sign, Signs};
 
 use super::state::{Asks, Look, Replay, SessionState, share};
-use super::{Expected, Kind, Patch, Session};
+use super::{Expected, Kind, Patch, PinReason, Session};
 use crate::server::{Held, Server};
-use crate::settings::PoolMode;
+use crate::settings::{PoolMode, StateCheck};
 
 impl Session {
     /// Client and server connection have been joined: appends what makes the server fit for this client.
@@ -51,12 +51,17 @@ impl Session {
     /// A text with these signs is sent to the server.
     #[cold]
     pub(super) fn raise(&mut self, server: &mut Server, signs: &Signs, text: &[u8]) {
-        if self.rules.mode == PoolMode::Session {
+        if self.rules.mode == PoolMode::Session || self.rules.state.check == StateCheck::Never {
             return;
         }
         server.doubts.raise(signs, server.lives, text);
-        if signs.has(Sign::Seed) || signs.has(Sign::Load) {
-            server.spoiled = true;
+        if self.rules.always_asks() {
+            server.doubts.add(Asks::EVERYTHING, text);
+        }
+        for (sign, reason) in [(Sign::Seed, PinReason::Seed), (Sign::Load, PinReason::Library)] {
+            if signs.has(sign) {
+                server.spoiled.get_or_insert(reason);
+            }
         }
     }
 

@@ -13,13 +13,14 @@
 //! * `parameters` – the settings that PostgreSQL reports and that follow the client
 //! * `state` – what else of its session follows the client; `follow` – when that is asked about, and how it is
 //!   given to a server connection
-//! * `pin` – why a server connection cannot be given back yet
+//! * `pin` – why a server connection cannot be given back yet; `pin_ledger` – whose cannot, and how many may
 
 mod conversation;
 mod copy_in;
 mod outstanding;
 mod parameters;
 mod pin;
+mod pin_ledger;
 mod prepared;
 mod relay_client;
 mod relay_server;
@@ -36,7 +37,8 @@ pub(crate) use conversation::Rest;
 pub use conversation::{Session, SessionRules};
 pub use outstanding::{Expected, Kind, Outstanding, Subject};
 pub use parameters::{Parameters, Tracked};
-pub use pin::PinReason;
+pub use pin::{Pin, PinReason};
+pub use pin_ledger::{PinCrowd, PinLedger, PinNews, PinRow, PinTally};
 pub use relay_server::on_server;
 pub(crate) use state::Look;
 pub use state::{Asks, Doubts, SessionState, Start};

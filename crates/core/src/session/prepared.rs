@@ -82,7 +82,7 @@ impl Session {
         }
         let Some(definition) = input.get(taken..header.total()) else { return Step::Hold };
         let naming = self.naming(server);
-        let hints = self.rules.hints();
+        let hints = Arc::clone(&self.rules.hints);
         let statement = self.rules.registry.intern(definition, &naming, || signs_of(definition, &hints));
         server.tally.client_parses += 1;
         self.statements_mut().defining(name, Arc::clone(&statement), server.outstanding.batch());
@@ -121,7 +121,7 @@ impl Session {
             return Step::Hold;
         };
         let generation = self.unnamed.parsed(self.id, &mut server.unnamed, definition);
-        let signs = definition.map_or_else(Signs::unseen, |definition| signs_of(definition, &self.rules.hints()));
+        let signs = definition.map_or_else(Signs::unseen, |definition| signs_of(definition, &self.rules.hints));
         (self.unnamed.commits, self.unnamed.clears) = (signs.has(Sign::Commits), signs.has(Sign::Clears));
         self.unnamed.signs = (!signs.is_plain()).then(|| Box::new(signs));
         let subject = Subject::Unnamed(generation);
@@ -149,7 +149,8 @@ impl Session {
             ServerName::AsIs if names.statement.is_empty() => {
                 self.unnamed.bound();
                 if let Some(signs) = self.unnamed.signs.take() {
-                    self.raise(server, &signs, self.unnamed.text());
+                    let text = self.unnamed.text().to_vec();
+                    self.raise(server, &signs, &text);
                     self.unnamed.signs = Some(signs);
                 }
                 Effects { commits: self.unnamed.commits, clears: self.unnamed.clears }

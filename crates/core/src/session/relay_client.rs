@@ -169,7 +169,7 @@ impl Session {
         self.unnamed.forget();
         server.unnamed.forget();
         let text = text_of_query(header, input);
-        let signs = text.map_or_else(Signs::unseen, |text| Signs::of(text, &self.rules.hints()));
+        let signs = text.map_or_else(Signs::unseen, |text| Signs::of(text, &self.rules.hints));
         let (commits, clears) = (signs.has(Sign::Commits), signs.has(Sign::Clears));
         server.doubts.resume();
         if !signs.is_plain() || self.rules.always_asks() {

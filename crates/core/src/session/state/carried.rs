@@ -30,12 +30,12 @@ pub struct Start {
 
 /// A query that turns the session of a server connection into the client's.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Replay {
+pub(in crate::session) struct Replay {
     /// Empty: there is nothing to do.
-    pub query: Vec<u8>,
+    pub(in crate::session) query: Vec<u8>,
     /// Who the client is changes: nothing of the client's may be sent before that has succeeded, or it
     /// would run as somebody else.
-    pub changes_role: bool,
+    pub(in crate::session) changes_role: bool,
 }
 
 impl SessionState {
@@ -67,7 +67,7 @@ impl Replay {
     /// From what the server connection has to what the client has, beside the reported settings, whose
     /// assignments (`reported`: calls of `set_config`, or nothing) come first.
     #[must_use]
-    pub fn new(has: Option<&SessionState>, wants: Option<&SessionState>, reported: Vec<u8>) -> Replay {
+    pub(in crate::session) fn new(has: Option<&SessionState>, wants: Option<&SessionState>, reported: Vec<u8>) -> Replay {
         let plain = SessionState::default();
         let (has, wants) = (has.unwrap_or(&plain), wants.unwrap_or(&plain));
         let mut query = reported;
@@ -163,7 +163,7 @@ impl Start {
 
 /// The state as it is shared: nothing is allocated for a plain one.
 #[must_use]
-pub(crate) fn share(state: SessionState) -> Option<Arc<SessionState>> {
+pub(in crate::session) fn share(state: SessionState) -> Option<Arc<SessionState>> {
     if state.is_plain() { None } else { Some(Arc::new(state)) }
 }
 

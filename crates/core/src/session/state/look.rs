@@ -34,7 +34,7 @@ pub(crate) struct Look {
 
 impl Look {
     /// A question about `about`; `known`: custom parameters, which are in no list of PostgreSQL's.
-    pub(crate) fn new<'a>(about: Doubts, known: impl Iterator<Item = &'a str>) -> (Look, Vec<u8>) {
+    pub(crate) fn new(about: Doubts, known: &[&str]) -> (Look, Vec<u8>) {
         let query = question(&about, known);
         let look = Look {
             about,
@@ -129,12 +129,12 @@ impl Look {
 }
 
 /// One query: a statement for each kind of question, each with three columns.
-fn question<'a>(about: &Doubts, known: impl Iterator<Item = &'a str>) -> Vec<u8> {
+fn question(about: &Doubts, known: &[&str]) -> Vec<u8> {
     let mut query = Vec::new();
     let mut names: Vec<&str> = about.names.iter().map(AsRef::as_ref).collect();
     if about.asks.has(Asks::SETTINGS) {
         names.retain(|name| name.contains('.'));
-        for name in known.filter(|name| name.contains('.')) {
+        for &name in known.iter().filter(|name| name.contains('.')) {
             if !names.contains(&name) {
                 names.push(name);
             }

@@ -17,7 +17,8 @@ mod doubts;
 mod literal;
 mod look;
 
-pub use carried::{Replay, SessionState, Start};
+pub(super) use carried::{Replay, share};
+pub use carried::{SessionState, Start};
 pub use doubts::{Asks, Doubts};
 pub(crate) use look::Look;
 pub(crate) use literal::push_literal;
