@@ -6,10 +6,10 @@ use std::sync::Arc;
 use howdah_wire::frontend;
 use howdah_wire::sql::{Sign, Signs};
 
+use super::sql_statements::forget_statements;
 use super::state::{Asks, Look, Replay, SessionState, share};
 use super::{Expected, Kind, Patch, PinReason, Session};
 use crate::server::{Held, Server};
-use crate::settings::{PoolMode, StateCheck};
 
 impl Session {
     /// Client and server connection have been joined: appends what makes the server fit for this client.
@@ -51,7 +51,7 @@ impl Session {
     /// A text with these signs is sent to the server.
     #[cold]
     pub(super) fn raise(&mut self, server: &mut Server, signs: &Signs, text: &[u8]) {
-        if self.rules.mode == PoolMode::Session || self.rules.state.check == StateCheck::Never {
+        if !self.rules.follows_state() {
             return;
         }
         server.doubts.raise(signs, server.lives, text);
@@ -157,6 +157,11 @@ pub(super) fn looked(server: &mut Server, session: Option<&mut Session>) {
     }
     if let Some(session) = session {
         session.learn(server, &look);
+        if look.about.has(Asks::STATEMENTS) {
+            session.learn_statements(server, &look);
+        }
+    } else if look.about.has(Asks::STATEMENTS) {
+        forget_statements(server, &look);
     }
 }
 
