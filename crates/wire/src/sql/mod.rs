@@ -11,6 +11,7 @@ mod hints;
 mod identifier;
 mod keyword;
 mod lexer;
+mod plain;
 mod scan;
 mod setting;
 mod signs;
