@@ -351,7 +351,12 @@ public class JdbcSession {
     }
 
     static void crowd() throws Exception {
-        var threads = Executors.newFixedThreadPool(12);
+        // Daemons, so that the program ends when one of them has failed.
+        var threads = Executors.newFixedThreadPool(12, work -> {
+            Thread thread = new Thread(work);
+            thread.setDaemon(true);
+            return thread;
+        });
         List<Future<Void>> all = new ArrayList<>();
         for (int n = 0; n < 12; n++) {
             int me = n;
@@ -360,7 +365,6 @@ public class JdbcSession {
         for (Future<Void> one : all) {
             one.get();
         }
-        threads.shutdown();
     }
 
     static Void one(int me) throws SQLException {
