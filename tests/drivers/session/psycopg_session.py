@@ -38,7 +38,8 @@ def settings(conninfo, unrest):
     b.execute("set search_path to tenant_b, public")
     b.execute("set role tenant_b")
     b.execute("select set_config('TimeZone', 'Asia/Kathmandu', false)")
-    b.execute("set app.tenant = 'it''s b'")
+    # The name is in no text: it comes as a parameter.
+    b.execute("select set_config(%s, %s, false)", ("app.tenant", "it's b"))
     as_b.changed(search_path="tenant_b, public", role="tenant_b", timezone="Asia/Kathmandu", tenant="it's b")
     everybody("after settings")
     for conn, name in ((a, "a"), (b, "b"), (c, "nobody")):
