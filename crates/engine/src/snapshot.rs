@@ -9,6 +9,7 @@ use howdah_core::facts::{
     ClientRow, ClientState, Counters, DatabaseRow, Lists, PoolRow, ServerRow, Snapshot, StatsRow, UserRow,
 };
 use howdah_core::pool::{PoolId, PoolKey};
+use howdah_core::session::PinLedger;
 use howdah_core::settings::Settings;
 use rustc_hash::FxHashMap;
 
@@ -82,7 +83,7 @@ pub(crate) fn assemble(shared: &Shared, reports: Vec<WorkerReport>, period: &Per
     for (database, counters) in statistics::of_pins(shared, now) {
         *totals.entry(database).or_default() += counters;
     }
-    let pinned = note_pins(shared, &mut clients, now);
+    let pinned = note_pins(&shared.pin_ledgers(), &mut clients, now);
     let routes = shared.routes_now();
     let crowd = Crowd::count(&clients, &routes);
     let (mut pools, servers, paused) = from_pools(shared, &settings, &crowd, &routes, &pinned);
@@ -118,10 +119,10 @@ pub(crate) fn assemble(shared: &Shared, reports: Vec<WorkerReport>, period: &Per
 
 /// Notes with each client why it is pinned, and returns how many are, by pool. Who was pinned after its worker had
 /// reported is pinned; who has gone is not.
-fn note_pins(shared: &Shared, clients: &mut [ClientRow], now: Instant) -> BTreeMap<PoolKey, u64> {
+fn note_pins(ledgers: &[Arc<PinLedger>], clients: &mut [ClientRow], now: Instant) -> BTreeMap<PoolKey, u64> {
     let by_id: FxHashMap<u64, usize> = clients.iter().enumerate().map(|(at, row)| (row.id, at)).collect();
     let mut pinned = BTreeMap::new();
-    for ledger in shared.pin_ledgers() {
+    for ledger in ledgers {
         for pin in ledger.rows(now) {
             let row = by_id.get(&pin.client).and_then(|&at| clients.get_mut(at));
             if let Some(row) = row {
@@ -310,4 +311,51 @@ fn users(settings: &Settings, pools: &[PoolRow], crowd: &Crowd) -> Vec<UserRow> 
 
 fn servers_of(pool: &PoolRow) -> u64 {
     pool.sv_active + pool.sv_being_canceled + pool.sv_idle + pool.sv_used + pool.sv_tested + pool.sv_login
+}
+
+#[cfg(test)]
+mod tests {
+    use howdah_core::facts::Address;
+    use howdah_core::session::{Pin, PinReason};
+
+    use super::*;
+
+    fn client(id: u64) -> ClientRow {
+        ClientRow {
+            id,
+            user: "ann".into(),
+            database: "shop".into(),
+            state: ClientState::Active,
+            peer: Address::default(),
+            local: Address::default(),
+            connected: SystemTime::UNIX_EPOCH,
+            requested: SystemTime::UNIX_EPOCH,
+            wait: Duration::ZERO,
+            close_needed: false,
+            link: None,
+            remote_pid: None,
+            tls: String::new(),
+            application_name: String::new(),
+            prepared_statements: 0,
+            idle: None,
+            pin: None,
+        }
+    }
+
+    #[test]
+    fn pins_stand_with_their_clients_and_count_for_their_pools() {
+        let now = Instant::now();
+        let key = |database: &str| PoolKey { database: database.into(), user: "ann".into() };
+        let ledger = |database| Arc::new(PinLedger::new(key(database), 9, |_| {}));
+        let (shop, stock) = (ledger("shop"), ledger("stock"));
+        for id in [1, 3, 4] {
+            shop.pin(id, "", Pin::new(PinReason::TempObject, None, b"", now));
+        }
+        let mut clients = [client(1), client(2), client(3)];
+        let pinned = note_pins(&[shop, stock], &mut clients, now + Duration::from_secs(5));
+        let ages = clients.each_ref().map(|client| client.pin.as_ref().map(|row| (row.client, row.age)));
+        let five = Duration::from_secs(5);
+        assert_eq!(ages, [Some((1, five)), None, Some((3, five))]);
+        assert_eq!(pinned, BTreeMap::from([(key("shop"), 2)]), "client 4 has gone");
+    }
 }

@@ -34,16 +34,6 @@ pub(crate) fn sample() -> Snapshot {
         idle: None,
         pin: None,
     };
-    let pinned = ClientRow {
-        idle: Some(Duration::from_millis(1_999)),
-        pin: Some(PinRow {
-            client: 17,
-            application_name: "till".into(),
-            pin: Pin::new(PinReason::TempObject, Some("t"), b"create temp table t ()", Instant::now()),
-            age: Duration::from_millis(34_900),
-        }),
-        ..client(17, ClientState::Active, Some(258))
-    };
     Snapshot {
         taken: moment,
         pools: vec![PoolRow {
@@ -117,6 +107,14 @@ pub(crate) fn sample() -> Snapshot {
         suspended: false,
         io_engine: "plain",
     }
+}
+
+/// The same client, with a temporary table.
+fn pinned(client: ClientRow) -> ClientRow {
+    let pin = Pin::new(PinReason::TempObject, Some("t"), b"create temp table t ()", Instant::now());
+    let application_name = "till".into();
+    let row = PinRow { client: client.id, application_name, pin, age: Duration::from_millis(34_900) };
+    ClientRow { idle: Some(Duration::from_millis(1_999)), pin: Some(row), ..client }
 }
 
 /// Two minutes; the sums are ten times those of the period.
