@@ -247,6 +247,7 @@ impl Shared {
             client_idle_timeout: user.and_then(|u| u.client_idle_timeout).unwrap_or(timeouts.client_idle),
             state: StateRules::resolve(settings, &client.database, &client.user),
             pins,
+            hints: Arc::default(),
         }
     }
 

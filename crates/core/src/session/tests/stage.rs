@@ -56,6 +56,7 @@ pub(super) fn rules(mode: PoolMode, max_prepared_statements: u32) -> SessionRule
         client_idle_timeout: None,
         state: StateRules::default(),
         pins: Arc::new(PinLedger::new(pool, u32::MAX, |_| {})),
+        hints: Arc::default(),
     }
 }
 
