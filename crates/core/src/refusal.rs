@@ -13,6 +13,8 @@ use howdah_wire::{
 use crate::facts::CloseReason;
 use crate::listen::{Channel, Overflow};
 use crate::pool::Refusal;
+use crate::session::PinCrowd;
+use crate::settings::{Policy, StateKind};
 
 // At the door: the startup packet.
 
@@ -247,6 +249,63 @@ pub fn with_secret_hint(said: ErrorResponse, user: &str) -> ErrorResponse {
     ))
 }
 
+// In a session: its state.
+
+/// `session_state` refuses this kind of state. The transaction is the client's own to end, so it is no FATAL.
+#[must_use]
+pub fn state_refused(kind: StateKind) -> ErrorResponse {
+    let word = kind.as_str();
+    ErrorResponse::new(
+        Severity::Error,
+        SqlState::FEATURE_NOT_SUPPORTED,
+        format!("not supported through this pool: {kind}"),
+    )
+    .hint(format!(
+        "The setting session_state refuses it (\"{word}:refuse\"); \"{word}:{}\" would allow it.",
+        kind.default_policy().as_str()
+    ))
+}
+
+/// `session_state` lets this kind of state be lost: a WARNING.
+#[must_use]
+pub fn state_will_be_lost(kind: StateKind) -> ErrorResponse {
+    let word = kind.as_str();
+    let keeps = kind.policies().iter().find(|policy| **policy == Policy::Carry || policy.pins());
+    let said = ErrorResponse::new(
+        Severity::Warning,
+        SqlState::WARNING,
+        format!("cannot be relied on beyond this transaction: {kind}"),
+    )
+    .detail("The next transaction may run on another server connection.");
+    match keeps {
+        Some(policy) => said.hint(format!(
+            "Do it all in one transaction, or set session_state to \"{word}:{}\".",
+            policy.as_str()
+        )),
+        None => said,
+    }
+}
+
+/// `max_pinned`: what the client asks for would tie it to its server connection, as others are tied already.
+#[must_use]
+pub fn too_many_pinned(kind: StateKind, crowd: &PinCrowd) -> ErrorResponse {
+    ErrorResponse::new(
+        Severity::Error,
+        SqlState::TOO_MANY_CONNECTIONS,
+        format!("no server connection can be kept for this client (max_pinned): {kind}"),
+    )
+    .detail(crowd.to_string())
+    .hint("SHOW PINS on the console lists them; pin_idle_timeout ends those that are not used.")
+}
+
+/// What the client has done ties it to its server connection, though more are tied than may be: it is ended.
+#[must_use]
+pub fn too_many_pinned_already(crowd: &PinCrowd) -> ErrorResponse {
+    crowded("no server connection can be kept for this client (max_pinned)")
+        .detail(crowd.to_string())
+        .hint("SHOW PINS on the console lists them; pin_idle_timeout ends those that are not used.")
+}
+
 // In a session.
 
 /// A message of a type that clients do not send, or not here.
@@ -336,11 +395,17 @@ pub fn ended(reason: CloseReason) -> ErrorResponse {
         CloseReason::QueryTimeout => SqlState::QUERY_CANCELED,
         CloseReason::TransactionTimeout => SqlState::TRANSACTION_TIMEOUT,
         CloseReason::IdleTransactionTimeout => SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
-        CloseReason::ClientIdleTimeout => SqlState::IDLE_SESSION_TIMEOUT,
+        CloseReason::ClientIdleTimeout | CloseReason::PinIdleTimeout(_) => SqlState::IDLE_SESSION_TIMEOUT,
         CloseReason::Panic => SqlState::INTERNAL_ERROR,
         _ => SqlState::ADMIN_SHUTDOWN,
     };
-    fatal(code, reason.to_string())
+    let said = fatal(code, reason.to_string());
+    match reason {
+        CloseReason::PinIdleTimeout(pin) => said.detail(format!(
+            "The client held a server connection for itself, by its {pin}, and did not use it."
+        )),
+        _ => said,
+    }
 }
 
 // To clients that listen.

@@ -91,6 +91,11 @@ pub enum Subject {
     Statement(u64),
     /// A name the client has given away already: this Parse must fail.
     Taken,
+    /// Howdah asks what the session looks like.
+    Look,
+    /// Howdah gives the session something it should have. In a transaction that has failed it cannot, and
+    /// need not.
+    Correction,
 }
 
 /// What a reply means for the queue.
@@ -373,6 +378,18 @@ impl Outstanding {
     #[must_use]
     pub fn head_is_ours(&self) -> bool {
         self.queue.front().is_some_and(|e| e.ours)
+    }
+
+    /// Whose the reply is that comes next.
+    #[must_use]
+    pub fn head(&self) -> Option<&Expected> {
+        self.queue.front()
+    }
+
+    /// A correction of Howdah's own is under way.
+    #[must_use]
+    pub fn is_correcting(&self) -> bool {
+        self.queue.iter().any(|entry| entry.subject == Subject::Correction)
     }
 
     /// The server works on a query of Howdah's own; what the client asked for comes after it.

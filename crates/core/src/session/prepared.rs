@@ -8,13 +8,14 @@ use std::sync::Arc;
 
 use howdah_wire::backend::{self, TransactionStatus};
 use howdah_wire::frontend::{self, BindNames, Target, TargetKind, tag};
-use howdah_wire::{FrameHeader, sql};
+use howdah_wire::FrameHeader;
+use howdah_wire::sql::{Hints, Sign, Signs};
 
-use super::relay_client::{Step, clears, malformed};
+use super::relay_client::{Step, malformed};
 use super::rename::MISSING_UNNAMED;
 use super::statements::{NAME_PREFIX, Need};
 use super::unnamed::Whereabouts;
-use super::{Expected, Kind, Patch, PinReason, Session, Statement, Subject, Verdict};
+use super::{Asks, Expected, Kind, Patch, PinReason, Session, Statement, Subject, Verdict};
 use crate::server::Server;
 
 /// What a client's statement name is on the server.
@@ -80,8 +81,9 @@ impl Session {
             return Session::pass(server, Expected::theirs(Kind::Parse));
         }
         let Some(definition) = input.get(taken..header.total()) else { return Step::Hold };
-        let effects = Effects::of(definition);
-        let statement = self.rules.registry.intern(definition, effects.commits, effects.clears);
+        let naming = self.naming(server);
+        let hints = Arc::clone(&self.rules.hints);
+        let statement = self.rules.registry.intern(definition, &naming, || signs_of(definition, &hints));
         server.tally.client_parses += 1;
         self.statements_mut().defining(name, Arc::clone(&statement), server.outstanding.batch());
         self.define(server, &statement, patch);
@@ -119,8 +121,9 @@ impl Session {
             return Step::Hold;
         };
         let generation = self.unnamed.parsed(self.id, &mut server.unnamed, definition);
-        let effects = definition.map_or(Effects::UNKNOWN, Effects::of);
-        (self.unnamed.commits, self.unnamed.clears) = (effects.commits, effects.clears);
+        let signs = definition.map_or_else(Signs::unseen, |definition| signs_of(definition, &self.rules.hints));
+        (self.unnamed.commits, self.unnamed.clears) = (signs.has(Sign::Commits), signs.has(Sign::Clears));
+        self.unnamed.signs = (!signs.is_plain()).then(|| Box::new(signs));
         let subject = Subject::Unnamed(generation);
         Session::pass(server, Expected { subject, ..Expected::theirs(Kind::Parse) })
     }
@@ -137,15 +140,30 @@ impl Session {
         let target = self.server_name(server, names.statement, patch);
         let effects = match &target {
             ServerName::Virtual(statement) => {
+                if let Some(signs) = &statement.signs {
+                    self.raise(server, signs, statement.text());
+                }
                 Effects { commits: statement.commits, clears: statement.clears }
             }
             ServerName::Missing => Effects { commits: false, clears: false },
             ServerName::AsIs if names.statement.is_empty() => {
                 self.unnamed.bound();
+                if let Some(signs) = self.unnamed.signs.take() {
+                    let text = self.unnamed.text().to_vec();
+                    self.raise(server, &signs, &text);
+                    self.unnamed.signs = Some(signs);
+                }
                 Effects { commits: self.unnamed.commits, clears: self.unnamed.clears }
             }
-            ServerName::AsIs => Effects::UNKNOWN,
+            ServerName::AsIs => {
+                self.raise(server, &Signs::unseen(), names.statement);
+                Effects::UNKNOWN
+            }
         };
+        server.doubts.resume();
+        if self.rules.always_asks() {
+            server.doubts.add(Asks::EVERYTHING, names.statement);
+        }
         self.bound_commits = effects.commits;
         self.portal_commits |= effects.commits && !names.portal.is_empty();
         self.bound_clears = effects.clears;
@@ -304,11 +322,11 @@ impl Effects {
     /// Nothing can be ruled out. That it clears is left to its tag, though: it is rare, and waiting costs.
     const UNKNOWN: Effects = Effects { commits: true, clears: false };
 
-    /// Of a statement with this text and these parameter types.
-    fn of(definition: &[u8]) -> Effects {
-        let Some(text) = until_nul(definition) else { return Effects::UNKNOWN };
-        Effects { commits: sql::ends_transaction(text), clears: clears(text) }
-    }
+}
+
+/// What executing a statement with this text and these parameter types may do.
+fn signs_of(definition: &[u8], hints: &Hints) -> Signs {
+    until_nul(definition).map_or_else(Signs::unseen, |text| Signs::of(text, hints))
 }
 
 /// The client's message depends on how one of those before it fares.

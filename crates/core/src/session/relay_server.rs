@@ -3,8 +3,10 @@
 use howdah_wire::FrameHeader;
 use howdah_wire::backend::{CommandComplete, ParameterStatus, ReadyForQuery, TransactionStatus, tag};
 use howdah_wire::error_response::{ErrorResponse, Severity};
+use howdah_wire::sqlstate::SqlState;
 
 use super::conversation::Rest;
+use super::follow::{discarded, looked};
 use super::outstanding::{Answer, Doubt};
 use super::{Expected, Kind, Patch, Session, Subject, Verdict, rename};
 use crate::facts::CloseReason;
@@ -55,7 +57,7 @@ pub fn on_server(
         if passed > 0 && matches!(header.tag, tag::ERROR_RESPONSE | tag::PARAMETER_STATUS) {
             return Verdict::Forward(passed);
         }
-        if left.len() < header.total() && needs_body(header) {
+        if left.len() < header.total() && (needs_body(header) || server.is_answering(header.tag)) {
             return forward_or_hold(passed);
         }
         let body = left.get(FrameHeader::SIZE..header.total().min(left.len())).unwrap_or_default();
@@ -83,6 +85,9 @@ fn broken(server: &Server, passed: usize) -> Verdict {
 fn between_replies(server: &mut Server, session: Option<&mut Session>, patch: &mut Patch) {
     let Some(session) = session else { return };
     session.give(server, &mut patch.to_client);
+    if server.doubts.is_due() || session.is_behind() {
+        session.follow_up(server, patch);
+    }
     // Amid a message of the client's it would end up inside it.
     if server.outstanding.is_in_doubt() && !session.is_mid_message() {
         server.ask("", &mut patch.to_server);
@@ -119,12 +124,23 @@ fn reply(
     if header.tag == tag::COMMAND_COMPLETE && header.total() <= SHORT_TAG {
         command_complete(server, session, body);
     }
-    Ok(if expected.ours { Reply::Swallow } else { Reply::Forward })
+    if !expected.ours {
+        return Ok(Reply::Forward);
+    }
+    if header.tag == tag::DATA_ROW && expected.subject == Subject::Look {
+        let row = server.look.as_mut().and_then(|look| look.row(body));
+        row.ok_or(CloseReason::ServerProtocol)?;
+    }
+    Ok(Reply::Swallow)
 }
 
 fn ready(server: &mut Server, session: Option<&mut Session>, body: &[u8]) -> Result<Reply, CloseReason> {
     let status = ReadyForQuery::parse(body).map_err(|_| CloseReason::ServerProtocol)?.status;
     let expected = server.outstanding.ready(status).map_err(|Doubt| CloseReason::ServerProtocol)?;
+    if expected.subject == Subject::Look {
+        looked(server, session);
+        return Ok(Reply::Swallow);
+    }
     let Some(session) = session else { return Ok(Reply::Swallow) };
     if expected.ours {
         return Ok(Reply::Swallow);
@@ -163,6 +179,15 @@ fn error(
         return Err(CloseReason::ServerClosed);
     }
     let Ok(Some(asked)) = asked else { return Err(CloseReason::ServerProtocol) };
+    if asked.subject == Subject::Look
+        && let Some(look) = server.look.as_mut()
+    {
+        look.failed = true;
+        return Ok(Reply::Swallow);
+    }
+    if asked.subject == Subject::Correction && error.code == SqlState::IN_FAILED_SQL_TRANSACTION {
+        return Ok(Reply::Swallow);
+    }
     if asked.ours && asked.kind == Kind::Query {
         // It was to make the connection fit for somebody: there is no telling what it is fit for now.
         server.last_error = Some(error);
@@ -192,14 +217,22 @@ fn settle(server: &mut Server, session: Option<&mut Session>, entry: Expected, p
 }
 
 fn parameter(server: &mut Server, session: Option<&mut Session>, body: &[u8]) -> Reply {
-    let Some((index, value)) = ParameterStatus::parse(body).ok().and_then(|status| {
+    let Some((name, index, value)) = ParameterStatus::parse(body).ok().and_then(|status| {
         let name = str::from_utf8(status.name).ok()?;
-        Some((server.tracked.index(name)?, str::from_utf8(status.value).ok()?))
+        Some((name, server.tracked.index(name)?, str::from_utf8(status.value).ok()?))
     }) else {
-        return Reply::Forward;
+        // What Howdah changes for the client it had already: it has been told when it was changed first.
+        return if server.outstanding.head_is_ours() { Reply::Swallow } else { Reply::Forward };
     };
     server.parameters.set(index, value);
     let Some(session) = session else { return Reply::Swallow };
+    if server.outstanding.is_correcting()
+        && !server.outstanding.head_is_ours()
+        && session.start.as_ref().is_some_and(|start| start.get(name).is_some())
+    {
+        // It will have the client's own start value again in a moment.
+        return Reply::Swallow;
+    }
     // Also what Howdah sets for the client comes back in the server's spelling: the client is told once,
     // and the next comparison finds no difference.
     let news = session.parameters.set(index, value);
@@ -207,9 +240,12 @@ fn parameter(server: &mut Server, session: Option<&mut Session>, body: &[u8]) ->
 }
 
 fn command_complete(server: &mut Server, session: Option<&mut Session>, body: &[u8]) {
-    let Ok(CommandComplete { tag: b"DEALLOCATE ALL" | b"DISCARD ALL" }) = CommandComplete::parse(body) else {
+    let Ok(CommandComplete { tag: tag @ (b"DEALLOCATE ALL" | b"DISCARD ALL") }) = CommandComplete::parse(body) else {
         return;
     };
+    if tag == b"DISCARD ALL" {
+        discarded(server, session.is_some());
+    }
     server.statements.clear();
     if let Some(statements) = session.and_then(|session| session.statements.as_mut()) {
         statements.clear();
