@@ -23,7 +23,7 @@ impl Channel {
     }
 
     /// Appends a statement about this channel.
-    pub(super) fn write(&self, verb: &str, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, verb: &str, out: &mut Vec<u8>) {
         out.extend_from_slice(verb.as_bytes());
         out.extend_from_slice(b" \"");
         for &byte in &*self.0 {

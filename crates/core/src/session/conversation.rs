@@ -7,9 +7,11 @@ use howdah_wire::ErrorResponse;
 use howdah_wire::backend::{self, TransactionStatus};
 use howdah_wire::sql::Hints;
 
+use super::channels::Channels;
 use super::unnamed::Unnamed;
 use super::{
-    ClientStatements, Parameters, Patch, PinLedger, PinReason, SessionState, Start, StatementRegistry, Tracked,
+    ClientStatements, Parameters, Patch, PinLedger, PinReason, SessionState, Start, StatementRegistry,
+    Tracked,
 };
 use crate::facts::{CloseReason, Counters};
 use crate::server::{Server, Tally};
@@ -31,6 +33,8 @@ pub struct Session {
     pub(super) out_of_step: bool,
     /// What is to be sent after the client's current message.
     pub(super) postscript: Vec<u8>,
+    /// What it has to do with notifications; `None`: nothing.
+    pub(super) channels: Option<Box<Channels>>,
     /// Allocated when the first statement is prepared.
     pub(super) statements: Option<Box<ClientStatements>>,
     /// What is left of a message of the client's whose beginning has been dealt with.
@@ -131,6 +135,7 @@ impl Session {
             start: None,
             out_of_step: false,
             postscript: Vec::new(),
+            channels: None,
             statements: None,
             client_rest: Rest::default(),
             half_held: false,

@@ -13,10 +13,13 @@
 //! * `parameters` – the settings that PostgreSQL reports and that follow the client
 //! * `state` – what else of its session follows the client; `follow` – when that is asked about, and how it is
 //!   given to a server connection
+//! * `channels` – LISTEN, served aside
 //! * `pin` – why a server connection cannot be given back yet; `pin_ledger` – whose cannot, and how many may
 
+mod channels;
 mod conversation;
 mod copy_in;
+mod follow;
 mod outstanding;
 mod parameters;
 mod pin;
@@ -24,7 +27,6 @@ mod pin_ledger;
 mod prepared;
 mod relay_client;
 mod relay_server;
-mod follow;
 mod rename;
 mod state;
 mod statements;
