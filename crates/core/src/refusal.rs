@@ -11,6 +11,7 @@ use howdah_wire::{
 };
 
 use crate::facts::CloseReason;
+use crate::listen::{Channel, Overflow};
 use crate::pool::Refusal;
 use crate::session::PinCrowd;
 use crate::settings::{Policy, StateKind};
@@ -402,6 +403,45 @@ pub fn ended(reason: CloseReason) -> ErrorResponse {
     }
 }
 
+// To clients that listen.
+
+/// The listener connection is lost, or cannot be opened: a WARNING.
+#[must_use]
+pub fn not_listening(reason: &str) -> ErrorResponse {
+    warning(
+        "the connection that listens for this client is not there: notifications may be missed until it is",
+    )
+    .detail(reason)
+    .hint("Nothing need be done to listen again; another warning tells when.")
+}
+
+/// It is back: a WARNING.
+#[must_use]
+pub fn listening_again() -> ErrorResponse {
+    warning("listening again: notifications sent since the last warning may have been missed")
+}
+
+/// PostgreSQL refused LISTEN on the listener connection: a WARNING.
+#[must_use]
+pub fn channel_refused(channel: &Channel, said: &ErrorResponse) -> ErrorResponse {
+    let mut warning = warning(format!("cannot listen to channel \"{channel}\": {}", said.message));
+    warning.code = said.code;
+    warning
+}
+
+/// It leaves too many notifications waiting.
+#[must_use]
+pub fn notifications_overflow(overflow: Overflow) -> ErrorResponse {
+    fatal(
+        SqlState::CONFIGURATION_LIMIT_EXCEEDED,
+        "terminating connection because it does not take its notifications",
+    )
+    .detail(overflow.to_string())
+    .hint(
+        "Read from the connection more often, and keep transactions short: inside one nothing is delivered.",
+    )
+}
+
 /// Howdah stops.
 #[must_use]
 pub fn shutting_down() -> ErrorResponse {
@@ -413,6 +453,10 @@ pub fn shutting_down() -> ErrorResponse {
 pub fn database_disabled(name: &str) -> ErrorResponse {
     fatal(SqlState::CANNOT_CONNECT_NOW, format!("database \"{name}\" is disabled"))
         .hint("An administrator has disabled it: ENABLE on the console admits clients again.")
+}
+
+fn warning(message: impl Into<String>) -> ErrorResponse {
+    ErrorResponse::new(Severity::Warning, SqlState::WARNING, message)
 }
 
 fn fatal(code: SqlState, message: impl Into<String>) -> ErrorResponse {

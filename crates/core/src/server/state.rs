@@ -9,8 +9,8 @@ use howdah_wire::frontend;
 
 use crate::facts::CloseReason;
 use crate::session::{
-    Asks, Doubts, Expected, Kind, Look, Outstanding, Parameters, PinReason, Rest, ServerStatements, Session, SessionState, SqlStatements,
-    Subject, Tracked,
+    Asks, Doubts, Expected, Kind, Look, Outstanding, Parameters, PinReason, Rest, ServerStatements, Session,
+    SessionState, SqlStatements, Subject, Tracked,
 };
 use crate::settings::{PoolMode, StateKind};
 
@@ -88,6 +88,8 @@ pub enum Held {
     Outstanding,
     /// A transaction is open.
     InTransaction,
+    /// A notification from here has not arrived where it is to be passed on.
+    Sending,
     /// What the session looks like has to be asked first.
     Doubts,
     /// Something of the client's lives on it.
@@ -137,6 +139,9 @@ impl Server {
         }
         if self.doubts.is_due() {
             return Some(Held::Doubts);
+        }
+        if session.is_sending() {
+            return Some(Held::Sending);
         }
         session.pin().or_else(|| self.pin()).map(Held::Pinned)
     }

@@ -7,10 +7,11 @@ use howdah_wire::ErrorResponse;
 use howdah_wire::backend::{self, TransactionStatus};
 use howdah_wire::sql::Hints;
 
+use super::channels::Channels;
 use super::unnamed::Unnamed;
 use super::{
-    ClientStatements, Parameters, Patch, PinLedger, PinReason, SessionState, SqlStatements, Start, StatementRegistry,
-    Tracked,
+    ClientStatements, Parameters, Patch, PinLedger, PinReason, SessionState, SqlStatements, Start,
+    StatementRegistry, Tracked,
 };
 use crate::facts::{CloseReason, Counters};
 use crate::server::{Server, Tally};
@@ -32,6 +33,8 @@ pub struct Session {
     pub(super) out_of_step: bool,
     /// What is to be sent after the client's current message.
     pub(super) postscript: Vec<u8>,
+    /// What it has to do with notifications; `None`: nothing.
+    pub(super) channels: Option<Box<Channels>>,
     /// Allocated when the first statement is prepared.
     pub(super) statements: Option<Box<ClientStatements>>,
     /// Statements prepared by SQL; allocated with the first.
@@ -140,6 +143,7 @@ impl Session {
             start: None,
             out_of_step: false,
             postscript: Vec::new(),
+            channels: None,
             statements: None,
             sql: None,
             client_rest: Rest::default(),

@@ -9,6 +9,7 @@ use howdah_wire::sql::{Sign, Signs};
 use super::sql_statements::forget_statements;
 use super::state::{Asks, Look, Replay, SessionState, share};
 use super::{Expected, Kind, Patch, PinReason, Session};
+use crate::listen::Channel;
 use crate::server::{Held, Server};
 
 impl Session {
@@ -55,6 +56,9 @@ impl Session {
             return;
         }
         server.doubts.raise(signs, server.lives, text);
+        if signs.has(Sign::Notify) {
+            self.notifies();
+        }
         if self.rules.always_asks() {
             server.doubts.add(Asks::EVERYTHING, text);
         }
@@ -117,7 +121,8 @@ impl Session {
         let Some(start) = self.start.clone() else { return };
         let followed = |name: &str| self.rules.tracked.index(name).is_some();
         let mut wanted = self.state.as_deref().cloned().unwrap_or_default();
-        for (name, value) in start.settings.iter().filter(|(name, _)| look.is_reset(name) && !followed(name)) {
+        for (name, value) in start.settings.iter().filter(|(name, _)| look.is_reset(name) && !followed(name))
+        {
             wanted.settings.insert(name.clone(), value.clone());
         }
         let correction = start.correction(|name| look.is_reset(name) && followed(name));
@@ -142,14 +147,18 @@ pub(super) fn looked(server: &mut Server, session: Option<&mut Session>) {
     }
     let tracked = Arc::clone(&server.tracked);
     let followed = |name: &str| tracked.index(name).is_some();
-    let found = look.state(server.state.as_deref(), followed, server.login.as_deref());
+    let carries_channels = session.as_ref().is_some_and(|session| session.hears_aside());
+    let mut found = look.state(server.state.as_deref(), followed, server.login.as_deref());
+    if carries_channels && look.about.has(Asks::CHANNELS) {
+        found.channels = look.channels.iter().filter_map(|name| Channel::new(name)).collect();
+    }
     server.state = share(found);
     for (asks, there) in [
         (Asks::TEMP, look.temp.is_some()),
         (Asks::LOCKS, look.lock.is_some()),
         (Asks::CURSORS, look.cursor.is_some()),
         (Asks::SLOTS, look.slot.is_some()),
-        (Asks::CHANNELS, !look.channels.is_empty()),
+        (Asks::CHANNELS, !carries_channels && !look.channels.is_empty()),
     ] {
         if look.about.has(asks) {
             server.lives = if there { server.lives.and(asks) } else { server.lives.without(asks) };

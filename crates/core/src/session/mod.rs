@@ -14,10 +14,13 @@
 //! * `parameters` – the settings that PostgreSQL reports and that follow the client
 //! * `state` – what else of its session follows the client; `follow` – when that is asked about, and how it is
 //!   given to a server connection
+//! * `channels` – LISTEN, served aside
 //! * `pin` – why a server connection cannot be given back yet; `pin_ledger` – whose cannot, and how many may
 
+mod channels;
 mod conversation;
 mod copy_in;
+mod follow;
 mod outstanding;
 mod parameters;
 mod pin;
@@ -25,7 +28,6 @@ mod pin_ledger;
 mod prepared;
 mod relay_client;
 mod relay_server;
-mod follow;
 mod rename;
 mod sql_statements;
 mod state;
@@ -42,8 +44,8 @@ pub use parameters::{Parameters, Tracked};
 pub use pin::{Pin, PinReason};
 pub use pin_ledger::{PinCrowd, PinLedger, PinNews, PinRow, PinTally};
 pub use relay_server::on_server;
+pub use sql_statements::SqlStatements;
 pub(crate) use state::Look;
 pub use state::{Asks, Doubts, SessionState, Start};
-pub use sql_statements::SqlStatements;
 pub use statements::{ClientStatements, ServerStatements, Statement, StatementRegistry};
 pub use verdict::{Patch, Verdict};

@@ -6,9 +6,9 @@
 
 use std::sync::Arc;
 
+use howdah_wire::FrameHeader;
 use howdah_wire::backend::{self, TransactionStatus};
 use howdah_wire::frontend::{self, BindNames, Target, TargetKind, tag};
-use howdah_wire::FrameHeader;
 use howdah_wire::sql::{Hints, Sign, Signs};
 
 use super::relay_client::{Step, malformed};
@@ -91,6 +91,10 @@ impl Session {
         let naming = self.naming(server);
         let hints = Arc::clone(&self.rules.hints);
         let statement = self.rules.registry.intern(definition, &naming, || signs_of(definition, &hints));
+        let listens = statement.signs.as_ref().is_some_and(|signs| signs.has(Sign::Listen));
+        if listens && self.must_wait_for_channels(statement.text()) {
+            return Step::Hold;
+        }
         server.tally.client_parses += 1;
         self.statements_mut().defining(name, Arc::clone(&statement), server.outstanding.batch());
         self.define(server, &statement, patch);
@@ -127,8 +131,13 @@ impl Session {
         } else {
             return Step::Hold;
         };
+        let signs =
+            definition.map_or_else(Signs::unseen, |definition| signs_of(definition, &self.rules.hints));
+        let text = definition.and_then(until_nul).unwrap_or_default();
+        if signs.has(Sign::Listen) && self.must_wait_for_channels(text) {
+            return Step::Hold;
+        }
         let generation = self.unnamed.parsed(self.id, &mut server.unnamed, definition);
-        let signs = definition.map_or_else(Signs::unseen, |definition| signs_of(definition, &self.rules.hints));
         (self.unnamed.commits, self.unnamed.clears) = (signs.has(Sign::Commits), signs.has(Sign::Clears));
         self.unnamed.signs = (!signs.is_plain()).then(|| Box::new(signs));
         let subject = Subject::Unnamed(generation);
@@ -338,7 +347,6 @@ impl Session {
 impl Effects {
     /// Nothing can be ruled out. That it clears is left to its tag, though: it is rare, and waiting costs.
     const UNKNOWN: Effects = Effects { commits: true, clears: false };
-
 }
 
 /// What executing a statement with this text and these parameter types may do.

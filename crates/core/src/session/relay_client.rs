@@ -139,6 +139,9 @@ impl Session {
             tag::EXECUTE => {
                 let commits = self.bound_commits || self.portal_commits;
                 let clears = self.bound_clears;
+                if commits {
+                    self.may_end();
+                }
                 Session::pass(server, Expected { commits, clears, ..Expected::theirs(Kind::Execute) })
             }
             tag::FUNCTION_CALL => Session::pass(server, Expected::theirs(Kind::FunctionCall)),
@@ -171,6 +174,12 @@ impl Session {
         let text = text_of_query(header, input);
         let signs = text.map_or_else(Signs::unseen, |text| Signs::of(text, &self.rules.hints));
         let (commits, clears) = (signs.has(Sign::Commits), signs.has(Sign::Clears));
+        if signs.has(Sign::Listen) && self.must_wait_for_channels(text.unwrap_or_default()) {
+            return Step::Hold;
+        }
+        if commits {
+            self.may_end();
+        }
         server.doubts.resume();
         if !signs.is_plain() || self.rules.always_asks() {
             self.special_query(server, &signs, text.unwrap_or_default(), patch);

@@ -88,6 +88,9 @@ fn between_replies(server: &mut Server, session: Option<&mut Session>, patch: &m
     if server.doubts.is_due() || session.is_behind() {
         session.follow_up(server, patch);
     }
+    if session.is_withheld() {
+        session.known_now(server, patch);
+    }
     // Amid a message of the client's it would end up inside it.
     if server.outstanding.is_in_doubt() && !session.is_mid_message() {
         server.ask("", &mut patch.to_server);
@@ -113,7 +116,7 @@ fn reply(
         _ => {}
     }
     let expected = match server.outstanding.answer(header.tag) {
-        Ok(Answer::Unasked) => return Ok(Reply::Forward),
+        Ok(Answer::Unasked) => return Ok(unasked(session, header)),
         Ok(Answer::Part(expected)) => expected,
         Ok(Answer::Done(expected)) => {
             settle(server, session.as_deref_mut(), expected, Some(expected.kind == Kind::Parse));
@@ -134,6 +137,13 @@ fn reply(
     Ok(Reply::Swallow)
 }
 
+/// A notification comes to the client from the listener connection, if that is what its session is like.
+fn unasked(session: Option<&mut Session>, header: FrameHeader) -> Reply {
+    let aside =
+        header.tag == tag::NOTIFICATION_RESPONSE && session.is_some_and(|session| session.hears_aside());
+    if aside { Reply::Swallow } else { Reply::Forward }
+}
+
 fn ready(server: &mut Server, session: Option<&mut Session>, body: &[u8]) -> Result<Reply, CloseReason> {
     let status = ReadyForQuery::parse(body).map_err(|_| CloseReason::ServerProtocol)?.status;
     let expected = server.outstanding.ready(status).map_err(|Doubt| CloseReason::ServerProtocol)?;
@@ -149,6 +159,12 @@ fn ready(server: &mut Server, session: Option<&mut Session>, body: &[u8]) -> Res
     server.tally.transactions += u32::from(status == TransactionStatus::Idle);
     if status != TransactionStatus::Idle && session.rules.mode == PoolMode::Statement {
         return Err(CloseReason::TransactionInStatementMode);
+    }
+    if status == TransactionStatus::Idle
+        && (session.has_channels() || !server.doubts.is_none())
+        && session.withholds(server)
+    {
+        return Ok(Reply::Swallow);
     }
     Ok(Reply::Forward)
 }
@@ -244,7 +260,9 @@ fn parameter(server: &mut Server, session: Option<&mut Session>, body: &[u8]) ->
 }
 
 fn command_complete(server: &mut Server, session: Option<&mut Session>, body: &[u8]) {
-    let Ok(CommandComplete { tag: tag @ (b"DEALLOCATE ALL" | b"DISCARD ALL") }) = CommandComplete::parse(body) else {
+    let Ok(CommandComplete { tag: tag @ (b"DEALLOCATE ALL" | b"DISCARD ALL") }) =
+        CommandComplete::parse(body)
+    else {
         return;
     };
     if tag == b"DISCARD ALL" {
