@@ -182,8 +182,7 @@ impl PasserBy {
         if let (Some(before), Some(found)) = (&self.left, &found)
             && before != found
         {
-            self.complaints
-                .push(format!("another client left  {before}\n                     and found  {found}"));
+            self.complaints.push(disagreement(before, found));
         }
         self.left = left;
         self.server = server;
@@ -213,6 +212,15 @@ impl PasserBy {
     }
 }
 
+/// The lines of two looks that are only in one of them.
+fn disagreement(left: &str, found: &str) -> String {
+    let without = |one: &str, other: &str| {
+        let other: Vec<_> = other.lines().collect();
+        one.lines().filter(|line| !other.contains(line)).collect::<Vec<_>>().join(", ")
+    };
+    format!("another client left {{{}}} and found {{{}}}", without(left, found), without(found, left))
+}
+
 /// How many questions a visit has.
 const QUESTIONS: usize = 5;
 
@@ -225,8 +233,8 @@ const LAST_PATIENCE: Duration = Duration::from_secs(5);
 
 /// All of a session that another's may be mistaken for. A custom parameter that is unknown, and one that is empty, are
 /// the same here: PostgreSQL never forgets a name.
-const LOOK: &str = "SELECT pg_catalog.concat_ws(' ', session_user, current_user, \
-    (SELECT pg_catalog.string_agg(pg_catalog.concat(name, '=', pg_catalog.current_setting(name, true)), ' ' ORDER BY name) \
+const LOOK: &str = "SELECT pg_catalog.concat_ws(pg_catalog.chr(10), session_user, current_user, \
+    (SELECT pg_catalog.string_agg(pg_catalog.concat(name, '=', pg_catalog.current_setting(name, true)), pg_catalog.chr(10) ORDER BY name) \
      FROM pg_catalog.unnest(ARRAY['search_path', 'TimeZone', 'work_mem', 'DateStyle', 'IntervalStyle', \
         'client_encoding', 'application_name', 'default_transaction_read_only', 'default_transaction_isolation', \
         'bytea_output', 'extra_float_digits', 'enable_seqscan', 'geqo', 'statement_timeout', 'lock_timeout', \
@@ -236,9 +244,9 @@ const LOOK: &str = "SELECT pg_catalog.concat_ws(' ', session_user, current_user,
     (SELECT pg_catalog.string_agg(c, ', ' ORDER BY c) FROM pg_catalog.pg_listening_channels() AS c \
      WHERE c <> 'junk_channel'), \
     (SELECT pg_catalog.string_agg(name, ', ' ORDER BY name) FROM pg_catalog.pg_cursors WHERE is_holdable), \
-    (SELECT pg_catalog.count(*) FROM pg_catalog.pg_class \
+    (SELECT pg_catalog.concat(pg_catalog.count(*), ' temporary objects') FROM pg_catalog.pg_class \
      WHERE relnamespace = pg_catalog.pg_my_temp_schema() AND relkind IN ('r', 'v', 'S')), \
-    (SELECT pg_catalog.count(*) FROM pg_catalog.pg_locks \
+    (SELECT pg_catalog.concat(pg_catalog.count(*), ' advisory locks') FROM pg_catalog.pg_locks \
      WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid()))";
 
 /// What each of them does in turn, each time in a transaction that commits.
