@@ -2,7 +2,7 @@
 //!
 //! Lines that begin with `--` are directives or comments, others are steps; an indented line continues the one
 //! before. A table (`-- for each: a | b`, its rows as comments, up to `-- done`) repeats the scripts below it for each
-//! row, with `{a}` and `{b}` replaced.
+//! row, with `{a}` and `{b}` replaced; `&` in a cell is the bar between two messages of a batch.
 
 use super::batch::Batch;
 use super::script::{Action, Script, Step};
@@ -51,8 +51,9 @@ fn join(lines: Vec<(usize, String)>) -> Vec<(usize, String)> {
 
 /// Writes the tables out.
 fn expand(lines: &[(usize, String)]) -> Vec<(usize, String)> {
-    let cells =
-        |line: &str| -> Vec<String> { line.split(" | ").map(|cell| cell.trim().to_owned()).collect() };
+    let cells = |line: &str| -> Vec<String> {
+        line.split(" | ").map(|cell| cell.trim().replace(" & ", " | ")).collect()
+    };
     let mut expanded = Vec::new();
     let mut rest = lines;
     while let Some(((number, line), after)) = rest.split_first() {
