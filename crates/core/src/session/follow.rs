@@ -117,7 +117,8 @@ impl Session {
         let Some(start) = self.start.clone() else { return };
         let followed = |name: &str| self.rules.tracked.index(name).is_some();
         let mut wanted = self.state.as_deref().cloned().unwrap_or_default();
-        for (name, value) in start.settings.iter().filter(|(name, _)| look.is_reset(name) && !followed(name)) {
+        for (name, value) in start.settings.iter().filter(|(name, _)| look.is_reset(name) && !followed(name))
+        {
             wanted.settings.insert(name.clone(), value.clone());
         }
         let correction = start.correction(|name| look.is_reset(name) && followed(name));
