@@ -6,6 +6,7 @@
 //! it is valid: where PostgreSQL would find a syntax error, any answer is right, since then nothing of the text is
 //! run.
 
+mod functions;
 mod head;
 mod hints;
 mod identifier;
