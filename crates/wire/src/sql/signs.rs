@@ -174,8 +174,7 @@ const MAX_NAMES: usize = 64;
 
 const UNSEEN: u32 = bit(Sign::Commits) | bit(Sign::Opaque);
 
-const PLAIN: u32 =
-    bit(Sign::Commits) | bit(Sign::SettingLocal) | bit(Sign::Notify) | bit(Sign::NextVal) | bit(Sign::Schema);
+const PLAIN: u32 = bit(Sign::Commits) | bit(Sign::SettingLocal) | bit(Sign::NextVal) | bit(Sign::Schema);
 
 #[cfg(test)]
 mod tests {
