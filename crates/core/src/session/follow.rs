@@ -7,7 +7,7 @@ use howdah_wire::frontend;
 use howdah_wire::sql::{Sign, Signs};
 
 use super::state::{Asks, Look, Replay, SessionState, share};
-use super::{Expected, Kind, Patch, PinReason, Session};
+use super::{Expected, Kind, Parameters, Patch, PinReason, Session, Tracked};
 use crate::server::{Held, Server};
 use crate::settings::{PoolMode, StateCheck};
 
@@ -54,7 +54,9 @@ impl Session {
         if self.rules.mode == PoolMode::Session || self.rules.state.check == StateCheck::Never {
             return;
         }
-        server.doubts.raise(signs, server.lives, text);
+        let (tracked, parameters) = (&server.tracked, &server.parameters);
+        let reported = |name: &str| is_reported(tracked, parameters, name);
+        server.doubts.raise(signs, server.lives, reported, text);
         if self.rules.always_asks() {
             server.doubts.add(Asks::EVERYTHING, text);
         }
@@ -112,12 +114,13 @@ impl Session {
     }
 
     /// The server has answered what this client's session looks like.
-    fn learn(&mut self, server: &mut Server, look: &Look) {
+    fn learn(&mut self, server: &Server, look: &Look) {
         self.state.clone_from(&server.state);
         let Some(start) = self.start.clone() else { return };
-        let followed = |name: &str| self.rules.tracked.index(name).is_some();
+        let followed = |name: &str| is_reported(&server.tracked, &server.parameters, name);
         let mut wanted = self.state.as_deref().cloned().unwrap_or_default();
-        for (name, value) in start.settings.iter().filter(|(name, _)| look.is_reset(name) && !followed(name)) {
+        for (name, value) in start.settings.iter().filter(|(name, _)| look.is_reset(name) && !followed(name))
+        {
             wanted.settings.insert(name.clone(), value.clone());
         }
         let correction = start.correction(|name| look.is_reset(name) && followed(name));
@@ -140,8 +143,7 @@ pub(super) fn looked(server: &mut Server, session: Option<&mut Session>) {
         server.doubts.postpone(look.about);
         return;
     }
-    let tracked = Arc::clone(&server.tracked);
-    let followed = |name: &str| tracked.index(name).is_some();
+    let followed = |name: &str| is_reported(&server.tracked, &server.parameters, name);
     let found = look.state(server.state.as_deref(), followed, server.login.as_deref());
     server.state = share(found);
     for (asks, there) in [
@@ -169,6 +171,12 @@ pub(super) fn discarded(server: &mut Server, linked: bool) {
     if !linked {
         drop(server.doubts.take());
     }
+}
+
+/// PostgreSQL tells how this setting is. What is only wished to be followed (`track_extra_parameters`) it may
+/// keep to itself.
+fn is_reported(tracked: &Tracked, parameters: &Parameters, name: &str) -> bool {
+    tracked.index(name).is_some_and(|index| parameters.get(index).is_some())
 }
 
 /// Cheap where nothing has changed: the two share one state.
