@@ -17,6 +17,7 @@
 
 mod conversation;
 mod copy_in;
+mod follow;
 mod outstanding;
 mod parameters;
 mod pin;
@@ -24,7 +25,6 @@ mod pin_ledger;
 mod prepared;
 mod relay_client;
 mod relay_server;
-mod follow;
 mod rename;
 mod state;
 mod statements;

@@ -240,7 +240,9 @@ fn parameter(server: &mut Server, session: Option<&mut Session>, body: &[u8]) ->
 }
 
 fn command_complete(server: &mut Server, session: Option<&mut Session>, body: &[u8]) {
-    let Ok(CommandComplete { tag: tag @ (b"DEALLOCATE ALL" | b"DISCARD ALL") }) = CommandComplete::parse(body) else {
+    let Ok(CommandComplete { tag: tag @ (b"DEALLOCATE ALL" | b"DISCARD ALL") }) =
+        CommandComplete::parse(body)
+    else {
         return;
     };
     if tag == b"DISCARD ALL" {

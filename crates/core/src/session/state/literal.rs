@@ -36,5 +36,7 @@ pub(super) fn push_identifier(text: &mut Vec<u8>, name: &str) {
 
 /// The expression that reads a text in `escape` format.
 pub(super) fn escaping(expression: &str) -> String {
-    format!("pg_catalog.encode(pg_catalog.convert_to({expression}, pg_catalog.getdatabaseencoding()), 'escape')")
+    format!(
+        "pg_catalog.encode(pg_catalog.convert_to({expression}, pg_catalog.getdatabaseencoding()), 'escape')"
+    )
 }

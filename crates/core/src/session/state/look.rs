@@ -205,10 +205,7 @@ const QUESTIONS: [(Asks, &str); 6] = [
          WHERE l.locktype OPERATOR(pg_catalog.=) 'advisory' \
          AND l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid() LIMIT 1; ",
     ),
-    (
-        Asks::CURSORS,
-        "SELECT 'c', c.name, '' FROM pg_catalog.pg_cursor() AS c WHERE c.is_holdable LIMIT 1; ",
-    ),
+    (Asks::CURSORS, "SELECT 'c', c.name, '' FROM pg_catalog.pg_cursor() AS c WHERE c.is_holdable LIMIT 1; "),
     (Asks::CHANNELS, "SELECT 'h', c, '' FROM pg_catalog.pg_listening_channels() AS c; "),
     (
         Asks::SLOTS,

@@ -20,5 +20,5 @@ mod look;
 pub(super) use carried::{Replay, share};
 pub use carried::{SessionState, Start};
 pub use doubts::{Asks, Doubts};
-pub(crate) use look::Look;
 pub(crate) use literal::push_literal;
+pub(crate) use look::Look;
