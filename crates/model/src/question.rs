@@ -1,13 +1,16 @@
 //! The answers to Howdah's questions about a session.
 
 use crate::SqlError;
-use crate::session::Session;
+use crate::session::{Prepared, Session};
 use crate::token::Token;
 
 type Rows = Vec<Vec<Option<Vec<u8>>>>;
 
 /// To SELECT `rest`, if that is one of them: a letter for the kind of question comes first.
 pub(crate) fn answer(session: &Session, rest: &[Token]) -> Option<Result<Rows, SqlError>> {
+    if rest.first().is_some_and(|first| first.is("case")) && rest.iter().any(|word| word.is("pg_prepared_statement")) {
+        return Some(Ok(prepared(session)));
+    }
     let [Token::Text(kind), Token::Sign(','), about @ ..] = rest else { return None };
     let row = |name: &str, value: Option<&str>| {
         vec![
@@ -27,16 +30,6 @@ pub(crate) fn answer(session: &Session, rest: &[Token]) -> Option<Result<Rows, S
             let all = now.settings.set_here().filter(|(name, _)| !name.contains('.'));
             all.map(|(name, value)| row(name, Some(value))).collect()
         }
-        "p" => {
-            let by_sql = session
-                .prepared
-                .iter()
-                .filter_map(|(name, prepared)| Some((name, prepared.by_sql.as_ref()?)));
-            let plain = |(name, text): (&Vec<u8>, &String)| {
-                vec![Some(kind.clone().into_bytes()), Some(name.clone()), Some(text.clone().into_bytes())]
-            };
-            by_sql.map(plain).collect()
-        }
         "t" => now.temp.iter().take(1).map(|name| row(name, Some(""))).collect(),
         "l" => session.locks.keys().take(1).map(|key| row(key, Some(""))).collect(),
         "c" => now.cursors.iter().take(1).map(|name| row(name, Some(""))).collect(),
@@ -44,6 +37,16 @@ pub(crate) fn answer(session: &Session, rest: &[Token]) -> Option<Result<Rows, S
         "x" => Vec::new(),
         _ => return None,
     }))
+}
+
+/// Those of SQL and those of the protocol, but for Howdah's own.
+fn prepared(session: &Session) -> Rows {
+    let all = session.prepared.iter().filter(|(name, _)| !name.starts_with(b"HOWDAH_"));
+    let row = |(name, prepared): (&Vec<u8>, &Prepared)| {
+        let (kind, text) = prepared.by_sql.as_ref().map_or((b"q", &prepared.text), |by_sql| (b"p", by_sql));
+        vec![Some(kind.to_vec()), Some(name.clone()), Some(text.clone().into_bytes())]
+    };
+    all.map(row).collect()
 }
 
 /// PostgreSQL's format `escape`.

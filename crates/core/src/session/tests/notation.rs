@@ -50,12 +50,15 @@ pub(super) fn from_client(messages: &str) -> Vec<u8> {
 pub(super) fn look(query: &str) -> Option<String> {
     let mut about = Vec::new();
     for statement in query.split("; ").filter(|statement| !statement.is_empty()) {
+        if statement.contains("pg_prepared_statement()") {
+            about.push("statements");
+            continue;
+        }
         let mut words = statement.strip_prefix("SELECT '")?.split('\'');
         about.push(match words.next()? {
             "n" => words.nth(1)?,
             "s" => "settings",
             "r" => "role",
-            "p" => "statements",
             "t" => "temp",
             "l" => "locks",
             "c" => "cursors",
