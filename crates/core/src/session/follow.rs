@@ -10,7 +10,7 @@ use super::sql_statements::forget_statements;
 use super::state::{Asks, Look, Replay, SessionState, share};
 use super::{Expected, Kind, Parameters, Patch, PinReason, Session, Tracked};
 use crate::listen::Channel;
-use crate::server::{Held, Server};
+use crate::server::Server;
 
 impl Session {
     /// Client and server connection have been joined: appends what makes the server fit for this client.
@@ -117,7 +117,7 @@ impl Session {
         if self.out_of_step {
             return self.replay(server, &mut patch.to_server);
         }
-        if server.held_by(self) == Some(Held::Doubts) {
+        if server.doubts.is_due() {
             let (state, start) = (self.state.clone(), self.start.clone());
             let state = state.iter().flat_map(|state| state.settings.keys()).map(AsRef::as_ref);
             let start = start.iter().flat_map(|start| &start.settings).map(|(name, _)| name.as_ref());
