@@ -8,7 +8,9 @@ type Rows = Vec<Vec<Option<Vec<u8>>>>;
 
 /// To SELECT `rest`, if that is one of them: a letter for the kind of question comes first.
 pub(crate) fn answer(session: &Session, rest: &[Token]) -> Option<Result<Rows, SqlError>> {
-    if rest.first().is_some_and(|first| first.is("case")) && rest.iter().any(|word| word.is("pg_prepared_statement")) {
+    if rest.first().is_some_and(|first| first.is("case"))
+        && rest.iter().any(|word| word.is("pg_prepared_statement"))
+    {
         return Some(Ok(prepared(session)));
     }
     let [Token::Text(kind), Token::Sign(','), about @ ..] = rest else { return None };
