@@ -14,7 +14,8 @@ pub(crate) type Sight = BTreeSet<[String; 3]>;
 
 /// The query. All settings that are not as PostgreSQL was built are among its rows, whoever has set them.
 pub(crate) fn query() -> String {
-    let known = SETTINGS.iter().map(|(name, _)| *name).chain(["role", "session_authorization"]);
+    let known = SETTINGS.iter().map(|(name, _)| *name).filter(|name| !CUSTOM.contains(name));
+    let known = known.chain(["role", "session_authorization"]);
     let settings = known.map(|name| format!("('{name}', pg_catalog.current_setting('{name}', true))"));
     // That PostgreSQL has heard a custom parameter's name cannot be undone: unknown is the same as empty.
     let custom = CUSTOM
