@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use howdah_core::facts::Counters;
+use howdah_core::pool::PoolKey;
 use howdah_core::server::Server;
 use howdah_core::session::{
-    Parameters, Patch, Session, SessionRules, StatementRegistry, Tracked, Verdict, on_server,
+    Parameters, Patch, PinLedger, Session, SessionRules, StatementRegistry, Tracked, Verdict, on_server,
 };
-use howdah_core::settings::PoolMode;
+use howdah_core::settings::{PoolMode, StateRules};
 use howdah_wire::backend::{self, Column, TransactionStatus};
 use howdah_wire::frontend::{self, TargetKind};
 
@@ -29,6 +30,7 @@ pub(crate) struct Relay {
 impl Relay {
     fn new(request: Vec<u8>, reply: Vec<u8>, now: Instant) -> Relay {
         let tracked = Arc::new(Tracked::new(&[]));
+        let pool = PoolKey { database: "shop".into(), user: "ann".into() };
         let rules = Arc::new(SessionRules {
             mode: PoolMode::Transaction,
             max_prepared_statements: 200,
@@ -40,6 +42,9 @@ impl Relay {
             transaction_timeout: None,
             idle_transaction_timeout: None,
             client_idle_timeout: None,
+            state: StateRules::default(),
+            pins: Arc::new(PinLedger::new(pool, u32::MAX, |_| {})),
+            hints: Arc::default(),
         });
         let mut parameters = Parameters::new(&tracked);
         let mut server = Server::new(Arc::clone(&tracked), None);

@@ -3,11 +3,17 @@
 //! Names, defaults and meanings are PgBouncer's. A limit or time that PgBouncer switches off with `0` is
 //! `None` here. `howdah-config` fills these structs; nothing below `core` reads a file.
 
+mod state;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use howdah_wire::secret::Secret;
+
+pub use state::{
+    MaxPinned, Policy, StateCheck, StateChoice, StateKind, StateOverride, StatePolicy, StateRules,
+};
 
 /// One consistent reading of the configuration. A reload makes a new one; nobody changes it in place.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +24,8 @@ pub struct Settings {
     pub auth: Auth,
     /// Defaults of all pools; databases and users overrule them.
     pub pool: PoolDefaults,
+    /// What becomes of the clients' session state.
+    pub state: StateRules,
     /// Times after which something is ended.
     pub timeouts: Timeouts,
     /// How many clients at once.
@@ -293,6 +301,8 @@ pub struct Database {
     pub connect_query: Option<String>,
     /// `load_balance_hosts=disable`: walk the list of hosts from its start instead of round robin.
     pub fixed_host_order: bool,
+    /// `session_state` and what belongs to it.
+    pub state: StateOverride,
 }
 
 /// An entry of `[users]`. `None` means: as the database or the defaults say.
@@ -318,6 +328,8 @@ pub struct User {
     pub query_wait_timeout: Option<Option<Duration>>,
     /// `client_idle_timeout`.
     pub client_idle_timeout: Option<Option<Duration>>,
+    /// `session_state` and what belongs to it; overrules the database's.
+    pub state: StateOverride,
 }
 
 impl Settings {
@@ -371,6 +383,7 @@ impl Default for Settings {
                 check_query: Some(String::new()),
                 max_prepared_statements: 200,
             },
+            state: StateRules::default(),
             timeouts: Timeouts {
                 reserve_pool: Some(seconds(5)),
                 server_lifetime: Some(seconds(3600)),

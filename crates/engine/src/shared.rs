@@ -8,8 +8,8 @@ use arc_swap::ArcSwap;
 use howdah_core::client::{Admission, Credentials};
 use howdah_core::control::ConsoleDoor;
 use howdah_core::pool::{PoolConfig, PoolId, PoolKey, WorkerId};
-use howdah_core::session::{Parameters, SessionRules, StatementRegistry, Tracked};
-use howdah_core::settings::{Database, Settings};
+use howdah_core::session::{Parameters, PinLedger, PinNews, SessionRules, StatementRegistry, Tracked};
+use howdah_core::settings::{Database, Settings, StateRules};
 use rustc_hash::FxHashMap;
 
 use crate::cancel_keys::CancelKeys;
@@ -74,6 +74,7 @@ pub(crate) type Random = Box<dyn Fn(&mut [u8]) + Send + Sync>;
 struct Routes {
     by_client: FxHashMap<PoolKey, Arc<Route>>,
     welcomes: FxHashMap<PoolId, Arc<Welcome>>,
+    pins: FxHashMap<PoolId, Arc<PinLedger>>,
 }
 
 /// From a client's database and user to a pool.
@@ -168,7 +169,10 @@ impl Shared {
         let server = server_key(settings.database(&client.database)?, client);
         let config = || PoolConfig::resolve(&settings, &server.database, &server.user);
         let pool = self.pools.pool(&server, config);
-        let rules = ArcSwap::from_pointee(self.rules(&settings, client));
+        let pins = routes.pins.entry(pool).or_insert_with(|| {
+            Arc::new(PinLedger::new(server.clone(), max_pinned(&settings, &server), log_pin))
+        });
+        let rules = ArcSwap::from_pointee(self.rules(&settings, client, Arc::clone(pins)));
         let route = Arc::new(Route { client: client.clone(), server, pool, rules });
         routes.by_client.insert(client.clone(), Arc::clone(&route));
         Some(route)
@@ -176,6 +180,11 @@ impl Shared {
 
     pub(crate) fn routes_now(&self) -> Vec<Arc<Route>> {
         self.routes().by_client.values().cloned().collect()
+    }
+
+    /// Who is pinned, pool by pool.
+    pub(crate) fn pin_ledgers(&self) -> Vec<Arc<PinLedger>> {
+        self.routes().pins.values().cloned().collect()
     }
 
     /// The database and user of a pool, as the server is asked for it.
@@ -199,7 +208,9 @@ impl Shared {
         for route in routes.by_client.values() {
             let config = PoolConfig::resolve(&settings, &route.server.database, &route.server.user);
             self.pools.lock().pools.configure(route.pool, config);
-            route.rules.store(Arc::new(self.rules(&settings, &route.client)));
+            let pins = Arc::clone(&route.rules.load().pins);
+            pins.set_max(max_pinned(&settings, &route.server));
+            route.rules.store(Arc::new(self.rules(&settings, &route.client, pins)));
         }
         drop(routes);
         self.open_forced_pools();
@@ -217,7 +228,7 @@ impl Shared {
     }
 
     /// What sessions of this client's database and user have in common.
-    pub(crate) fn rules(&self, settings: &Settings, client: &PoolKey) -> SessionRules {
+    fn rules(&self, settings: &Settings, client: &PoolKey, pins: Arc<PinLedger>) -> SessionRules {
         let user = settings.users.get(&*client.user);
         let config = PoolConfig::resolve(settings, &client.database, &client.user);
         let timeouts = &settings.timeouts;
@@ -234,6 +245,9 @@ impl Shared {
                 .and_then(|u| u.idle_transaction_timeout)
                 .unwrap_or(timeouts.idle_transaction),
             client_idle_timeout: user.and_then(|u| u.client_idle_timeout).unwrap_or(timeouts.client_idle),
+            state: StateRules::resolve(settings, &client.database, &client.user),
+            pins,
+            hints: Arc::default(),
         }
     }
 
@@ -247,5 +261,21 @@ fn server_key(database: &Database, client: &PoolKey) -> PoolKey {
     match &database.forced_user {
         Some(user) => PoolKey { database: Arc::clone(&client.database), user: user.as_str().into() },
         None => client.clone(),
+    }
+}
+
+/// `max_pinned`. Like the pool's size it is the server's user's.
+fn max_pinned(settings: &Settings, server: &PoolKey) -> u32 {
+    let size = PoolConfig::resolve(settings, &server.database, &server.user).size;
+    StateRules::resolve(settings, &server.database, &server.user).max_pinned.of(size)
+}
+
+fn log_pin(news: &PinNews<'_>) {
+    let PinNews { pool, client, pin, lasted } = news;
+    match lasted {
+        None => tracing::info!(client, %pool, reason = %pin, statement = &*pin.statement, "client pinned"),
+        Some(lasted) => {
+            tracing::info!(client, %pool, reason = %pin, seconds = lasted.as_secs_f64(), "client unpinned");
+        }
     }
 }

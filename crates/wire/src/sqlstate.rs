@@ -54,6 +54,7 @@ macro_rules! codes {
 
 codes! {
     SUCCESSFUL_COMPLETION = b"00000", "00000";
+    WARNING = b"01000", "01000";
     CONNECTION_EXCEPTION = b"08000", "08000";
     CANNOT_CONNECT = b"08001", "08001, `sqlclient_unable_to_establish_sqlconnection`: the server could not be reached";
     CONNECTION_DOES_NOT_EXIST = b"08003", "08003";

@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::session::PinReason;
+
 /// Whose doing it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Side {
@@ -46,6 +48,9 @@ pub enum CloseReason {
     /// `idle_transaction_timeout`.
     #[error("idle transaction timeout")]
     IdleTransactionTimeout,
+    /// `pin_idle_timeout`: pinned to its server connection, it asked for nothing.
+    #[error("pin_idle_timeout: {0}")]
+    PinIdleTimeout(PinReason),
     /// A transaction block in statement mode.
     #[error("transaction blocks not allowed in statement pooling mode")]
     TransactionInStatementMode,
@@ -111,6 +116,7 @@ impl CloseReason {
             | R::QueryTimeout
             | R::TransactionTimeout
             | R::IdleTransactionTimeout
+            | R::PinIdleTimeout(_)
             | R::TransactionInStatementMode
             | R::ServerUnclean => Side::Client,
             R::ServerLost

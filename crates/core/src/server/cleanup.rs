@@ -2,20 +2,23 @@
 //!
 //! What the client left running is cancelled (unless it may be a COMMIT, or the client said goodbye), a
 //! COPY is failed, an open batch is failed and closed by Sync, an open transaction rolled back, and in session
-//! mode the reset query is run. Whatever cannot be cleaned so is closed.
+//! mode the reset query is run. What its session looks like then is asked, where it is in doubt, and what is left
+//! there of the client's is discarded. Whatever cannot be cleaned so is closed.
 
 use howdah_wire::backend::TransactionStatus;
 use howdah_wire::frontend;
 
 use super::Server;
 use crate::facts::CloseReason;
-use crate::session::{Expected, Kind, Session};
+use crate::session::{Asks, Expected, Kind, Session};
+use crate::settings::PoolMode;
 
 /// How a server connection is made fit for the next client after its own has gone.
 #[derive(Debug)]
 pub struct Cleanup {
     reset_query: Option<String>,
     rolled_back: bool,
+    discarded: bool,
 }
 
 /// What a [`Cleanup`] wants next.
@@ -41,11 +44,16 @@ impl Cleanup {
         reset_query: Option<&str>,
         to_server: &mut Vec<u8>,
     ) -> (Cleanup, CleanupStep) {
-        let mut cleanup = Cleanup { reset_query: reset_query.map(str::to_owned), rolled_back: false };
-        if session.is_mid_message() || session.pin().is_some() {
+        let mut cleanup =
+            Cleanup { reset_query: reset_query.map(str::to_owned), rolled_back: false, discarded: false };
+        if session.is_mid_message() || session.pin().is_some() || server.spoiled.is_some() {
             return (cleanup, CleanupStep::Close(CloseReason::ServerUnclean));
         }
         server.disown();
+        if session.rules().mode == PoolMode::Session {
+            // What it did was nobody's business, until now.
+            server.doubts.add(Asks::EVERYTHING, b"");
+        }
         let running = server.outstanding.is_working() && !server.outstanding.wants_copy_data();
         let cancel = running && !orderly && !server.outstanding.may_commit();
         let step = cleanup.advance(server, to_server);
@@ -97,6 +105,20 @@ impl Cleanup {
         }
         if let Some(query) = self.reset_query.take() {
             server.ask(&query, to_server);
+            return CleanupStep::Wait;
+        }
+        if server.doubts.is_postponed() {
+            return CleanupStep::Close(CloseReason::ServerUncleanable);
+        }
+        if !server.doubts.is_none() {
+            server.look(std::iter::empty(), to_server);
+            return CleanupStep::Wait;
+        }
+        if !server.lives.is_none() {
+            if std::mem::replace(&mut self.discarded, true) {
+                return CleanupStep::Close(CloseReason::ServerUncleanable);
+            }
+            server.ask("DISCARD ALL", to_server);
             return CleanupStep::Wait;
         }
         CleanupStep::Fit

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use howdah_wire::ErrorResponse;
-use howdah_wire::backend::TransactionStatus;
+use howdah_wire::backend::{TransactionStatus, tag};
 use howdah_wire::cancel_key::CancelKey;
 use howdah_wire::frontend;
 
 use crate::facts::CloseReason;
 use crate::session::{
-    Expected, Kind, Outstanding, Parameters, PinReason, Rest, ServerStatements, Session, Tracked,
+    Asks, Doubts, Expected, Kind, Look, Outstanding, Parameters, PinReason, Rest, ServerStatements, Session,
+    SessionState, SqlStatements, Subject, Tracked,
 };
-use crate::settings::PoolMode;
+use crate::settings::{PoolMode, StateKind};
 
 /// What is known of a server connection that is logged in.
 #[derive(Debug)]
@@ -22,10 +23,24 @@ pub struct Server {
     pub outstanding: Outstanding,
     /// What is prepared here.
     pub statements: ServerStatements,
+    /// What is prepared here under names of a client's own.
+    pub sql: SqlStatements,
     /// The tracked settings as they are here.
     pub parameters: Parameters,
     /// Their names.
     pub tracked: Arc<Tracked>,
+    /// What has been set here beside these; `None`: nothing.
+    pub state: Option<Arc<SessionState>>,
+    /// What of it may have changed since it was last known.
+    pub doubts: Doubts,
+    /// What lives here that belongs to a client and cannot be moved.
+    pub lives: Asks,
+    /// A question about it that is under way.
+    pub(crate) look: Option<Box<Look>>,
+    /// Who it logged in as, by its own word.
+    pub login: Option<Box<str>>,
+    /// Something happened here that cannot be undone: this client is its last.
+    pub spoiled: Option<PinReason>,
     /// Whose the unnamed statement is.
     pub unnamed: UnnamedStatement,
     /// What happened since the engine last looked.
@@ -73,6 +88,10 @@ pub enum Held {
     Outstanding,
     /// A transaction is open.
     InTransaction,
+    /// A notification from here has not arrived where it is to be passed on.
+    Sending,
+    /// What the session looks like has to be asked first.
+    Doubts,
     /// Something of the client's lives on it.
     Pinned(PinReason),
 }
@@ -85,8 +104,15 @@ impl Server {
             cancel_key,
             outstanding: Outstanding::default(),
             statements: ServerStatements::default(),
+            sql: SqlStatements::default(),
             parameters: Parameters::new(&tracked),
             tracked,
+            state: None,
+            doubts: Doubts::default(),
+            lives: Asks::default(),
+            look: None,
+            login: None,
+            spoiled: None,
             unnamed: UnnamedStatement::default(),
             tally: Tally::default(),
             last_error: None,
@@ -102,7 +128,7 @@ impl Server {
         if session.is_speaking() || self.is_mid_reply() {
             return Some(Held::MidMessage);
         }
-        if !self.outstanding.is_empty() || self.outstanding.is_in_doubt() {
+        if !self.outstanding.is_empty() || self.outstanding.is_in_doubt() || session.has_postscript() {
             return Some(Held::Outstanding);
         }
         if self.outstanding.status() != TransactionStatus::Idle {
@@ -111,7 +137,38 @@ impl Server {
         if session.rules().mode == PoolMode::Session {
             return Some(Held::SessionMode);
         }
-        session.pin().map(Held::Pinned)
+        if self.doubts.is_due() {
+            return Some(Held::Doubts);
+        }
+        if session.is_sending() {
+            return Some(Held::Sending);
+        }
+        session.pin().or_else(|| self.pin()).map(Held::Pinned)
+    }
+
+    /// Why it has to stay with its client, as far as that is told by what lives here.
+    #[inline]
+    #[must_use]
+    pub fn pin(&self) -> Option<PinReason> {
+        if self.lives.is_none() && self.spoiled.is_none() && !self.doubts.is_postponed() {
+            return None;
+        }
+        self.what_pins()
+    }
+
+    #[cold]
+    fn what_pins(&self) -> Option<PinReason> {
+        [
+            (Asks::TEMP, PinReason::TempObject),
+            (Asks::LOCKS, PinReason::AdvisoryLock),
+            (Asks::CURSORS, PinReason::HoldCursor),
+            (Asks::SLOTS, PinReason::ReplicationSlot),
+            (Asks::CHANNELS, PinReason::Policy(StateKind::Listen)),
+        ]
+        .into_iter()
+        .find_map(|(asks, reason)| self.lives.has(asks).then_some(reason))
+        .or(self.spoiled)
+        .or_else(|| self.doubts.is_postponed().then_some(PinReason::StateUncarried))
     }
 
     /// Part of a reply has been read and the rest is still to come.
@@ -124,6 +181,14 @@ impl Server {
     #[must_use]
     pub fn is_mid_forward(&self) -> bool {
         self.rest.bytes > 0 && self.rest.forward
+    }
+
+    /// The next reply with this tag is a row of an answer that Howdah asked for.
+    #[must_use]
+    pub(crate) fn is_answering(&self, reply: u8) -> bool {
+        reply == tag::DATA_ROW
+            && self.look.is_some()
+            && self.outstanding.head().is_some_and(|head| head.subject == Subject::Look)
     }
 
     /// Nothing is owed and no transaction is open.
@@ -139,6 +204,27 @@ impl Server {
     pub fn ask(&mut self, query: &str, to_server: &mut Vec<u8>) {
         frontend::write_query(to_server, query.as_bytes());
         self.outstanding.push(Expected::ours(Kind::Query));
+        self.unnamed.forget();
+    }
+
+    /// Appends the question what the session looks like, as far as it is in doubt. `client`: custom parameters
+    /// it has, beside those known here.
+    pub(crate) fn look<'a>(&mut self, client: impl Iterator<Item = &'a str>, to_server: &mut Vec<u8>) {
+        let about = self.doubts.take();
+        let state = self.state.clone();
+        let mut known: Vec<&str> = client.collect();
+        known.extend(state.iter().flat_map(|state| state.settings.keys()).map(AsRef::as_ref));
+        let (look, query) = Look::new(about, &known);
+        self.look = Some(Box::new(look));
+        frontend::write_query(to_server, &query);
+        self.outstanding.push(Expected { subject: Subject::Look, ..Expected::ours(Kind::Query) });
+        self.unnamed.forget();
+    }
+
+    /// Appends a query that gives the session something it should have; its replies are swallowed.
+    pub(crate) fn correct(&mut self, query: &[u8], to_server: &mut Vec<u8>) {
+        frontend::write_query(to_server, query);
+        self.outstanding.push(Expected { subject: Subject::Correction, ..Expected::ours(Kind::Query) });
         self.unnamed.forget();
     }
 

@@ -5,13 +5,17 @@ use std::time::{Duration, Instant};
 
 use howdah_wire::ErrorResponse;
 use howdah_wire::backend::{self, TransactionStatus};
-use howdah_wire::frontend;
+use howdah_wire::sql::{Hints, Signs};
 
+use super::channels::Channels;
 use super::unnamed::Unnamed;
-use super::{ClientStatements, Expected, Kind, Parameters, Patch, PinReason, StatementRegistry, Tracked};
+use super::{
+    ClientStatements, Parameters, Patch, PinLedger, PinReason, SessionState, SqlStatements, Start,
+    StatementRegistry, Tracked,
+};
 use crate::facts::{CloseReason, Counters};
 use crate::server::{Server, Tally};
-use crate::settings::PoolMode;
+use crate::settings::{PoolMode, StateCheck, StateRules};
 
 /// What lasts as long as the client does.
 #[derive(Debug)]
@@ -21,8 +25,22 @@ pub struct Session {
     pub(super) rules: Arc<SessionRules>,
     /// The settings that follow this client.
     pub parameters: Parameters,
+    /// What it has set beside these; `None`: nothing.
+    pub(super) state: Option<Arc<SessionState>>,
+    /// The settings it began with.
+    pub(super) start: Option<Arc<Start>>,
+    /// The server connection does not have all that the client has: it is to be corrected.
+    pub(super) out_of_step: bool,
+    /// What is to be sent after the client's current message.
+    pub(super) postscript: Vec<u8>,
+    /// What it has to do with notifications; `None`: nothing.
+    pub(super) channels: Option<Box<Channels>>,
     /// Allocated when the first statement is prepared.
     pub(super) statements: Option<Box<ClientStatements>>,
+    /// Statements prepared by SQL; allocated with the first.
+    pub(super) sql: Option<Box<SqlStatements>>,
+    /// What any of the statements it has ever prepared by SQL may do.
+    pub(super) prepared_signs: Option<Box<Signs>>,
     /// What is left of a message of the client's whose beginning has been dealt with.
     pub(super) client_rest: Rest,
     /// The beginning of a message waits for its rest, on a server connection of its own.
@@ -68,6 +86,12 @@ pub struct SessionRules {
     pub idle_transaction_timeout: Option<Duration>,
     /// `client_idle_timeout`.
     pub client_idle_timeout: Option<Duration>,
+    /// `session_state` and what belongs to it.
+    pub state: StateRules,
+    /// Who is pinned in this pool.
+    pub pins: Arc<PinLedger>,
+    /// What the functions of its database do to a session.
+    pub hints: Arc<Hints>,
 }
 
 impl SessionRules {
@@ -75,6 +99,18 @@ impl SessionRules {
     #[must_use]
     pub fn follows_statements(&self) -> bool {
         self.mode != PoolMode::Session && self.max_prepared_statements > 0
+    }
+
+    /// What of a session cannot be told by replies alone follows the client too.
+    #[inline]
+    pub(super) fn follows_state(&self) -> bool {
+        self.mode != PoolMode::Session && self.state.check != StateCheck::Never
+    }
+
+    /// After each transaction the server is asked what its session looks like.
+    #[inline]
+    pub(super) fn always_asks(&self) -> bool {
+        self.state.check == StateCheck::Always
     }
 }
 
@@ -105,7 +141,14 @@ impl Session {
             id,
             rules,
             parameters,
+            state: None,
+            start: None,
+            out_of_step: false,
+            postscript: Vec::new(),
+            channels: None,
             statements: None,
+            sql: None,
+            prepared_signs: None,
             client_rest: Rest::default(),
             half_held: false,
             refused: Refused::No,
@@ -148,6 +191,18 @@ impl Session {
         if self.unnamed.pins() { Some(PinReason::UnnamedStatement) } else { self.pinned }
     }
 
+    /// Something has to be said to the server before anybody else may have it.
+    #[inline]
+    pub(crate) fn has_postscript(&self) -> bool {
+        !self.postscript.is_empty()
+    }
+
+    /// Howdah has something to say to the server on the client's behalf.
+    #[inline]
+    pub(crate) fn is_behind(&self) -> bool {
+        self.out_of_step || !self.postscript.is_empty()
+    }
+
     /// Some of the client's current message has gone to the server and the rest is still to come.
     #[must_use]
     pub fn is_mid_message(&self) -> bool {
@@ -161,22 +216,10 @@ impl Session {
         self.half_held || self.is_mid_message()
     }
 
-    /// Client and server connection have been joined: appends what makes the server fit for this client.
-    /// It travels before, and in the same write as, the client's first message.
-    pub fn join(&mut self, server: &mut Server, to_server: &mut Vec<u8>) {
-        self.parameters.fill_from(&server.parameters);
-        let query = self.rules.tracked.set_query(self.parameters.differing(&server.parameters));
-        if query.is_empty() {
-            return;
-        }
-        frontend::write_query(to_server, &query);
-        server.outstanding.push(Expected::ours(Kind::Query));
-        server.unnamed.forget();
-    }
-
     /// The server connection is being given back: keeps what the client will need on the next one.
     pub fn part(&mut self, server: &mut Server) {
         self.parameters.share_from(&server.parameters);
+        self.out_of_step = false;
         self.half_held = false;
         self.bound_commits = false;
         self.portal_commits = false;
@@ -231,6 +274,12 @@ impl Session {
         self.query_since.or(self.transaction_since).unwrap_or(self.idle_since)
     }
 
+    /// Since when it has asked for nothing; `None`: it is inside a query or a transaction.
+    #[must_use]
+    pub fn idle_since(&self) -> Option<Instant> {
+        (self.query_since.is_none() && self.transaction_since.is_none()).then_some(self.idle_since)
+    }
+
     /// The limit this client has overstepped, if any. `linked`: it holds a server connection.
     #[must_use]
     pub fn overdue(&self, linked: bool, now: Instant) -> Option<CloseReason> {
@@ -253,7 +302,9 @@ impl Session {
         if over(rules.idle_transaction_timeout, idle_in_transaction) {
             return Some(CloseReason::IdleTransactionTimeout);
         }
-        None
+        // In session mode the server connection is the client's anyway.
+        let pin = self.pin().filter(|_| rules.mode != PoolMode::Session);
+        pin.filter(|_| over(rules.state.pin_idle_timeout, self.idle_since())).map(CloseReason::PinIdleTimeout)
     }
 }
 

@@ -91,6 +91,13 @@ pub enum Subject {
     Statement(u64),
     /// A name the client has given away already: this Parse must fail.
     Taken,
+    /// Howdah asks what the session looks like.
+    Look,
+    /// The end of a batch of Howdah's own, which may fail without anybody being told.
+    Attempt,
+    /// Howdah gives the session something it should have. In a transaction that has failed it cannot, and
+    /// need not.
+    Correction,
 }
 
 /// What a reply means for the queue.
@@ -373,6 +380,25 @@ impl Outstanding {
     #[must_use]
     pub fn head_is_ours(&self) -> bool {
         self.queue.front().is_some_and(|e| e.ours)
+    }
+
+    /// Whose the reply is that comes next.
+    #[must_use]
+    pub fn head(&self) -> Option<&Expected> {
+        self.queue.front()
+    }
+
+    /// What is carried out now is part of a batch of Howdah's own that may fail.
+    #[must_use]
+    pub fn is_attempting(&self) -> bool {
+        let end = self.queue.iter().find(|entry| entry.kind == Kind::Sync || entry.ends_with_ready());
+        end.is_some_and(|end| end.subject == Subject::Attempt)
+    }
+
+    /// A correction of Howdah's own is under way.
+    #[must_use]
+    pub fn is_correcting(&self) -> bool {
+        self.queue.iter().any(|entry| entry.subject == Subject::Correction)
     }
 
     /// The server works on a query of Howdah's own; what the client asked for comes after it.

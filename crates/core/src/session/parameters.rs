@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use super::state::push_literal;
+
 /// Values of the tracked settings, of one client or of one server connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Parameters {
@@ -117,18 +119,6 @@ impl Tracked {
         }
         text
     }
-}
-
-/// A string literal that means the same whatever `standard_conforming_strings` is.
-fn push_literal(text: &mut Vec<u8>, value: &str) {
-    text.extend_from_slice(if value.contains('\\') { b" E'" } else { b"'" });
-    for byte in value.bytes() {
-        if matches!(byte, b'\'' | b'\\') {
-            text.push(byte);
-        }
-        text.push(byte);
-    }
-    text.push(b'\'');
 }
 
 const ALWAYS: [&str; 5] =

@@ -1,7 +1,7 @@
 //! The client's messages: what goes on to the server as it is, what is written anew, what is answered here.
 
 use howdah_wire::frontend::tag;
-use howdah_wire::sql::{self, Head};
+use howdah_wire::sql::{Sign, Signs, Statements};
 use howdah_wire::{ErrorResponse, FrameHeader};
 
 use super::conversation::{Refused, Rest};
@@ -76,6 +76,10 @@ impl Session {
                 }
                 continue;
             }
+            if !self.postscript.is_empty() {
+                self.add_postscript(server, patch);
+                return Verdict::Forward(passed);
+            }
             let header = match self.header(left) {
                 Ok(Some(header)) if passed > 0 && self.may_rewrite(header) => {
                     return Verdict::Forward(passed);
@@ -105,7 +109,7 @@ impl Session {
     fn may_rewrite(&self, header: FrameHeader) -> bool {
         match header.tag {
             tag::PARSE | tag::BIND | tag::DESCRIBE | tag::CLOSE => self.rules.follows_statements(),
-            tag::QUERY => self.rules.disable_pqexec,
+            tag::QUERY => true,
             tag::EXECUTE | tag::FUNCTION_CALL => false,
             tag::SYNC | tag::FLUSH => header.total() > FrameHeader::SIZE,
             tag => !is_copy(tag),
@@ -135,6 +139,9 @@ impl Session {
             tag::EXECUTE => {
                 let commits = self.bound_commits || self.portal_commits;
                 let clears = self.bound_clears;
+                if commits {
+                    self.may_end();
+                }
                 Session::pass(server, Expected { commits, clears, ..Expected::theirs(Kind::Execute) })
             }
             tag::FUNCTION_CALL => Session::pass(server, Expected::theirs(Kind::FunctionCall)),
@@ -165,9 +172,35 @@ impl Session {
         self.unnamed.forget();
         server.unnamed.forget();
         let text = text_of_query(header, input);
-        let commits = text.is_none_or(sql::ends_transaction);
-        let clears = text.is_none_or(clears);
-        Session::pass(server, Expected { commits, clears, ..Expected::theirs(Kind::Query) })
+        let signs = text.map_or_else(Signs::unseen, |text| Signs::of(text, &self.rules.hints));
+        let (commits, clears) = (signs.has(Sign::Commits), signs.has(Sign::Clears));
+        if signs.has(Sign::Listen) && self.must_wait_for_channels(text.unwrap_or_default()) {
+            return Step::Hold;
+        }
+        if commits {
+            self.may_end();
+        }
+        server.doubts.resume();
+        if !signs.is_plain() || self.rules.always_asks() {
+            self.special_query(server, &signs, text.unwrap_or_default(), patch);
+        }
+        let step = Session::pass(server, Expected { commits, clears, ..Expected::theirs(Kind::Query) });
+        if patch.to_server.is_empty() {
+            return step;
+        }
+        // What was put into the patch has to go before it.
+        patch.to_server.extend_from_slice(input.get(..FrameHeader::SIZE).unwrap_or_default());
+        Step::Replace(FrameHeader::SIZE)
+    }
+
+    /// A query that may change the session.
+    #[cold]
+    fn special_query(&mut self, server: &mut Server, signs: &Signs, text: &[u8], patch: &mut Patch) {
+        self.prepare_names_of_query(server, signs, text, patch);
+        self.raise(server, signs, text);
+        if signs.has(Sign::Reset) || signs.has(Sign::ResetAll) {
+            self.postscript = self.correction(signs, Statements::of(text).count() == 1);
+        }
     }
 
     /// Drops what it can of a message that goes no further; `None`: there is no such message.
@@ -209,12 +242,6 @@ fn violation(error: &ErrorResponse, patch: &mut Patch) -> Verdict {
 pub(super) fn malformed(tag: u8, patch: &mut Patch) -> Step {
     refusal::malformed_message(tag).write(&mut patch.to_client);
     Step::Leave(CloseReason::ClientProtocol)
-}
-
-/// Whether running this text may make all prepared statements vanish. Several statements in one text are
-/// not looked through: their tags tell, if later.
-pub(super) fn clears(text: &[u8]) -> bool {
-    matches!(Head::of(text), Head::Deallocate | Head::Discard)
 }
 
 fn is_copy(message: u8) -> bool {

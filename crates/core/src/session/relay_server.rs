@@ -3,8 +3,10 @@
 use howdah_wire::FrameHeader;
 use howdah_wire::backend::{CommandComplete, ParameterStatus, ReadyForQuery, TransactionStatus, tag};
 use howdah_wire::error_response::{ErrorResponse, Severity};
+use howdah_wire::sqlstate::SqlState;
 
 use super::conversation::Rest;
+use super::follow::{discarded, looked};
 use super::outstanding::{Answer, Doubt};
 use super::{Expected, Kind, Patch, Session, Subject, Verdict, rename};
 use crate::facts::CloseReason;
@@ -55,7 +57,7 @@ pub fn on_server(
         if passed > 0 && matches!(header.tag, tag::ERROR_RESPONSE | tag::PARAMETER_STATUS) {
             return Verdict::Forward(passed);
         }
-        if left.len() < header.total() && needs_body(header) {
+        if left.len() < header.total() && (needs_body(header) || server.is_answering(header.tag)) {
             return forward_or_hold(passed);
         }
         let body = left.get(FrameHeader::SIZE..header.total().min(left.len())).unwrap_or_default();
@@ -83,6 +85,12 @@ fn broken(server: &Server, passed: usize) -> Verdict {
 fn between_replies(server: &mut Server, session: Option<&mut Session>, patch: &mut Patch) {
     let Some(session) = session else { return };
     session.give(server, &mut patch.to_client);
+    if server.doubts.is_due() || session.is_behind() {
+        session.follow_up(server, patch);
+    }
+    if session.is_withheld() {
+        session.known_now(server, patch);
+    }
     // Amid a message of the client's it would end up inside it.
     if server.outstanding.is_in_doubt() && !session.is_mid_message() {
         server.ask("", &mut patch.to_server);
@@ -108,7 +116,7 @@ fn reply(
         _ => {}
     }
     let expected = match server.outstanding.answer(header.tag) {
-        Ok(Answer::Unasked) => return Ok(Reply::Forward),
+        Ok(Answer::Unasked) => return Ok(unasked(session, header)),
         Ok(Answer::Part(expected)) => expected,
         Ok(Answer::Done(expected)) => {
             settle(server, session.as_deref_mut(), expected, Some(expected.kind == Kind::Parse));
@@ -119,12 +127,30 @@ fn reply(
     if header.tag == tag::COMMAND_COMPLETE && header.total() <= SHORT_TAG {
         command_complete(server, session, body);
     }
-    Ok(if expected.ours { Reply::Swallow } else { Reply::Forward })
+    if !expected.ours {
+        return Ok(Reply::Forward);
+    }
+    if header.tag == tag::DATA_ROW && expected.subject == Subject::Look {
+        let row = server.look.as_mut().and_then(|look| look.row(body));
+        row.ok_or(CloseReason::ServerProtocol)?;
+    }
+    Ok(Reply::Swallow)
+}
+
+/// A notification comes to the client from the listener connection, if that is what its session is like.
+fn unasked(session: Option<&mut Session>, header: FrameHeader) -> Reply {
+    let aside =
+        header.tag == tag::NOTIFICATION_RESPONSE && session.is_some_and(|session| session.hears_aside());
+    if aside { Reply::Swallow } else { Reply::Forward }
 }
 
 fn ready(server: &mut Server, session: Option<&mut Session>, body: &[u8]) -> Result<Reply, CloseReason> {
     let status = ReadyForQuery::parse(body).map_err(|_| CloseReason::ServerProtocol)?.status;
     let expected = server.outstanding.ready(status).map_err(|Doubt| CloseReason::ServerProtocol)?;
+    if expected.subject == Subject::Look {
+        looked(server, session);
+        return Ok(Reply::Swallow);
+    }
     let Some(session) = session else { return Ok(Reply::Swallow) };
     if expected.ours {
         return Ok(Reply::Swallow);
@@ -133,6 +159,12 @@ fn ready(server: &mut Server, session: Option<&mut Session>, body: &[u8]) -> Res
     server.tally.transactions += u32::from(status == TransactionStatus::Idle);
     if status != TransactionStatus::Idle && session.rules.mode == PoolMode::Statement {
         return Err(CloseReason::TransactionInStatementMode);
+    }
+    if status == TransactionStatus::Idle
+        && (session.has_channels() || !server.doubts.is_none())
+        && session.withholds(server)
+    {
+        return Ok(Reply::Swallow);
     }
     Ok(Reply::Forward)
 }
@@ -146,6 +178,7 @@ fn error(
 ) -> Result<Reply, CloseReason> {
     let mut error = ErrorResponse::parse(body);
     let mut dropped = Vec::new();
+    let attempting = server.outstanding.is_attempting();
     let asked = server.outstanding.fail(|entry| dropped.push(entry));
     let changing = asked.is_ok_and(|asked| asked.is_some_and(|asked| asked.client_op));
     let renamed = session
@@ -163,6 +196,18 @@ fn error(
         return Err(CloseReason::ServerClosed);
     }
     let Ok(Some(asked)) = asked else { return Err(CloseReason::ServerProtocol) };
+    if asked.subject == Subject::Look
+        && let Some(look) = server.look.as_mut()
+    {
+        look.failed = true;
+        return Ok(Reply::Swallow);
+    }
+    if attempting {
+        return Ok(Reply::Swallow);
+    }
+    if asked.subject == Subject::Correction && error.code == SqlState::IN_FAILED_SQL_TRANSACTION {
+        return Ok(Reply::Swallow);
+    }
     if asked.ours && asked.kind == Kind::Query {
         // It was to make the connection fit for somebody: there is no telling what it is fit for now.
         server.last_error = Some(error);
@@ -192,14 +237,22 @@ fn settle(server: &mut Server, session: Option<&mut Session>, entry: Expected, p
 }
 
 fn parameter(server: &mut Server, session: Option<&mut Session>, body: &[u8]) -> Reply {
-    let Some((index, value)) = ParameterStatus::parse(body).ok().and_then(|status| {
+    let Some((name, index, value)) = ParameterStatus::parse(body).ok().and_then(|status| {
         let name = str::from_utf8(status.name).ok()?;
-        Some((server.tracked.index(name)?, str::from_utf8(status.value).ok()?))
+        Some((name, server.tracked.index(name)?, str::from_utf8(status.value).ok()?))
     }) else {
-        return Reply::Forward;
+        // What Howdah changes for the client it had already: it has been told when it was changed first.
+        return if server.outstanding.head_is_ours() { Reply::Swallow } else { Reply::Forward };
     };
     server.parameters.set(index, value);
     let Some(session) = session else { return Reply::Swallow };
+    if server.outstanding.is_correcting()
+        && !server.outstanding.head_is_ours()
+        && session.start.as_ref().is_some_and(|start| start.get(name).is_some())
+    {
+        // It will have the client's own start value again in a moment.
+        return Reply::Swallow;
+    }
     // Also what Howdah sets for the client comes back in the server's spelling: the client is told once,
     // and the next comparison finds no difference.
     let news = session.parameters.set(index, value);
@@ -207,12 +260,21 @@ fn parameter(server: &mut Server, session: Option<&mut Session>, body: &[u8]) ->
 }
 
 fn command_complete(server: &mut Server, session: Option<&mut Session>, body: &[u8]) {
-    let Ok(CommandComplete { tag: b"DEALLOCATE ALL" | b"DISCARD ALL" }) = CommandComplete::parse(body) else {
+    let Ok(CommandComplete { tag: tag @ (b"DEALLOCATE ALL" | b"DISCARD ALL") }) =
+        CommandComplete::parse(body)
+    else {
         return;
     };
+    if tag == b"DISCARD ALL" {
+        discarded(server, session.is_some());
+    }
     server.statements.clear();
-    if let Some(statements) = session.and_then(|session| session.statements.as_mut()) {
-        statements.clear();
+    server.sql.clear();
+    if let Some(session) = session {
+        session.sql = None;
+        if let Some(statements) = &mut session.statements {
+            statements.clear();
+        }
     }
 }
 

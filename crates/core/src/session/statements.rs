@@ -5,9 +5,11 @@
 //! connection from its ParseComplete on, and until its CloseComplete; in between only messages of the same
 //! batch may count on it, since they share its fate.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use howdah_wire::sql::{Sign, Signs};
 use rustc_hash::FxHashMap;
 
 /// A text to be prepared, shared by all who prepare it.
@@ -19,11 +21,19 @@ pub struct Statement {
     pub commits: bool,
     /// Executing it may make all prepared statements vanish.
     pub clears: bool,
+    /// What executing it may do to the session; `None`: nothing that matters.
+    pub signs: Option<Box<Signs>>,
     /// The Parse message's body behind the name: text and parameter types.
     pub definition: Box<[u8]>,
 }
 
 impl Statement {
+    /// Its text.
+    #[must_use]
+    pub fn text(&self) -> &[u8] {
+        self.definition.split(|&byte| byte == 0).next().unwrap_or_default()
+    }
+
     /// The name under which servers know it.
     #[must_use]
     pub fn name(&self) -> Vec<u8> {
@@ -48,27 +58,48 @@ pub struct StatementRegistry {
 #[derive(Debug, Default)]
 struct Registry {
     last_id: u64,
-    /// By definition; dead entries are swept when they could outnumber the living.
+    last_doubt: u64,
+    /// By definition and what it is analysed under; dead entries are swept when they could outnumber the living.
     known: FxHashMap<Box<[u8]>, Weak<Statement>>,
     sweep_at: usize,
 }
 
 impl StatementRegistry {
-    /// The statement with this definition (see [`Statement::definition`]).
+    /// Something that no statement is analysed under but the one it is used for.
     #[must_use]
-    pub fn intern(&self, definition: &[u8], commits: bool, clears: bool) -> Arc<Statement> {
+    pub fn unlike_any_other(&self) -> [u8; 9] {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(statement) = inner.known.get(definition).and_then(Weak::upgrade) {
+        inner.last_doubt += 1;
+        let mut naming = [u8::MAX; 9];
+        if let Some((_, number)) = naming.split_first_mut() {
+            number.copy_from_slice(&inner.last_doubt.to_be_bytes());
+        }
+        naming
+    }
+
+    /// The statement with this definition (see [`Statement::definition`]), analysed under `naming`
+    /// ([`SessionState::naming`](super::SessionState::naming)). `signs`: what executing it may do.
+    #[must_use]
+    pub fn intern(&self, definition: &[u8], naming: &[u8], signs: impl FnOnce() -> Signs) -> Arc<Statement> {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = key(definition, naming);
+        if let Some(statement) = inner.known.get(&*key).and_then(Weak::upgrade) {
             return statement;
         }
+        let signs = signs();
         if inner.known.len() >= inner.sweep_at {
             inner.known.retain(|_, statement| statement.strong_count() > 0);
             inner.sweep_at = (2 * inner.known.len()).max(1024);
         }
         inner.last_id += 1;
-        let statement =
-            Arc::new(Statement { id: inner.last_id, commits, clears, definition: definition.into() });
-        inner.known.insert(definition.into(), Arc::downgrade(&statement));
+        let statement = Arc::new(Statement {
+            id: inner.last_id,
+            commits: signs.has(Sign::Commits),
+            clears: signs.has(Sign::Clears),
+            signs: (!signs.is_plain()).then(|| Box::new(signs)),
+            definition: definition.into(),
+        });
+        inner.known.insert(key.into(), Arc::downgrade(&statement));
         statement
     }
 }
@@ -168,6 +199,18 @@ impl ClientStatements {
         Some(change)
     }
 
+    /// All names that are defined.
+    pub fn names(&self) -> impl Iterator<Item = Box<[u8]>> {
+        self.named.keys().cloned()
+    }
+
+    /// DEALLOCATE of this name has happened.
+    pub fn remove(&mut self, name: &[u8]) {
+        if let Some(old) = self.named.remove(name) {
+            self.bytes -= cost(name, &old);
+        }
+    }
+
     /// DEALLOCATE ALL or DISCARD ALL has happened.
     pub fn clear(&mut self) {
         self.named.clear();
@@ -258,6 +301,16 @@ impl ServerStatements {
         self.prepared.get(&id).is_some_and(|e| e.present && e.in_flight == 0)
     }
 
+    /// All that are there for certain.
+    #[must_use]
+    pub fn all_settled(&self) -> Vec<u64> {
+        self.prepared
+            .iter()
+            .filter(|(_, entry)| entry.present && entry.in_flight == 0)
+            .map(|(&id, _)| id)
+            .collect()
+    }
+
     /// A Parse has been sent.
     pub fn parse_sent(&mut self, statement: &Arc<Statement>, batch: u32) {
         let used = self.clock;
@@ -323,6 +376,15 @@ impl ServerStatements {
     pub fn is_empty(&self) -> bool {
         self.prepared.is_empty()
     }
+}
+
+/// A text begins with no zero byte but the empty one, whose definition is short: no two keys are equal.
+fn key<'a>(definition: &'a [u8], naming: &[u8]) -> Cow<'a, [u8]> {
+    if naming.is_empty() {
+        return definition.into();
+    }
+    let len = (naming.len() as u64).to_be_bytes();
+    [&len[..], naming, definition].concat().into()
 }
 
 /// What a client is charged for a statement, also if it shares the text with others.

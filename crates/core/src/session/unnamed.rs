@@ -4,6 +4,8 @@
 //! What is known here runs ahead of the server: a Parse or Close that is skipped after an error, having been
 //! sent before the error was known, leaves the client without its earlier unnamed statement.
 
+use howdah_wire::sql::Signs;
+
 use crate::server::UnnamedStatement;
 
 /// What is known of a client's unnamed statement.
@@ -18,6 +20,8 @@ pub(super) struct Unnamed {
     pub(super) commits: bool,
     /// Executing it may make all prepared statements vanish.
     pub(super) clears: bool,
+    /// What executing it may do to the session; `None`: nothing that matters.
+    pub(super) signs: Option<Box<Signs>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,6 +76,11 @@ impl Unnamed {
         if generation == self.generation {
             self.forget();
         }
+    }
+
+    /// Its text, as far as it is kept.
+    pub(super) fn text(&self) -> &[u8] {
+        self.definition.split(|&byte| byte == 0).next().unwrap_or_default()
     }
 
     /// It is bound.

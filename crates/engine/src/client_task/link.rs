@@ -64,6 +64,10 @@ impl Visit {
         let worker = Rc::clone(&self.worker);
         let mut preface = Vec::new();
         card.session.borrow_mut().join(&mut lease.conn.server, &mut preface);
+        if lease.conn.server.outstanding.is_full() && lease.conn.conn.send(&worker.outbox, &preface).is_ok() {
+            // The client may say nothing before that is answered; what cannot be sent now is sent no more.
+            preface.clear();
+        }
         let mut link = Link {
             worker: &worker,
             card,

@@ -30,9 +30,38 @@ pub(super) enum Token {
     Other,
 }
 
+/// A token as it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Piece<'a> {
+    pub(super) token: Token,
+    pub(super) text: &'a [u8],
+}
+
+impl Piece<'_> {
+    /// Whether it is this word, given in small letters, or this sign.
+    pub(super) fn is(self, text: &str) -> bool {
+        self.text.eq_ignore_ascii_case(text.as_bytes())
+    }
+}
+
 impl<'a> Lexer<'a> {
     pub(super) fn new(text: &'a [u8]) -> Lexer<'a> {
         Lexer { rest: text, doubt: false }
+    }
+
+    /// The next token with the text it was read from.
+    #[inline]
+    pub(super) fn piece(&mut self) -> Option<Piece<'a>> {
+        self.skip_blank();
+        let from = self.rest;
+        let token = self.token()?;
+        let text = from.get(..from.len() - self.rest.len()).unwrap_or_default();
+        Some(Piece { token, text })
+    }
+
+    /// How many bytes there are after the last token.
+    pub(super) fn remaining(&self) -> usize {
+        self.rest.len()
     }
 
     #[inline]
@@ -108,17 +137,21 @@ impl<'a> Lexer<'a> {
         Token::Word(keyword(word, end))
     }
 
-    /// The rest of `'…'`. Two quotes in it read as the end of one string and the begin of another.
+    /// The rest of `'…'`.
     fn plain_string(&mut self) -> Token {
-        let inside = self.rest;
-        match memchr::memchr(b'\'', inside) {
-            Some(end) => {
-                self.doubt |= inside.get(..end).is_some_and(|text| text.ends_with(b"\\"));
-                self.rest = inside.get(end + 1..).unwrap_or_default();
+        loop {
+            let inside = self.rest;
+            let Some(end) = memchr::memchr(b'\'', inside) else {
+                self.unterminated();
+                return Token::Other;
+            };
+            self.doubt |= inside.get(..end).is_some_and(|text| text.ends_with(b"\\"));
+            self.rest = inside.get(end + 1..).unwrap_or_default();
+            match self.rest {
+                [b'\'', inside @ ..] => self.rest = inside,
+                _ => return Token::Other,
             }
-            None => self.unterminated(),
         }
-        Token::Other
     }
 
     /// The rest of `E'…'`, in which a backslash escapes. It goes on after a line's end and another quote.
@@ -153,11 +186,17 @@ impl<'a> Lexer<'a> {
 
     /// The rest of `"…"`.
     fn quoted_name(&mut self) -> Token {
-        match memchr::memchr(b'"', self.rest) {
-            Some(end) => self.rest = self.rest.get(end + 1..).unwrap_or_default(),
-            None => self.unterminated(),
+        loop {
+            let Some(end) = memchr::memchr(b'"', self.rest) else {
+                self.unterminated();
+                return Token::Other;
+            };
+            self.rest = self.rest.get(end + 1..).unwrap_or_default();
+            match self.rest {
+                [b'"', inside @ ..] => self.rest = inside,
+                _ => return Token::Other,
+            }
         }
-        Token::Other
     }
 
     /// What follows a `$`: the rest of `$tag$…$tag$`, or nothing in particular.

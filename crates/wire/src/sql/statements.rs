@@ -2,7 +2,7 @@
 
 use super::head::Head;
 use super::keyword as word;
-use super::lexer::{Lexer, Token};
+use super::lexer::{Lexer, Piece, Token};
 
 /// The heads of a text's statements in order. Empty statements are left out, as PostgreSQL does, so there is one
 /// head for each CommandComplete of a text that succeeds (rules aside).
@@ -25,14 +25,33 @@ impl<'a> Statements<'a> {
         self.lexer.doubt
     }
 
-    /// Reads to the end of the statement whose first token is this. A semicolon does not end it in parentheses,
-    /// where CREATE RULE has its actions, nor in the BEGIN ATOMIC … END of CREATE FUNCTION.
-    fn finish(&mut self, first: Token, head: Head) {
+    /// The first token of the next statement; then follows [`finish`](Statements::finish).
+    pub(super) fn begin(&mut self) -> Option<(Piece<'a>, Head)> {
+        let first =
+            std::iter::from_fn(|| self.lexer.piece()).find(|piece| piece.token != Token::Semicolon)?;
+        Some((first, Head::at(first.token, self.lexer)))
+    }
+
+    /// What is behind the last token read.
+    pub(super) fn following(&self) -> Lexer<'a> {
+        self.lexer
+    }
+
+    /// Reads to the end of the statement whose first token is this, and shows each token with what follows it. A
+    /// semicolon does not end it in parentheses, where CREATE RULE has its actions, nor in the BEGIN ATOMIC … END
+    /// of CREATE FUNCTION.
+    #[inline]
+    pub(super) fn finish(
+        &mut self,
+        first: Piece<'a>,
+        head: Head,
+        mut show: impl FnMut(Piece<'a>, Lexer<'a>),
+    ) {
         let mut parentheses = 0_usize;
         let mut blocks = 0_usize;
-        let mut token = Some(first);
-        while let Some(current) = token {
-            match current {
+        let mut piece = Some(first);
+        while let Some(current) = piece {
+            match current.token {
                 Token::Semicolon if parentheses == 0 && blocks == 0 => return,
                 Token::Open => parentheses += 1,
                 Token::Close => parentheses = parentheses.saturating_sub(1),
@@ -47,7 +66,8 @@ impl<'a> Statements<'a> {
                 },
                 _ => {}
             }
-            token = self.lexer.token();
+            show(current, self.lexer);
+            piece = self.lexer.piece();
         }
     }
 
@@ -61,9 +81,8 @@ impl Iterator for Statements<'_> {
     type Item = Head;
 
     fn next(&mut self) -> Option<Head> {
-        let first = std::iter::from_fn(|| self.lexer.token()).find(|token| *token != Token::Semicolon)?;
-        let head = Head::at(first, self.lexer);
-        self.finish(first, head);
+        let (first, head) = self.begin()?;
+        self.finish(first, head, |_, _| {});
         Some(head)
     }
 }
@@ -76,11 +95,7 @@ impl Iterator for Statements<'_> {
 /// so); and a text in doubt may hide anything.
 #[must_use]
 pub fn ends_transaction(text: &[u8]) -> bool {
-    let single = match memchr::memchr(b';', text).map(|at| text.split_at(at)) {
-        None => true,
-        Some((_, rest)) => rest.iter().skip(1).all(u8::is_ascii_whitespace),
-    };
-    if single {
+    if is_single(text) {
         return may_end(Head::of(text));
     }
     let mut statements = Statements::of(text);
@@ -88,7 +103,17 @@ pub fn ends_transaction(text: &[u8]) -> bool {
     ends || statements.in_doubt()
 }
 
-fn may_end(head: Head) -> bool {
+/// Whether there is, at most, one statement. Several may be one in truth, but not the other way round.
+#[inline]
+pub(super) fn is_single(text: &[u8]) -> bool {
+    match memchr::memchr(b';', text).and_then(|at| text.get(at + 1..)) {
+        None => true,
+        Some(rest) => rest.iter().all(u8::is_ascii_whitespace),
+    }
+}
+
+/// Whether a statement with this head may end a transaction.
+pub(super) fn may_end(head: Head) -> bool {
     matches!(
         head,
         Head::Commit

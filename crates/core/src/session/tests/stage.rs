@@ -5,11 +5,12 @@ use std::time::Instant;
 
 use super::notation;
 use crate::facts::CloseReason;
+use crate::pool::PoolKey;
 use crate::server::{Cleanup, CleanupStep, Server};
 use crate::session::{
-    Parameters, Patch, Session, SessionRules, StatementRegistry, Tracked, Verdict, on_server,
+    Parameters, Patch, PinLedger, Session, SessionRules, StatementRegistry, Tracked, Verdict, on_server,
 };
-use crate::settings::PoolMode;
+use crate::settings::{PoolMode, StateRules};
 
 /// Clients and server connections of one pool.
 pub(super) struct Stage {
@@ -41,6 +42,7 @@ pub(super) struct Backend {
 }
 
 pub(super) fn rules(mode: PoolMode, max_prepared_statements: u32) -> SessionRules {
+    let pool = PoolKey { database: "shop".into(), user: "ann".into() };
     SessionRules {
         mode,
         max_prepared_statements,
@@ -52,6 +54,9 @@ pub(super) fn rules(mode: PoolMode, max_prepared_statements: u32) -> SessionRule
         transaction_timeout: None,
         idle_transaction_timeout: None,
         client_idle_timeout: None,
+        state: StateRules::default(),
+        pins: Arc::new(PinLedger::new(pool, u32::MAX, |_| {})),
+        hints: Arc::default(),
     }
 }
 

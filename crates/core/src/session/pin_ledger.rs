@@ -1,0 +1,340 @@
+//! Who of a pool's clients is tied to a server connection, and how many may be?
+//!
+//! One for each pool, shared by all workers. It is asked when a client is about to do what pins, and told when a
+//! pin begins or ends; a client that never pins does not meet it before it leaves. It decides nothing about what a
+//! pin is and keeps no clock.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::pin::printable;
+use super::{Pin, PinReason};
+use crate::pool::PoolKey;
+
+/// The pins of one pool.
+#[derive(Debug)]
+pub struct PinLedger {
+    pool: PoolKey,
+    tell: fn(&PinNews<'_>),
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    max: u32,
+    /// By the client's number.
+    pinned: BTreeMap<u64, Entry>,
+    begun: BTreeMap<PinReason, u64>,
+    /// Of pins that have ended.
+    time: Duration,
+    refused: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    application_name: Box<str>,
+    /// Since when it is pinned, whatever for.
+    since: Instant,
+    pin: Pin,
+}
+
+impl PinLedger {
+    /// Nobody is pinned yet. `max` is `max_pinned`; `tell` hears of each pin that begins or ends.
+    #[must_use]
+    pub fn new(pool: PoolKey, max: u32, tell: fn(&PinNews<'_>)) -> PinLedger {
+        let inner =
+            Inner { max, pinned: BTreeMap::new(), begun: BTreeMap::new(), time: Duration::ZERO, refused: 0 };
+        PinLedger { pool, tell, inner: Mutex::new(inner) }
+    }
+
+    /// Whose pins they are.
+    #[must_use]
+    pub fn pool(&self) -> &PoolKey {
+        &self.pool
+    }
+
+    /// `max_pinned` has changed. Who is pinned stays so.
+    pub fn set_max(&self, max: u32) {
+        self.lock().max = max;
+    }
+
+    /// May this client be pinned? One that is pinned already takes no further place by another reason.
+    ///
+    /// Between the answer and the pin others may come: the limit is exceeded at most by clients that ask at the
+    /// same moment, never by one that asks later.
+    #[must_use]
+    pub fn admits(&self, client: u64) -> bool {
+        let inner = self.lock();
+        !inner.is_full() || inner.pinned.contains_key(&client)
+    }
+
+    /// No other client may be pinned.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.lock().is_full()
+    }
+
+    /// The client is pinned from now on, or for another reason than before.
+    pub fn pin(&self, client: u64, application_name: &str, pin: Pin) {
+        let mut inner = self.lock();
+        let before = inner.pinned.get(&client);
+        if before.is_some_and(|entry| entry.pin == pin) {
+            return;
+        }
+        let since = before.map_or(pin.since, |entry| entry.since);
+        *inner.begun.entry(pin.reason).or_default() += 1;
+        let application_name = printable(application_name, LONGEST_NAME);
+        let entry = Entry { application_name, since, pin: pin.clone() };
+        let before = inner.pinned.insert(client, entry);
+        drop(inner);
+        if let Some(Entry { pin: before, .. }) = before {
+            let lasted = pin.since.saturating_duration_since(before.since);
+            self.tell(client, &before, Some(lasted));
+        }
+        self.tell(client, &pin, None);
+    }
+
+    /// The client is pinned no more, or has gone.
+    pub fn unpin(&self, client: u64, now: Instant) {
+        let mut inner = self.lock();
+        let Some(entry) = inner.pinned.remove(&client) else { return };
+        inner.time += now.saturating_duration_since(entry.since);
+        drop(inner);
+        self.tell(client, &entry.pin, Some(now.saturating_duration_since(entry.pin.since)));
+    }
+
+    /// A client was told that it may not be pinned: counts that, and says who is in its way.
+    #[must_use]
+    pub fn refuse(&self, now: Instant) -> PinCrowd {
+        let mut inner = self.lock();
+        inner.refused += 1;
+        let mut by_age: Vec<(&u64, &Entry)> = inner.pinned.iter().collect();
+        by_age.sort_by_key(|(_, entry)| entry.since);
+        let oldest = by_age.into_iter().take(NAMED).map(|(client, entry)| entry.row(*client, now));
+        PinCrowd {
+            oldest: oldest.collect(),
+            pinned: inner.pinned.len(),
+            max: inner.max,
+            pool: self.pool.clone(),
+        }
+    }
+
+    /// Who is pinned, by the client's number.
+    #[must_use]
+    pub fn rows(&self, now: Instant) -> Vec<PinRow> {
+        self.lock().pinned.iter().map(|(client, entry)| entry.row(*client, now)).collect()
+    }
+
+    /// How many pins there were, and for how long.
+    #[must_use]
+    pub fn tally(&self, now: Instant) -> PinTally {
+        let inner = self.lock();
+        let under_way = inner.pinned.values().map(|entry| now.saturating_duration_since(entry.since));
+        PinTally {
+            begun: inner.begun.iter().map(|(reason, count)| (*reason, *count)).collect(),
+            time: inner.time + under_way.sum(),
+            refused: inner.refused,
+        }
+    }
+
+    /// Outside the lock, since it is not known what `tell` does.
+    fn tell(&self, client: u64, pin: &Pin, lasted: Option<Duration>) {
+        (self.tell)(&PinNews { pool: &self.pool, client, pin, lasted });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn is_full(&self) -> bool {
+        self.pinned.len() as u64 >= u64::from(self.max)
+    }
+}
+
+impl Entry {
+    fn row(&self, client: u64, now: Instant) -> PinRow {
+        PinRow {
+            client,
+            application_name: self.application_name.clone(),
+            age: now.saturating_duration_since(self.pin.since),
+            pin: self.pin.clone(),
+        }
+    }
+}
+
+/// A pin has begun or ended.
+#[derive(Clone, Copy, Debug)]
+pub struct PinNews<'a> {
+    /// Whose server connection it is.
+    pub pool: &'a PoolKey,
+    /// The client's number.
+    pub client: u64,
+    /// What it is.
+    pub pin: &'a Pin,
+    /// It has ended after this time.
+    pub lasted: Option<Duration>,
+}
+
+/// A client that is pinned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PinRow {
+    /// The client's number.
+    pub client: u64,
+    /// Its `application_name` when the pin began.
+    pub application_name: Box<str>,
+    /// What for.
+    pub pin: Pin,
+    /// For how long.
+    pub age: Duration,
+}
+
+/// Sums since start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PinTally {
+    /// Pins that have begun, by reason.
+    pub begun: Vec<(PinReason, u64)>,
+    /// Time that clients were pinned, of pins under way too.
+    pub time: Duration,
+    /// Clients that were not allowed to pin.
+    pub refused: u64,
+}
+
+/// Why a client may not be pinned: who is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PinCrowd {
+    pool: PoolKey,
+    pinned: usize,
+    max: u32,
+    /// Those who are pinned longest.
+    oldest: Vec<PinRow>,
+}
+
+impl fmt::Display for PinCrowd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let PinCrowd { pool, pinned, max, oldest } = self;
+        write!(f, "{pinned} of at most {max} server connections of pool {pool} are pinned")?;
+        for (index, row) in oldest.iter().enumerate() {
+            f.write_str(if index == 0 { ": " } else { ", " })?;
+            write!(f, "client {}", row.client)?;
+            if !row.application_name.is_empty() {
+                write!(f, " (\"{}\")", row.application_name)?;
+            }
+            write!(f, " for {} s by {}", row.age.as_secs(), row.pin)?;
+        }
+        match pinned.saturating_sub(oldest.len()) {
+            0 => f.write_str("."),
+            more => write!(f, ", and {more} more."),
+        }
+    }
+}
+
+const LONGEST_NAME: usize = 64;
+/// How many are named in a refusal.
+const NAMED: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn pool() -> PoolKey {
+        PoolKey { database: "shop".into(), user: "ann".into() }
+    }
+
+    fn ledger(max: u32) -> PinLedger {
+        PinLedger::new(pool(), max, |_| {})
+    }
+
+    fn temp(name: &str, since: Instant) -> Pin {
+        Pin::new(PinReason::TempObject, Some(name), b"create temp table", since)
+    }
+
+    #[test]
+    fn it_is_full_at_its_limit_for_everybody_who_is_not_pinned() {
+        let (ledger, start) = (ledger(2), Instant::now());
+        ledger.pin(1, "", temp("a", start));
+        assert!(!ledger.is_full());
+        ledger.pin(2, "", temp("b", start));
+        assert!(ledger.is_full());
+        assert!(ledger.admits(2) && !ledger.admits(3));
+        // Another reason takes no further place.
+        ledger.pin(2, "", Pin::new(PinReason::AdvisoryLock, None, b"", start));
+        ledger.unpin(1, start);
+        ledger.unpin(1, start);
+        assert!(!ledger.is_full() && ledger.admits(3));
+        ledger.set_max(1);
+        assert!(ledger.is_full());
+    }
+
+    #[test]
+    fn time_is_counted_once_whatever_the_reasons_and_while_it_runs() {
+        let (ledger, start) = (ledger(9), Instant::now());
+        ledger.pin(1, "", temp("a", start));
+        ledger.pin(1, "", temp("a", start));
+        ledger.pin(1, "", Pin::new(PinReason::AdvisoryLock, None, b"", start + SECOND));
+        ledger.pin(2, "", temp("b", start));
+        assert_eq!(
+            ledger.rows(start + 3 * SECOND).iter().map(|row| row.age).collect::<Vec<_>>(),
+            [2 * SECOND, 3 * SECOND]
+        );
+        ledger.unpin(1, start + 3 * SECOND);
+        let tally = ledger.tally(start + 4 * SECOND);
+        assert_eq!(tally.time, 7 * SECOND);
+        assert_eq!(tally.begun, [(PinReason::TempObject, 2), (PinReason::AdvisoryLock, 1)]);
+        assert_eq!(tally.refused, 0);
+    }
+
+    #[test]
+    fn a_refusal_names_the_three_oldest() {
+        let (ledger, start) = (ledger(4), Instant::now());
+        ledger.pin(12, "till\n1", temp("t", start + SECOND));
+        ledger.pin(7, "", Pin::new(PinReason::AdvisoryLock, None, b"", start));
+        ledger.pin(
+            3,
+            "",
+            Pin::new(PinReason::Policy(crate::settings::StateKind::Listen), None, b"", start + 2 * SECOND),
+        );
+        let now = start + 35 * SECOND;
+        assert_eq!(
+            ledger.refuse(now).to_string(),
+            "3 of at most 4 server connections of pool shop/ann are pinned: client 7 for 35 s by session-level \
+             advisory lock, client 12 (\"till 1\") for 34 s by temporary object \"t\", client 3 for 33 s by LISTEN, \
+             pinned by session_state."
+        );
+        ledger.pin(1, "", temp("u", start + 9 * SECOND));
+        assert!(ledger.refuse(now).to_string().ends_with("session_state, and 1 more."));
+        assert_eq!(ledger.tally(now).refused, 2);
+    }
+
+    #[test]
+    fn each_begin_and_end_is_told() {
+        thread_local! {
+            static HEARD: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+        }
+        fn hear(news: &PinNews<'_>) {
+            let line = format!("{} {} {:?}", news.client, news.pin, news.lasted.map(|time| time.as_secs()));
+            HEARD.with_borrow_mut(|heard| heard.push(line));
+        }
+        let (ledger, start) = (PinLedger::new(pool(), 1, hear), Instant::now());
+        ledger.pin(1, "", temp("a", start));
+        ledger.pin(1, "", Pin::new(PinReason::Seed, None, b"", start + SECOND));
+        ledger.unpin(1, start + 3 * SECOND);
+        ledger.unpin(1, start + 4 * SECOND);
+        assert_eq!(
+            HEARD.take(),
+            [
+                "1 temporary object \"a\" None",
+                "1 temporary object \"a\" Some(1)",
+                "1 setseed None",
+                "1 setseed Some(2)"
+            ]
+        );
+    }
+}

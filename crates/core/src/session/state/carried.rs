@@ -1,0 +1,247 @@
+//! Settings and roles, as PostgreSQL spells them, and how one session is turned into another.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::listen::Channel;
+
+use super::literal::{push_escaped, push_identifier};
+
+/// What has been set in a session beyond what every session of its pool begins with. Settings that
+/// PostgreSQL reports are not here but in [`Parameters`](super::super::Parameters).
+///
+/// Values are in PostgreSQL's `escape` format of the database's encoding.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SessionState {
+    /// By name, in lower case.
+    pub settings: BTreeMap<Box<str>, Box<str>>,
+    /// SET ROLE; `None`: none.
+    pub role: Option<Box<str>>,
+    /// SET SESSION AUTHORIZATION; `None`: as logged in.
+    pub authorization: Option<Box<str>>,
+    /// LISTEN.
+    pub channels: BTreeSet<Channel>,
+    /// The role in force is a superuser.
+    pub superuser: bool,
+}
+
+/// The settings a client has asked for in its startup packet, as PostgreSQL spells them.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Start {
+    /// Names in lower case; values in `escape` format.
+    pub settings: Vec<(Box<str>, Box<str>)>,
+}
+
+/// A query that turns the session of a server connection into the client's.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::session) struct Replay {
+    /// Empty: there is nothing to do.
+    pub(in crate::session) query: Vec<u8>,
+    /// Who the client is changes: nothing of the client's may be sent before that has succeeded, or it
+    /// would run as somebody else.
+    pub(in crate::session) changes_role: bool,
+}
+
+impl SessionState {
+    /// As every session of the pool begins.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        *self == SessionState::default()
+    }
+
+    /// It acts as somebody else than who logged in.
+    fn has_role(&self) -> bool {
+        self.role.is_some() || self.authorization.is_some()
+    }
+
+    /// What prepared statements are analysed under: the same text under another `search_path` or role is
+    /// another statement. Empty in a session that has changed neither.
+    #[must_use]
+    pub fn naming(&self) -> Vec<u8> {
+        let mut naming = Vec::new();
+        for part in [self.settings.get("search_path"), self.role.as_ref(), self.authorization.as_ref()] {
+            naming.extend_from_slice(part.map_or(&b""[..], |part| part.as_bytes()));
+            naming.push(0);
+        }
+        if naming.len() == 3 { Vec::new() } else { naming }
+    }
+}
+
+impl Replay {
+    /// From what the server connection has to what the client has, beside the reported settings, whose
+    /// assignments (`reported`: calls of `set_config`, or nothing) come first.
+    #[must_use]
+    pub(in crate::session) fn new(
+        has: Option<&SessionState>,
+        wants: Option<&SessionState>,
+        reported: Vec<u8>,
+    ) -> Replay {
+        let plain = SessionState::default();
+        let (has, wants) = (has.unwrap_or(&plain), wants.unwrap_or(&plain));
+        let mut query = reported;
+        if has == wants {
+            return Replay { query, changes_role: false };
+        }
+        let changes_role = has.role != wants.role || has.authorization != wants.authorization;
+        let has_role = has.has_role() || wants.has_role();
+        // Settings that only a superuser may make were made by the one who logged in, unless the role is one.
+        let settings_first = has_role && !wants.superuser;
+        if has_role {
+            statement(&mut query, b"SELECT pg_catalog.set_config('role', 'none', false)");
+            if has.authorization.is_some() {
+                statement(&mut query, b"RESET SESSION AUTHORIZATION");
+            }
+        }
+        if settings_first || !has_role {
+            push_settings(&mut query, has, wants);
+        }
+        for (name, value) in [("session_authorization", &wants.authorization), ("role", &wants.role)] {
+            if let Some(value) = value {
+                statement(&mut query, b"SELECT ");
+                push_set_config(&mut query, name, value);
+            }
+        }
+        if has_role && !settings_first {
+            push_settings(&mut query, has, wants);
+        }
+        push_channels(&mut query, has, wants);
+        Replay { query, changes_role: changes_role || has_role }
+    }
+}
+
+/// RESET of what the client does not have, `set_config` of what it has otherwise.
+fn push_settings(query: &mut Vec<u8>, has: &SessionState, wants: &SessionState) {
+    for name in has.settings.keys().filter(|name| !wants.settings.contains_key(*name)) {
+        statement(query, b"RESET ");
+        for (index, part) in name.split('.').enumerate() {
+            if index > 0 {
+                query.push(b'.');
+            }
+            push_identifier(query, part);
+        }
+    }
+    let mut first = true;
+    for (name, value) in &wants.settings {
+        if has.settings.get(name) == Some(value) {
+            continue;
+        }
+        if std::mem::take(&mut first) {
+            statement(query, b"SELECT ");
+        } else {
+            query.extend_from_slice(b", ");
+        }
+        push_set_config(query, name, value);
+    }
+}
+
+/// LISTEN to what the server connection does not listen to; if it listens to more, to everything anew.
+fn push_channels(query: &mut Vec<u8>, has: &SessionState, wants: &SessionState) {
+    let none = BTreeSet::new();
+    let known = if has.channels.is_subset(&wants.channels) {
+        &has.channels
+    } else {
+        statement(query, b"UNLISTEN *");
+        &none
+    };
+    for channel in wants.channels.difference(known) {
+        statement(query, b"");
+        channel.write("LISTEN", query);
+    }
+}
+
+/// A call that sets one setting, given its value in `escape` format.
+pub(super) fn push_set_config(query: &mut Vec<u8>, name: &str, value: &str) {
+    query.extend_from_slice(b"pg_catalog.set_config(");
+    super::push_literal(query, name);
+    query.extend_from_slice(b", ");
+    push_escaped(query, value);
+    query.extend_from_slice(b", false)");
+}
+
+fn statement(query: &mut Vec<u8>, text: &[u8]) {
+    if !query.is_empty() {
+        query.extend_from_slice(b"; ");
+    }
+    query.extend_from_slice(text);
+}
+
+impl Start {
+    /// The value the client began with.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.settings.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| &**value)
+    }
+
+    /// A query that gives these settings their start values again, as far as `reset` asks for them; empty:
+    /// none of them.
+    #[must_use]
+    pub fn correction(&self, reset: impl Fn(&str) -> bool) -> Vec<u8> {
+        let mut query = Vec::new();
+        for (name, value) in self.settings.iter().filter(|(name, _)| reset(name)) {
+            query.extend_from_slice(if query.is_empty() { b"SELECT " } else { b", " });
+            push_set_config(&mut query, name, value);
+        }
+        query
+    }
+}
+
+/// The state as it is shared: nothing is allocated for a plain one.
+#[must_use]
+pub(in crate::session) fn share(state: SessionState) -> Option<Arc<SessionState>> {
+    if state.is_plain() { None } else { Some(Arc::new(state)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(settings: &[(&str, &str)]) -> SessionState {
+        let settings = settings.iter().map(|&(name, value)| (name.into(), value.into())).collect();
+        SessionState { settings, ..SessionState::default() }
+    }
+
+    fn replay(has: &SessionState, wants: &SessionState) -> String {
+        String::from_utf8(Replay::new(Some(has), Some(wants), Vec::new()).query).unwrap()
+    }
+
+    #[test]
+    fn what_is_foreign_is_reset_and_what_is_missing_is_set() {
+        let has = state(&[("geqo", "off"), ("app.\"x", "1"), ("work_mem", "1MB"), ("same", "1")]);
+        let wants = state(&[("work_mem", "2MB"), ("search_path", r"\303\251, o'x"), ("same", "1")]);
+        assert_eq!(
+            replay(&has, &wants),
+            "RESET \"app\".\"\"\"x\"; RESET \"geqo\"; SELECT pg_catalog.set_config('search_path', \
+             pg_catalog.convert_from(pg_catalog.decode( E'\\\\303\\\\251, o''x', 'escape'), \
+             pg_catalog.getdatabaseencoding()), false), pg_catalog.set_config('work_mem', '2MB', false)"
+        );
+        assert_eq!(replay(&has, &has), "");
+    }
+
+    /// A setting only a superuser may make, then a role that is none: it has to be made before the role.
+    #[test]
+    fn settings_are_made_by_who_logged_in_unless_the_role_is_a_superuser() {
+        let mut wants = state(&[("log_statement", "all")]);
+        wants.role = Some("ann".into());
+        let set = "SELECT pg_catalog.set_config('log_statement', 'all', false)";
+        let none = "SELECT pg_catalog.set_config('role', 'none', false)";
+        let role = "SELECT pg_catalog.set_config('role', 'ann', false)";
+        assert_eq!(replay(&SessionState::default(), &wants), format!("{none}; {set}; {role}"));
+        wants.superuser = true;
+        assert_eq!(replay(&SessionState::default(), &wants), format!("{none}; {role}; {set}"));
+        let other = SessionState { authorization: Some("bob".into()), ..SessionState::default() };
+        let left = Replay::new(Some(&other), None, Vec::new());
+        assert_eq!(String::from_utf8(left.query).unwrap(), format!("{none}; RESET SESSION AUTHORIZATION"));
+        assert!(left.changes_role);
+    }
+
+    #[test]
+    fn statements_are_known_by_where_they_were_prepared() {
+        let mut one = state(&[("work_mem", "1MB")]);
+        assert!(one.naming().is_empty());
+        one.settings.insert("search_path".into(), "a".into());
+        let mut other = SessionState { role: Some("a".into()), ..SessionState::default() };
+        assert_ne!(one.naming(), other.naming());
+        other.role = None;
+        assert!(other.naming().is_empty());
+    }
+}

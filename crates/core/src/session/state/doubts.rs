@@ -1,0 +1,220 @@
+//! What of a session may have changed, and so has to be asked about.
+
+use howdah_wire::sql::{Sign, Signs};
+
+/// Kinds of question.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asks(u16);
+
+/// What may have changed since the server was last asked.
+#[derive(Debug, Default)]
+pub struct Doubts {
+    pub(super) asks: Asks,
+    /// Settings that may have changed, by name.
+    pub(super) names: Vec<Box<str>>,
+    /// The text that raised the first of them.
+    cause: Box<str>,
+    /// The last question failed: it is asked again only after another transaction.
+    pub(super) postponed: bool,
+}
+
+impl Asks {
+    /// The named settings.
+    pub const NAMED: Asks = Asks(1);
+    /// All settings.
+    pub const SETTINGS: Asks = Asks(1 << 1);
+    /// Role and session authorization.
+    pub const ROLE: Asks = Asks(1 << 2);
+    /// Statements prepared by SQL.
+    pub const STATEMENTS: Asks = Asks(1 << 3);
+    /// Temporary objects.
+    pub const TEMP: Asks = Asks(1 << 4);
+    /// Session level advisory locks.
+    pub const LOCKS: Asks = Asks(1 << 5);
+    /// Cursors that outlive their transaction.
+    pub const CURSORS: Asks = Asks(1 << 6);
+    /// Channels listened to.
+    pub const CHANNELS: Asks = Asks(1 << 7);
+    /// Temporary replication slots.
+    pub const SLOTS: Asks = Asks(1 << 8);
+    /// Everything that can be asked about.
+    pub const EVERYTHING: Asks = Asks((1 << 9) - 1);
+
+    /// Any of `other` is among these.
+    #[must_use]
+    pub fn has(self, other: Asks) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// These and `other`.
+    #[must_use]
+    pub fn and(self, other: Asks) -> Asks {
+        Asks(self.0 | other.0)
+    }
+
+    /// These but not `other`.
+    #[must_use]
+    pub fn without(self, other: Asks) -> Asks {
+        Asks(self.0 & !other.0)
+    }
+
+    /// Nothing.
+    #[inline]
+    #[must_use]
+    pub fn is_none(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl Doubts {
+    /// Nothing has to be asked.
+    #[inline]
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        self.asks.is_none()
+    }
+
+    /// There is something to ask, and now is the time.
+    #[inline]
+    #[must_use]
+    pub fn is_due(&self) -> bool {
+        !self.is_none() && !self.postponed
+    }
+
+    /// The last question failed, and what it was about is still not known.
+    #[must_use]
+    pub fn is_postponed(&self) -> bool {
+        self.postponed
+    }
+
+    /// Another request of the client's: what failed may be asked again after it.
+    #[inline]
+    pub fn resume(&mut self) {
+        self.postponed = false;
+    }
+
+    /// What of these has been asked about.
+    #[must_use]
+    pub fn has(&self, asks: Asks) -> bool {
+        self.asks.has(asks)
+    }
+
+    /// The names that statements are analysed under may have changed.
+    #[must_use]
+    pub fn about_naming(&self) -> bool {
+        self.asks.has(Asks::SETTINGS.and(Asks::ROLE))
+            || self.names.iter().any(|name| &**name == "search_path")
+    }
+
+    /// The text that raised them.
+    #[must_use]
+    pub fn cause(&self) -> &str {
+        &self.cause
+    }
+
+    /// Something with these signs is sent to the server; `pinned`: what is known to live there and may end.
+    pub fn raise(&mut self, signs: &Signs, pinned: Asks, text: &[u8]) {
+        let mut asks = Asks::default();
+        for (sign, about) in ABOUT {
+            if signs.has(sign) {
+                asks = asks.and(about);
+            }
+        }
+        for (sign, about) in ENDS {
+            if signs.has(sign) && pinned.has(about) {
+                asks = asks.and(about);
+            }
+        }
+        if asks.is_none() {
+            return;
+        }
+        self.add(asks, text);
+        for name in signs.names() {
+            self.add_name(name);
+        }
+        if asks.has(Asks::SETTINGS) {
+            self.add_custom(text);
+        }
+    }
+
+    /// Whatever in these bytes could be the name of a custom parameter: no list of PostgreSQL's has these.
+    pub fn add_custom(&mut self, bytes: &[u8]) {
+        let in_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$' | b'.');
+        for word in bytes.split(|byte| !in_name(byte)).filter(|word| word.contains(&b'.')) {
+            let parts = || word.split(|&byte| byte == b'.');
+            let is_part = |part: &[u8]| part.first().is_some_and(|c| c.is_ascii_alphabetic() || *c == b'_');
+            if parts().count() > 1 && parts().all(is_part) && word.len() < MAX_NAME {
+                self.add_name(&String::from_utf8_lossy(word).to_ascii_lowercase());
+            }
+        }
+    }
+
+    fn add_name(&mut self, name: &str) {
+        if self.names.iter().any(|known| **known == *name) {
+            return;
+        }
+        if self.names.len() < MAX_NAMES {
+            self.names.push(name.into());
+        } else {
+            self.asks = self.asks.and(Asks::SETTINGS);
+        }
+    }
+
+    /// All this has to be asked about, because of this text.
+    pub fn add(&mut self, asks: Asks, text: &[u8]) {
+        if self.asks.is_none() || self.cause.is_empty() {
+            let head = text.get(..text.len().min(MAX_CAUSE)).unwrap_or_default();
+            self.cause = String::from_utf8_lossy(head).into();
+        }
+        self.asks = self.asks.and(asks);
+        self.postponed = false;
+    }
+
+    /// Takes what has to be asked about.
+    #[must_use]
+    pub(crate) fn take(&mut self) -> Doubts {
+        std::mem::take(self)
+    }
+
+    /// The question failed.
+    pub(crate) fn postpone(&mut self, unanswered: Doubts) {
+        let Doubts { asks, names, cause, .. } = unanswered;
+        if self.asks.is_none() {
+            self.cause = cause;
+        }
+        self.asks = self.asks.and(asks);
+        self.names.extend(names);
+        self.postponed = true;
+    }
+}
+
+/// What a sign in a text makes doubtful.
+const ABOUT: [(Sign, Asks); 16] = [
+    (Sign::Setting, Asks::NAMED),
+    (Sign::SettingUnknown, Asks::SETTINGS),
+    (Sign::Reset, Asks::SETTINGS),
+    (Sign::ResetAll, Asks::SETTINGS),
+    (Sign::Role, Asks::ROLE),
+    (Sign::Prepare, Asks::STATEMENTS),
+    (Sign::Deallocate, Asks::STATEMENTS),
+    (Sign::Listen, Asks::CHANNELS),
+    (Sign::Unlisten, Asks::CHANNELS),
+    (Sign::Temp, Asks::TEMP),
+    (Sign::Lock, Asks::LOCKS),
+    (Sign::HoldCursor, Asks::CURSORS),
+    (Sign::Slot, Asks::SLOTS),
+    (Sign::Opaque, Asks::EVERYTHING),
+    (Sign::Execute, Asks::STATEMENTS),
+    (Sign::Clears, Asks::STATEMENTS),
+];
+
+/// What a sign may end, which need only be asked about while it is there.
+const ENDS: [(Sign, Asks); 3] =
+    [(Sign::Drop, Asks::TEMP), (Sign::Unlock, Asks::LOCKS), (Sign::CloseCursor, Asks::CURSORS)];
+
+/// Longest name of a setting that is asked about.
+const MAX_NAME: usize = 128;
+/// Names asked about one by one; beyond that all settings are asked for.
+const MAX_NAMES: usize = 64;
+/// How much of a text is kept to explain a pin, in bytes.
+const MAX_CAUSE: usize = 200;

@@ -1,0 +1,327 @@
+//! What may running a text do to the session?
+//!
+//! [`Signs::of`] reads a text's words once. It errs to one side only: a sign that is there may be wrong (the
+//! statement failed, the word was a column's name), one that is not there may be relied upon, except for what
+//! functions do that [`Hints`] say nothing about. Nothing is allocated unless the text names settings.
+
+use super::hints::Hints;
+use super::scan;
+
+/// What running a text may do to a session: a set of [`Sign`]s, and the settings they are about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Signs {
+    bits: u32,
+    names: Vec<Box<str>>,
+}
+
+/// One thing that running a text may do to a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sign {
+    /// It may make a transaction permanent by its own word; see [`ends_transaction`](super::ends_transaction).
+    Commits,
+    /// It may make prepared statements vanish: DEALLOCATE, DISCARD ALL.
+    Clears,
+    /// It sets the settings in [`Signs::names`] beyond the transaction: SET, `set_config`.
+    Setting,
+    /// It may change a setting, and which one cannot be told.
+    SettingUnknown,
+    /// It changes a setting, but nothing outlasts the transaction: SET LOCAL, `set_config(…, true)`.
+    SettingLocal,
+    /// It resets the settings in [`Signs::names`]: RESET, SET … TO DEFAULT.
+    Reset,
+    /// RESET ALL, DISCARD ALL.
+    ResetAll,
+    /// It changes the role or the session's user.
+    Role,
+    /// PREPARE of a statement. What the prepared statement does when it is run shows among the signs, too.
+    Prepare,
+    /// EXECUTE, also within EXPLAIN and CREATE TABLE AS.
+    Execute,
+    /// DEALLOCATE, DISCARD ALL.
+    Deallocate,
+    /// LISTEN.
+    Listen,
+    /// UNLISTEN, DISCARD ALL.
+    Unlisten,
+    /// NOTIFY, `pg_notify`.
+    Notify,
+    /// It makes something temporary, or names the schema `pg_temp`.
+    Temp,
+    /// DROP and DISCARD: something temporary may be gone.
+    Drop,
+    /// It takes an advisory lock that outlasts the transaction.
+    Lock,
+    /// It gives back such locks.
+    Unlock,
+    /// DECLARE … WITH HOLD.
+    HoldCursor,
+    /// CLOSE, DISCARD ALL.
+    CloseCursor,
+    /// `setseed`.
+    Seed,
+    /// LOAD, and a few functions whose effect also lasts until the session ends and cannot be asked for.
+    Load,
+    /// `nextval`, `setval`.
+    NextVal,
+    /// `currval`, `lastval`.
+    CurrVal,
+    /// It makes a replication slot, perhaps a temporary one.
+    Slot,
+    /// Anything may have happened: DO, CALL, a text that can be read in several ways, a function that is opaque.
+    Opaque,
+    /// It looks at `pg_prepared_statements`.
+    PreparedView,
+    /// It changes what functions, triggers or views do, so [`Hints`] may be out of date.
+    Schema,
+}
+
+impl Signs {
+    /// What running this text may do.
+    #[must_use]
+    pub fn of(text: &[u8], hints: &Hints) -> Signs {
+        scan::signs(text, hints)
+    }
+
+    /// What may be done by a text that could not be looked at.
+    #[must_use]
+    pub fn unseen() -> Signs {
+        Signs { bits: UNSEEN, names: Vec::new() }
+    }
+
+    /// Whether it may do this.
+    #[must_use]
+    #[inline]
+    pub fn has(&self, sign: Sign) -> bool {
+        self.bits & bit(sign) != 0
+    }
+
+    /// Whether nothing of it outlasts the transaction in the session, nor has to be known before it is run.
+    #[must_use]
+    #[inline]
+    pub fn is_plain(&self) -> bool {
+        self.bits & !PLAIN == 0
+    }
+
+    /// The settings that are set or reset, each once, as PostgreSQL compares their names: in small letters.
+    #[must_use]
+    pub fn names(&self) -> &[Box<str>] {
+        &self.names
+    }
+
+    /// Adds what another text may do.
+    pub fn merge(&mut self, other: &Signs) {
+        self.bits |= other.bits;
+        for name in &other.names {
+            self.add_name(name);
+        }
+    }
+
+    /// Whether there is a sign.
+    pub(super) fn any(&self) -> bool {
+        self.bits != 0
+    }
+
+    /// Merges, and reports whether something was new.
+    pub(super) fn merge_changes(&mut self, other: &Signs) -> bool {
+        let before = (self.bits, self.names.len());
+        self.merge(other);
+        before != (self.bits, self.names.len())
+    }
+
+    pub(super) fn without(mut self, sign: Sign) -> Signs {
+        self.bits &= !bit(sign);
+        self
+    }
+
+    pub(super) fn add(&mut self, sign: Sign) {
+        self.bits |= bit(sign);
+    }
+
+    /// It sets or resets (that is the sign) the setting of this name.
+    pub(super) fn add_setting(&mut self, sign: Sign, name: &str) {
+        match name {
+            "role" | "session_authorization" => self.add(Sign::Role),
+            // They are the transaction's, even if SET outside of a block.
+            "transaction_isolation" | "transaction_read_only" | "transaction_deferrable" => {
+                self.add(Sign::SettingLocal);
+            }
+            _ => {
+                self.add(sign);
+                self.add_name(name);
+            }
+        }
+    }
+
+    /// The setting of this name is to be asked about.
+    pub(super) fn add_name(&mut self, name: &str) {
+        if self.names.iter().any(|known| **known == *name) {
+            return;
+        }
+        if self.names.len() < MAX_NAMES {
+            self.names.push(name.into());
+        } else {
+            self.add(Sign::SettingUnknown);
+        }
+    }
+}
+
+const fn bit(sign: Sign) -> u32 {
+    1 << sign as u32
+}
+
+/// More than that are not told apart: bounds memory and the search for duplicates.
+const MAX_NAMES: usize = 64;
+
+const UNSEEN: u32 = bit(Sign::Commits) | bit(Sign::Opaque);
+
+const PLAIN: u32 = bit(Sign::Commits) | bit(Sign::SettingLocal) | bit(Sign::NextVal) | bit(Sign::Schema);
+
+#[cfg(test)]
+mod tests {
+    use super::Sign::*;
+    use super::*;
+
+    #[test]
+    fn what_stays_in_the_session_is_seen() {
+        for (text, signs, names) in SIGNS {
+            let found = Signs::of(text.as_bytes(), &Hints::default());
+            let mut expected = Signs::default();
+            signs.iter().for_each(|sign| expected.add(*sign));
+            names.split_whitespace().for_each(|name| expected.add_name(name));
+            assert_eq!(found, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn so_many_settings_are_told_apart_and_no_more() {
+        let text: String = (0..MAX_NAMES + 1).map(|number| format!("SET x{number} = 1;")).collect();
+        let signs = Signs::of(text.as_bytes(), &Hints::default());
+        assert_eq!(signs.names().len(), MAX_NAMES);
+        assert!(signs.has(Sign::Setting) && signs.has(Sign::SettingUnknown));
+    }
+
+    #[test]
+    fn what_another_text_does_is_added() {
+        let of = |text: &str| Signs::of(text.as_bytes(), &Hints::default());
+        let mut signs = of("SET a = 1; LISTEN b");
+        signs.merge(&of("SET a = 2; SET c = 3"));
+        assert_eq!(signs, of("SET a = 1; LISTEN b; SET c = 3"));
+        assert!(!signs.is_plain() && of("SET LOCAL a = 1; COMMIT").is_plain());
+        assert!(!Signs::unseen().is_plain() && Signs::unseen().has(Sign::Commits));
+    }
+
+    const SIGNS: &[(&str, &[Sign], &str)] = &[
+        ("", &[], ""),
+        ("SELECT abalance FROM pgbench_accounts WHERE aid = 1;", &[], ""),
+        ("UPDATE t SET a = 1 WHERE b = 'reset all'", &[], ""),
+        ("INSERT INTO t (tid, mtime) VALUES (1, CURRENT_TIMESTAMP);", &[], ""),
+        ("SET x = 1", &[Setting], "x"),
+        ("set Session X to 1", &[Setting], "x"),
+        ("SET session = 1", &[Setting], "session"),
+        ("SET session.x = 1", &[Setting], "session.x"),
+        ("SET \"Foo.Bar\" = 1; SET foo . bar TO 2", &[Setting], "foo.bar"),
+        ("SET x = DEFAULT", &[Reset], "x"),
+        ("SET x TO 1; RESET Y", &[Setting, Reset], "x y"),
+        ("SET x FROM CURRENT", &[Setting], "x"),
+        ("SET LOCAL x = 1", &[SettingLocal], ""),
+        ("SET LOCAL ROLE a", &[SettingLocal], ""),
+        ("SET local.x = 1", &[Setting], "local.x"),
+        ("SET U&\"x\" = 1", &[SettingUnknown, Opaque], ""),
+        ("SET TIME ZONE 'UTC'", &[Setting], "timezone"),
+        ("SET TIME ZONE LOCAL", &[Reset], "timezone"),
+        ("SET time = 1", &[Setting], "time"),
+        ("SET NAMES 'utf8'", &[Setting], "client_encoding"),
+        ("SET NAMES", &[Reset], "client_encoding"),
+        ("SET NAMES DEFAULT;", &[Reset], "client_encoding"),
+        ("SET XML OPTION CONTENT", &[Setting], "xmloption"),
+        ("SET SCHEMA 'a'", &[Setting], "search_path"),
+        (
+            "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+            &[Setting],
+            "default_transaction_isolation default_transaction_read_only default_transaction_deferrable",
+        ),
+        ("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", &[], ""),
+        ("SET SESSION TRANSACTION READ ONLY", &[], ""),
+        ("SET transaction_read_only = on", &[SettingLocal], ""),
+        ("SET CONSTRAINTS ALL DEFERRED", &[], ""),
+        ("SET ROLE a", &[Role], ""),
+        ("SET role = a", &[Role], ""),
+        ("SET SESSION ROLE none", &[Role], ""),
+        ("SET SESSION AUTHORIZATION a", &[Role], ""),
+        ("SET session_authorization TO a", &[Role], ""),
+        ("RESET x.\"Y\"", &[Reset], "x.y"),
+        ("RESET ALL", &[ResetAll], ""),
+        ("RESET ROLE", &[Role], ""),
+        ("RESET SESSION AUTHORIZATION", &[Role], ""),
+        ("RESET TIME ZONE", &[Reset], "timezone"),
+        ("RESET TRANSACTION ISOLATION LEVEL", &[], ""),
+        ("SELECT set_config('Work_Mem', '1', false)", &[Setting], "work_mem"),
+        ("SELECT pg_catalog . \"set_config\" ('a', f((1), 2), FALSE)", &[Setting], "a"),
+        ("SELECT set_config('a', 'b', true)", &[SettingLocal], ""),
+        ("SELECT set_config($1, $2, true)", &[SettingLocal], ""),
+        ("SELECT set_config($1, $2, false)", &[SettingUnknown], ""),
+        ("SELECT set_config('a' || 'b', 'b', $1)", &[SettingUnknown], ""),
+        ("SELECT set_config('a', 'b', true and false)", &[Setting], "a"),
+        ("SELECT set_config('a', 'b', $1)", &[Setting], "a"),
+        ("SELECT set_config('a''b', '', false)", &[SettingUnknown], ""),
+        ("SELECT set_config(set_config('a', 'b', true), 'c', false)", &[SettingUnknown, SettingLocal], ""),
+        ("SELECT set_config('role', 'a', false)", &[Role], ""),
+        ("SELECT set_config", &[], ""),
+        ("SELECT 'set_config(' -- set_config(", &[], ""),
+        ("SELECT set_limit(0.4)", &[Setting], "pg_trgm.similarity_threshold"),
+        ("UPDATE pg_settings SET setting = 1 WHERE name = 'x'", &[SettingUnknown], ""),
+        ("SELECT * FROM pg_settings", &[], ""),
+        ("ALTER ROLE a SET x = 1", &[], ""),
+        ("ALTER SYSTEM SET x = 1", &[], ""),
+        ("PREPARE p AS SELECT 1", &[Prepare], ""),
+        ("PREPARE p AS SELECT nextval('a')", &[Prepare, NextVal], ""),
+        ("PREPARE TRANSACTION 'p'", &[Commits], ""),
+        ("EXECUTE p", &[Execute, Commits], ""),
+        ("EXPLAIN (ANALYZE) EXECUTE p", &[Execute], ""),
+        ("CREATE TABLE t AS EXECUTE p", &[Execute], ""),
+        ("DEALLOCATE p", &[Deallocate, Clears], ""),
+        ("SELECT 1; DEALLOCATE ALL", &[Deallocate, Clears], ""),
+        ("DISCARD ALL", &[Clears, Deallocate, ResetAll, Role, Drop, Unlisten, Unlock, CloseCursor], ""),
+        ("DISCARD TEMP", &[Drop], ""),
+        ("DISCARD PLANS", &[], ""),
+        ("LISTEN a", &[Listen], ""),
+        ("UNLISTEN *", &[Unlisten], ""),
+        ("NOTIFY a", &[Notify], ""),
+        ("SELECT pg_notify('a', 'b')", &[Notify], ""),
+        ("CREATE TEMP TABLE t (a int)", &[Temp], ""),
+        ("CREATE LOCAL TEMPORARY TABLE t AS SELECT 1", &[Temp], ""),
+        ("SELECT * INTO TEMP t FROM u", &[Temp], ""),
+        ("WITH a AS (SELECT 1) SELECT * INTO LOCAL TEMPORARY t FROM a", &[Temp], ""),
+        ("CREATE TABLE t (temp int, temporary int)", &[], ""),
+        ("INSERT INTO temp VALUES (1)", &[], ""),
+        ("SELECT temp FROM weather", &[], ""),
+        ("CREATE TABLE pg_temp.t (a int)", &[Temp], ""),
+        ("SELECT * FROM \"pg_temp_3\".t", &[Temp], ""),
+        ("CREATE OR REPLACE TEMP VIEW v AS SELECT 1", &[Temp, Schema], ""),
+        ("DROP TABLE t", &[Drop], ""),
+        ("SELECT pg_advisory_lock(1)", &[Lock], ""),
+        ("SELECT PG_TRY_ADVISORY_LOCK_SHARED(1)", &[Lock], ""),
+        ("SELECT pg_advisory_xact_lock(1)", &[], ""),
+        ("SELECT pg_advisory_unlock_all()", &[Unlock], ""),
+        ("DECLARE c SCROLL CURSOR WITH HOLD FOR SELECT 1", &[HoldCursor], ""),
+        ("DECLARE c CURSOR WITHOUT HOLD FOR SELECT 1", &[], ""),
+        ("DECLARE c CURSOR FOR SELECT 1", &[], ""),
+        ("CLOSE c", &[CloseCursor], ""),
+        ("SELECT setseed(0.5)", &[Seed], ""),
+        ("LOAD 'auto_explain'", &[Load], ""),
+        ("SELECT nextval('a'), currval('b')", &[NextVal, CurrVal], ""),
+        ("SELECT lastval()", &[CurrVal], ""),
+        ("SELECT pg_create_logical_replication_slot('a', 'b', true)", &[Slot], ""),
+        ("DO $$ $$", &[Opaque, Commits], ""),
+        ("CALL p()", &[Opaque, Commits], ""),
+        ("SELECT 'a\\', set_config(', b, false)--'", &[SettingUnknown, Opaque], ""),
+        ("SELECT U&\"set\\005fconfig\"('a', 'b', false)", &[Opaque], ""),
+        ("SELECT * FROM pg_prepared_statements", &[PreparedView], ""),
+        ("CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'", &[Schema], ""),
+        ("ALTER PROCEDURE p() RENAME TO q", &[Schema], ""),
+        ("CREATE CONSTRAINT TRIGGER a AFTER INSERT ON t EXECUTE FUNCTION f()", &[Schema], ""),
+        ("DROP AGGREGATE a (int)", &[Drop, Schema], ""),
+        ("CREATE EXTENSION IF NOT EXISTS postgis", &[Schema, Opaque], ""),
+        ("BEGIN; SET x = 1; COMMIT", &[Setting, Commits], "x"),
+    ];
+}
