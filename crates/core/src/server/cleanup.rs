@@ -44,7 +44,8 @@ impl Cleanup {
         reset_query: Option<&str>,
         to_server: &mut Vec<u8>,
     ) -> (Cleanup, CleanupStep) {
-        let mut cleanup = Cleanup { reset_query: reset_query.map(str::to_owned), rolled_back: false, discarded: false };
+        let mut cleanup =
+            Cleanup { reset_query: reset_query.map(str::to_owned), rolled_back: false, discarded: false };
         if session.is_mid_message() || session.pin().is_some() || server.spoiled.is_some() {
             return (cleanup, CleanupStep::Close(CloseReason::ServerUnclean));
         }

@@ -9,7 +9,8 @@ use howdah_wire::sql::Hints;
 
 use super::unnamed::Unnamed;
 use super::{
-    ClientStatements, Parameters, Patch, PinLedger, PinReason, SessionState, Start, StatementRegistry, Tracked,
+    ClientStatements, Parameters, Patch, PinLedger, PinReason, SessionState, Start, StatementRegistry,
+    Tracked,
 };
 use crate::facts::{CloseReason, Counters};
 use crate::server::{Server, Tally};

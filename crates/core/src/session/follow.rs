@@ -7,7 +7,7 @@ use howdah_wire::frontend;
 use howdah_wire::sql::{Sign, Signs};
 
 use super::state::{Asks, Look, Replay, SessionState, share};
-use super::{Expected, Kind, Patch, PinReason, Session};
+use super::{Beginning, Expected, Kind, Parameters, Patch, PinReason, Session};
 use crate::server::{Held, Server};
 use crate::settings::{PoolMode, StateCheck};
 
@@ -42,10 +42,12 @@ impl Session {
         }
     }
 
-    /// The settings the client began with, as PostgreSQL spells them, and the state they make.
-    pub fn begin(&mut self, start: Option<Arc<super::Start>>, state: Option<Arc<SessionState>>) {
-        self.start = start;
-        self.state = state;
+    /// What the settings of its startup packet make of the session; `plain`: what its pool's servers report.
+    pub fn begin(&mut self, beginning: &Beginning, plain: &Parameters) {
+        self.start.clone_from(&beginning.start);
+        self.state.clone_from(&beginning.state);
+        self.parameters.clone_from(&beginning.parameters);
+        self.parameters.fill_from(plain);
     }
 
     /// A text with these signs is sent to the server.
@@ -117,7 +119,8 @@ impl Session {
         let Some(start) = self.start.clone() else { return };
         let followed = |name: &str| self.rules.tracked.index(name).is_some();
         let mut wanted = self.state.as_deref().cloned().unwrap_or_default();
-        for (name, value) in start.settings.iter().filter(|(name, _)| look.is_reset(name) && !followed(name)) {
+        for (name, value) in start.settings.iter().filter(|(name, _)| look.is_reset(name) && !followed(name))
+        {
             wanted.settings.insert(name.clone(), value.clone());
         }
         let correction = start.correction(|name| look.is_reset(name) && followed(name));

@@ -17,6 +17,7 @@
 
 mod conversation;
 mod copy_in;
+mod follow;
 mod outstanding;
 mod parameters;
 mod pin;
@@ -24,7 +25,6 @@ mod pin_ledger;
 mod prepared;
 mod relay_client;
 mod relay_server;
-mod follow;
 mod rename;
 mod state;
 mod statements;
@@ -41,6 +41,6 @@ pub use pin::{Pin, PinReason};
 pub use pin_ledger::{PinCrowd, PinLedger, PinNews, PinRow, PinTally};
 pub use relay_server::on_server;
 pub(crate) use state::Look;
-pub use state::{Asks, Doubts, SessionState, Start};
+pub use state::{Asks, Beginning, Beginnings, Doubts, SessionState, Start, Trial, Tried};
 pub use statements::{ClientStatements, ServerStatements, Statement, StatementRegistry};
 pub use verdict::{Patch, Verdict};

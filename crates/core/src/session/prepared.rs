@@ -6,9 +6,9 @@
 
 use std::sync::Arc;
 
+use howdah_wire::FrameHeader;
 use howdah_wire::backend::{self, TransactionStatus};
 use howdah_wire::frontend::{self, BindNames, Target, TargetKind, tag};
-use howdah_wire::FrameHeader;
 use howdah_wire::sql::{Hints, Sign, Signs};
 
 use super::relay_client::{Step, malformed};
@@ -121,7 +121,8 @@ impl Session {
             return Step::Hold;
         };
         let generation = self.unnamed.parsed(self.id, &mut server.unnamed, definition);
-        let signs = definition.map_or_else(Signs::unseen, |definition| signs_of(definition, &self.rules.hints));
+        let signs =
+            definition.map_or_else(Signs::unseen, |definition| signs_of(definition, &self.rules.hints));
         (self.unnamed.commits, self.unnamed.clears) = (signs.has(Sign::Commits), signs.has(Sign::Clears));
         self.unnamed.signs = (!signs.is_plain()).then(|| Box::new(signs));
         let subject = Subject::Unnamed(generation);
@@ -321,7 +322,6 @@ impl Session {
 impl Effects {
     /// Nothing can be ruled out. That it clears is left to its tag, though: it is rare, and waiting costs.
     const UNKNOWN: Effects = Effects { commits: true, clears: false };
-
 }
 
 /// What executing a statement with this text and these parameter types may do.

@@ -67,7 +67,11 @@ impl Replay {
     /// From what the server connection has to what the client has, beside the reported settings, whose
     /// assignments (`reported`: calls of `set_config`, or nothing) come first.
     #[must_use]
-    pub(in crate::session) fn new(has: Option<&SessionState>, wants: Option<&SessionState>, reported: Vec<u8>) -> Replay {
+    pub(in crate::session) fn new(
+        has: Option<&SessionState>,
+        wants: Option<&SessionState>,
+        reported: Vec<u8>,
+    ) -> Replay {
         let plain = SessionState::default();
         let (has, wants) = (has.unwrap_or(&plain), wants.unwrap_or(&plain));
         let mut query = reported;

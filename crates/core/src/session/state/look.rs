@@ -178,7 +178,7 @@ fn question(about: &Doubts, known: &[&str]) -> Vec<u8> {
 }
 
 /// A field of a DataRow; `Some(None)`: NULL.
-fn field<'a>(rest: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
+pub(super) fn field<'a>(rest: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
     let (len, after) = rest.split_first_chunk::<4>()?;
     *rest = after;
     let Ok(len) = usize::try_from(i32::from_be_bytes(*len)) else { return Some(None) };
@@ -205,10 +205,7 @@ const QUESTIONS: [(Asks, &str); 6] = [
          WHERE l.locktype OPERATOR(pg_catalog.=) 'advisory' \
          AND l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid() LIMIT 1; ",
     ),
-    (
-        Asks::CURSORS,
-        "SELECT 'c', c.name, '' FROM pg_catalog.pg_cursor() AS c WHERE c.is_holdable LIMIT 1; ",
-    ),
+    (Asks::CURSORS, "SELECT 'c', c.name, '' FROM pg_catalog.pg_cursor() AS c WHERE c.is_holdable LIMIT 1; "),
     (Asks::CHANNELS, "SELECT 'h', c, '' FROM pg_catalog.pg_listening_channels() AS c; "),
     (
         Asks::SLOTS,
