@@ -21,7 +21,7 @@ fn the_welcome_and_the_settings_are_those_of_a_direct_connection() {
         "timezone",
         "intervalstyle",
         "default_transaction_read_only",
-        "app.user",
+        "app.who",
         "application_name",
         "role",
         "datestyle",
@@ -42,7 +42,7 @@ fn the_welcome_and_the_settings_are_those_of_a_direct_connection() {
         &[("SEARCH_PATH", "\"a b\", public"), ("TIMEZONE", "europe/berlin"), ("datestyle", "iso")],
         &[(
             "options",
-            "-c intervalstyle=iso_8601 --default-transaction-read-only=on -c app.user=o'x\\\\\\\\y",
+            "-c intervalstyle=iso_8601 --default-transaction-read-only=on -c app.who=o'x\\\\\\\\y",
         )],
         &[("options", "-c work_mem=3MB -c geqo=off -S 4096"), ("geqo", "on"), ("statement_timeout", "5min")],
         &[("options", "-ft -d2 -e"), ("application_name", "büro")],
@@ -56,7 +56,7 @@ fn the_welcome_and_the_settings_are_those_of_a_direct_connection() {
         assert_eq!(ours.statuses, theirs.statuses, "{settings:?}");
         for name in shown {
             let show =
-                format!("select encode(convert_to(current_setting('{name}', true), 'UTF8'), 'escape')");
+                format!("select nullif(encode(convert_to(current_setting('{name}', true), 'UTF8'), 'escape'), '')");
             assert_eq!(ours.answer(&show), theirs.answer(&show), "{name} with {settings:?}");
             assert_eq!(other.raw.value("show datestyle"), "German, DMY");
         }
@@ -138,28 +138,28 @@ fn reset_returns_to_what_the_client_began_with() {
     for mode in ["transaction", "session"] {
         let howdah = Howdah::before(&database, &[("pool_mode", mode), ("default_pool_size", "3")]);
         let start = [
-            ("options", "-c work_mem=2MB -c app.user=ann -c IntervalStyle=iso_8601"),
+            ("options", "-c work_mem=2MB -c app.who=ann -c IntervalStyle=iso_8601"),
             ("TimeZone", "Asia/Tokyo"),
             ("application_name", "ours"),
         ];
         let mut ours = Client::start(howdah.raw(), &database, &start);
         let mut theirs = Client::start(RawClient::tcp(postgres().address()), &database, &start);
-        let mut other = Client::start(howdah.raw(), &database, &[("work_mem", "4MB"), ("app.user", "bob")]);
-        let show = "select concat_ws('|', current_setting('work_mem'), current_setting('app.user'), \
+        let mut other = Client::start(howdah.raw(), &database, &[("work_mem", "4MB"), ("app.who", "bob")]);
+        let show = "select concat_ws('|', current_setting('work_mem'), current_setting('app.who'), \
                     current_setting('TimeZone'), current_setting('application_name'), interval '1 day')";
-        let change = "set work_mem = '8MB'; set app.user = 'x'; set timezone = 'UTC'; set intervalstyle = 'postgres'; \
+        let change = "set work_mem = '8MB'; set app.who = 'x'; set timezone = 'UTC'; set intervalstyle = 'postgres'; \
                       set application_name = 'other'";
         for reset in [
             "reset work_mem",
             "reset all",
             "discard all",
             "set work_mem to default",
-            "reset app.user",
+            "reset app.who",
             "reset timezone",
             "reset intervalstyle",
             "reset application_name",
             "reset work_mem; reset timezone",
-            "begin; reset work_mem; reset app.user; commit",
+            "begin; reset work_mem; reset app.who; commit",
             "begin; reset all; rollback",
         ] {
             for extended in [false, true] {
@@ -183,7 +183,7 @@ fn reset_returns_to_what_the_client_began_with() {
                     "told after {reset} in {mode} mode, extended: {extended}"
                 );
                 assert_eq!(
-                    other.raw.value("select current_setting('work_mem') || current_setting('app.user')"),
+                    other.raw.value("select current_setting('work_mem') || current_setting('app.who')"),
                     "4MBbob"
                 );
             }
