@@ -1,6 +1,6 @@
 //! What Howdah decides: logins, sessions, pools, server connections. No I/O; the clock is an argument.
 //!
-//! Read the rooms in this order: `client` → `session` → `pool` → `server`.
+//! Read the rooms in this order: `client` → `session` → `pool` → `server`; `listen` stands beside them.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing))]
@@ -8,6 +8,7 @@
 pub mod client;
 pub mod control;
 pub mod facts;
+pub mod listen;
 pub mod placement;
 pub mod pool;
 pub mod refusal;

@@ -10,7 +10,7 @@ use howdah_wire::frontend;
 use crate::facts::CloseReason;
 use crate::session::{
     Asks, Doubts, Expected, Kind, Look, Outstanding, Parameters, PinReason, Rest, ServerStatements, Session,
-    SessionState, Subject, Tracked, Trial, Tried,
+    SessionState, SqlStatements, Subject, Tracked, Trial, Tried,
 };
 use crate::settings::{PoolMode, StateKind};
 
@@ -23,6 +23,8 @@ pub struct Server {
     pub outstanding: Outstanding,
     /// What is prepared here.
     pub statements: ServerStatements,
+    /// What is prepared here under names of a client's own.
+    pub sql: SqlStatements,
     /// The tracked settings as they are here.
     pub parameters: Parameters,
     /// Their names.
@@ -88,6 +90,8 @@ pub enum Held {
     Outstanding,
     /// A transaction is open.
     InTransaction,
+    /// A notification from here has not arrived where it is to be passed on.
+    Sending,
     /// What the session looks like has to be asked first.
     Doubts,
     /// Something of the client's lives on it.
@@ -102,6 +106,7 @@ impl Server {
             cancel_key,
             outstanding: Outstanding::default(),
             statements: ServerStatements::default(),
+            sql: SqlStatements::default(),
             parameters: Parameters::new(&tracked),
             tracked,
             state: None,
@@ -137,6 +142,9 @@ impl Server {
         }
         if self.doubts.is_due() {
             return Some(Held::Doubts);
+        }
+        if session.is_sending() {
+            return Some(Held::Sending);
         }
         session.pin().or_else(|| self.pin()).map(Held::Pinned)
     }

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use howdah_wire::ErrorResponse;
 use howdah_wire::backend::{self, TransactionStatus};
-use howdah_wire::sql::Hints;
+use howdah_wire::sql::{Hints, Signs};
 
+use super::channels::Channels;
 use super::unnamed::Unnamed;
 use super::{
-    ClientStatements, Parameters, Patch, PinLedger, PinReason, SessionState, Start, StatementRegistry,
-    Tracked,
+    ClientStatements, Parameters, Patch, PinLedger, PinReason, SessionState, SqlStatements, Start,
+    StatementRegistry, Tracked,
 };
 use crate::facts::{CloseReason, Counters};
 use crate::server::{Server, Tally};
@@ -32,8 +33,14 @@ pub struct Session {
     pub(super) out_of_step: bool,
     /// What is to be sent after the client's current message.
     pub(super) postscript: Vec<u8>,
+    /// What it has to do with notifications; `None`: nothing.
+    pub(super) channels: Option<Box<Channels>>,
     /// Allocated when the first statement is prepared.
     pub(super) statements: Option<Box<ClientStatements>>,
+    /// Statements prepared by SQL; allocated with the first.
+    pub(super) sql: Option<Box<SqlStatements>>,
+    /// What any of the statements it has ever prepared by SQL may do.
+    pub(super) prepared_signs: Option<Box<Signs>>,
     /// What is left of a message of the client's whose beginning has been dealt with.
     pub(super) client_rest: Rest,
     /// The beginning of a message waits for its rest, on a server connection of its own.
@@ -94,6 +101,12 @@ impl SessionRules {
         self.mode != PoolMode::Session && self.max_prepared_statements > 0
     }
 
+    /// What of a session cannot be told by replies alone follows the client too.
+    #[inline]
+    pub(super) fn follows_state(&self) -> bool {
+        self.mode != PoolMode::Session && self.state.check != StateCheck::Never
+    }
+
     /// After each transaction the server is asked what its session looks like.
     #[inline]
     pub(super) fn always_asks(&self) -> bool {
@@ -132,7 +145,10 @@ impl Session {
             start: None,
             out_of_step: false,
             postscript: Vec::new(),
+            channels: None,
             statements: None,
+            sql: None,
+            prepared_signs: None,
             client_rest: Rest::default(),
             half_held: false,
             refused: Refused::No,

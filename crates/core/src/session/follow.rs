@@ -6,10 +6,11 @@ use std::sync::Arc;
 use howdah_wire::frontend;
 use howdah_wire::sql::{Sign, Signs};
 
+use super::sql_statements::forget_statements;
 use super::state::{Asks, Look, Replay, SessionState, share};
 use super::{Beginning, Expected, Kind, Parameters, Patch, PinReason, Session};
+use crate::listen::Channel;
 use crate::server::{Held, Server};
-use crate::settings::{PoolMode, StateCheck};
 
 impl Session {
     /// Client and server connection have been joined: appends what makes the server fit for this client.
@@ -53,10 +54,21 @@ impl Session {
     /// A text with these signs is sent to the server.
     #[cold]
     pub(super) fn raise(&mut self, server: &mut Server, signs: &Signs, text: &[u8]) {
-        if self.rules.mode == PoolMode::Session || self.rules.state.check == StateCheck::Never {
+        if !self.rules.follows_state() {
             return;
         }
         server.doubts.raise(signs, server.lives, text);
+        if signs.has(Sign::Prepare) {
+            self.prepared_signs.get_or_insert_default().merge(signs);
+        }
+        if signs.has(Sign::Execute)
+            && let Some(prepared) = &self.prepared_signs
+        {
+            server.doubts.raise(prepared, server.lives, text);
+        }
+        if signs.has(Sign::Notify) {
+            self.notifies();
+        }
         if self.rules.always_asks() {
             server.doubts.add(Asks::EVERYTHING, text);
         }
@@ -145,14 +157,18 @@ pub(super) fn looked(server: &mut Server, session: Option<&mut Session>) {
     }
     let tracked = Arc::clone(&server.tracked);
     let followed = |name: &str| tracked.index(name).is_some();
-    let found = look.state(server.state.as_deref(), followed, server.login.as_deref());
+    let carries_channels = session.as_ref().is_some_and(|session| session.hears_aside());
+    let mut found = look.state(server.state.as_deref(), followed, server.login.as_deref());
+    if carries_channels && look.about.has(Asks::CHANNELS) {
+        found.channels = look.channels.iter().filter_map(|name| Channel::new(name)).collect();
+    }
     server.state = share(found);
     for (asks, there) in [
         (Asks::TEMP, look.temp.is_some()),
         (Asks::LOCKS, look.lock.is_some()),
         (Asks::CURSORS, look.cursor.is_some()),
         (Asks::SLOTS, look.slot.is_some()),
-        (Asks::CHANNELS, !look.channels.is_empty()),
+        (Asks::CHANNELS, !carries_channels && !look.channels.is_empty()),
     ] {
         if look.about.has(asks) {
             server.lives = if there { server.lives.and(asks) } else { server.lives.without(asks) };
@@ -160,6 +176,11 @@ pub(super) fn looked(server: &mut Server, session: Option<&mut Session>) {
     }
     if let Some(session) = session {
         session.learn(server, &look);
+        if look.about.has(Asks::STATEMENTS) {
+            session.learn_statements(server, &look);
+        }
+    } else if look.about.has(Asks::STATEMENTS) {
+        forget_statements(server, &look);
     }
 }
 

@@ -76,6 +76,13 @@ impl Session {
             server.outstanding.push(Expected { subject: Subject::Taken, ..expected });
             return Step::Replace(taken);
         }
+        if self.sql.as_ref().is_some_and(|sql| sql.has(name)) {
+            // Given away by PREPARE: the same.
+            self.prepare_name(server, name, patch);
+            write_parse_start(name, definition_len, &mut patch.to_server);
+            server.outstanding.push(Expected { subject: Subject::Taken, ..Expected::theirs(Kind::Parse) });
+            return Step::Replace(taken);
+        }
         if header.total() > Verdict::MAX_HELD || self.statements_mut().is_full(name.len() + definition_len) {
             self.pinned = Some(PinReason::LargeStatement);
             return Session::pass(server, Expected::theirs(Kind::Parse));
@@ -84,6 +91,10 @@ impl Session {
         let naming = self.naming(server);
         let hints = Arc::clone(&self.rules.hints);
         let statement = self.rules.registry.intern(definition, &naming, || signs_of(definition, &hints));
+        let listens = statement.signs.as_ref().is_some_and(|signs| signs.has(Sign::Listen));
+        if listens && self.must_wait_for_channels(statement.text()) {
+            return Step::Hold;
+        }
         server.tally.client_parses += 1;
         self.statements_mut().defining(name, Arc::clone(&statement), server.outstanding.batch());
         self.define(server, &statement, patch);
@@ -120,9 +131,13 @@ impl Session {
         } else {
             return Step::Hold;
         };
-        let generation = self.unnamed.parsed(self.id, &mut server.unnamed, definition);
         let signs =
             definition.map_or_else(Signs::unseen, |definition| signs_of(definition, &self.rules.hints));
+        let text = definition.and_then(until_nul).unwrap_or_default();
+        if signs.has(Sign::Listen) && self.must_wait_for_channels(text) {
+            return Step::Hold;
+        }
+        let generation = self.unnamed.parsed(self.id, &mut server.unnamed, definition);
         (self.unnamed.commits, self.unnamed.clears) = (signs.has(Sign::Commits), signs.has(Sign::Clears));
         self.unnamed.signs = (!signs.is_plain()).then(|| Box::new(signs));
         let subject = Subject::Unnamed(generation);
@@ -137,12 +152,17 @@ impl Session {
             return wait(server);
         }
         let taken = FrameHeader::SIZE + names.rest_offset;
+        let named_by_value = self.names_by_value(names.statement);
+        if named_by_value && input.len() < header.total() && header.total() <= Verdict::MAX_HELD {
+            return Step::Hold;
+        }
         server.tally.binds += u64::from(!names.statement.is_empty());
         let target = self.server_name(server, names.statement, patch);
         let effects = match &target {
             ServerName::Virtual(statement) => {
                 if let Some(signs) = &statement.signs {
                     self.raise(server, signs, statement.text());
+                    self.prepare_names(server, signs, statement.text(), patch);
                 }
                 Effects { commits: statement.commits, clears: statement.clears }
             }
@@ -152,11 +172,13 @@ impl Session {
                 if let Some(signs) = self.unnamed.signs.take() {
                     let text = self.unnamed.text().to_vec();
                     self.raise(server, &signs, &text);
+                    self.prepare_names(server, &signs, &text, patch);
                     self.unnamed.signs = Some(signs);
                 }
                 Effects { commits: self.unnamed.commits, clears: self.unnamed.clears }
             }
             ServerName::AsIs => {
+                self.prepare_name(server, names.statement, patch);
                 self.raise(server, &Signs::unseen(), names.statement);
                 Effects::UNKNOWN
             }
@@ -164,6 +186,9 @@ impl Session {
         server.doubts.resume();
         if self.rules.always_asks() {
             server.doubts.add(Asks::EVERYTHING, names.statement);
+        }
+        if named_by_value {
+            server.doubts.add_custom(input.get(taken..).unwrap_or_default());
         }
         self.bound_commits = effects.commits;
         self.portal_commits |= effects.commits && !names.portal.is_empty();
@@ -201,7 +226,11 @@ impl Session {
         if self.is_in_doubt(server, name) {
             return wait(server);
         }
-        let name = match self.server_name(server, name, patch) {
+        let target = self.server_name(server, name, patch);
+        if matches!(target, ServerName::AsIs) && !name.is_empty() {
+            self.prepare_name(server, name, patch);
+        }
+        let name = match target {
             ServerName::AsIs if patch.to_server.is_empty() => return Session::pass(server, expected),
             // What was put into the patch has to go before it.
             ServerName::AsIs => name.to_vec(),
@@ -237,9 +266,21 @@ impl Session {
         } else if name.starts_with(NAME_PREFIX) {
             self.answer_here(server, expected, patch);
         } else {
-            return Session::pass(server, expected);
+            self.prepare_name(server, name, patch);
+            server.doubts.add(Asks::STATEMENTS, name);
+            server.outstanding.push(expected);
+            frontend::write_close(&mut patch.to_server, TargetKind::Statement, name);
         }
         Step::Replace(header.total())
+    }
+
+    /// The statement may set a setting whose name is among its parameters.
+    fn names_by_value(&self, name: &[u8]) -> bool {
+        let signs = match name {
+            b"" => self.unnamed.signs.as_deref(),
+            _ => self.statements.as_ref().and_then(|s| s.resolve(name)).and_then(|s| s.signs.as_deref()),
+        };
+        signs.is_some_and(|signs| signs.has(Sign::SettingUnknown) || signs.has(Sign::Opaque))
     }
 
     /// What `name` stands for depends on the fate of a batch that has not been answered yet.
@@ -342,13 +383,13 @@ fn send_parse(server: &mut Server, statement: &Arc<Statement>, expected: Expecte
     server.tally.server_parses += 1;
 }
 
-fn send_close(server: &mut Server, id: u64, patch: &mut Patch) {
+pub(super) fn send_close(server: &mut Server, id: u64, patch: &mut Patch) {
     frontend::write_close(&mut patch.to_server, TargetKind::Statement, &Statement::name_for(id));
     server.statements.close_sent(id);
     server.outstanding.push(Expected { subject: Subject::Statement(id), ..Expected::ours(Kind::Close) });
 }
 
-fn write_parse(name: &[u8], definition: &[u8], out: &mut Vec<u8>) {
+pub(super) fn write_parse(name: &[u8], definition: &[u8], out: &mut Vec<u8>) {
     write_parse_start(name, definition.len(), out);
     out.extend_from_slice(definition);
 }

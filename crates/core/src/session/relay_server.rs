@@ -88,6 +88,9 @@ fn between_replies(server: &mut Server, session: Option<&mut Session>, patch: &m
     if server.doubts.is_due() || session.is_behind() {
         session.follow_up(server, patch);
     }
+    if session.is_withheld() {
+        session.known_now(server, patch);
+    }
     // Amid a message of the client's it would end up inside it.
     if server.outstanding.is_in_doubt() && !session.is_mid_message() {
         server.ask("", &mut patch.to_server);
@@ -113,7 +116,7 @@ fn reply(
         _ => {}
     }
     let expected = match server.outstanding.answer(header.tag) {
-        Ok(Answer::Unasked) => return Ok(Reply::Forward),
+        Ok(Answer::Unasked) => return Ok(unasked(session, header)),
         Ok(Answer::Part(expected)) => expected,
         Ok(Answer::Done(expected)) => {
             settle(server, session.as_deref_mut(), expected, Some(expected.kind == Kind::Parse));
@@ -137,6 +140,13 @@ fn reply(
     Ok(Reply::Swallow)
 }
 
+/// A notification comes to the client from the listener connection, if that is what its session is like.
+fn unasked(session: Option<&mut Session>, header: FrameHeader) -> Reply {
+    let aside =
+        header.tag == tag::NOTIFICATION_RESPONSE && session.is_some_and(|session| session.hears_aside());
+    if aside { Reply::Swallow } else { Reply::Forward }
+}
+
 fn ready(server: &mut Server, session: Option<&mut Session>, body: &[u8]) -> Result<Reply, CloseReason> {
     let status = ReadyForQuery::parse(body).map_err(|_| CloseReason::ServerProtocol)?.status;
     let expected = server.outstanding.ready(status).map_err(|Doubt| CloseReason::ServerProtocol)?;
@@ -153,6 +163,12 @@ fn ready(server: &mut Server, session: Option<&mut Session>, body: &[u8]) -> Res
     if status != TransactionStatus::Idle && session.rules.mode == PoolMode::Statement {
         return Err(CloseReason::TransactionInStatementMode);
     }
+    if status == TransactionStatus::Idle
+        && (session.has_channels() || !server.doubts.is_none())
+        && session.withholds(server)
+    {
+        return Ok(Reply::Swallow);
+    }
     Ok(Reply::Forward)
 }
 
@@ -165,6 +181,7 @@ fn error(
 ) -> Result<Reply, CloseReason> {
     let mut error = ErrorResponse::parse(body);
     let mut dropped = Vec::new();
+    let attempting = server.outstanding.is_attempting();
     let asked = server.outstanding.fail(|entry| dropped.push(entry));
     let changing = asked.is_ok_and(|asked| asked.is_some_and(|asked| asked.client_op));
     let renamed = session
@@ -192,6 +209,9 @@ fn error(
         && let Some(trial) = server.trial.as_mut()
     {
         trial.refuse(error);
+        return Ok(Reply::Swallow);
+    }
+    if attempting {
         return Ok(Reply::Swallow);
     }
     if asked.subject == Subject::Correction && error.code == SqlState::IN_FAILED_SQL_TRANSACTION {
@@ -268,8 +288,12 @@ fn command_complete(server: &mut Server, session: Option<&mut Session>, body: &[
         discarded(server, session.is_some());
     }
     server.statements.clear();
-    if let Some(statements) = session.and_then(|session| session.statements.as_mut()) {
-        statements.clear();
+    server.sql.clear();
+    if let Some(session) = session {
+        session.sql = None;
+        if let Some(statements) = &mut session.statements {
+            statements.clear();
+        }
     }
 }
 

@@ -10,16 +10,16 @@ mod write;
 
 pub use row::{Column, DataRow, RowDescription};
 pub use view::{
-    Authentication, CommandComplete, NegotiateProtocolVersion, ParameterStatus, ReadyForQuery, Strings,
-    TransactionStatus,
+    Authentication, CommandComplete, NegotiateProtocolVersion, NotificationResponse, ParameterStatus,
+    ReadyForQuery, Strings, TransactionStatus,
 };
 pub use write::{
     write_authentication_cleartext, write_authentication_md5, write_authentication_ok,
     write_authentication_sasl, write_authentication_sasl_continue, write_authentication_sasl_final,
     write_backend_key_data, write_bind_complete, write_close_complete, write_command_complete,
     write_data_row, write_empty_query_response, write_negotiate_protocol_version, write_no_data,
-    write_parameter_description, write_parameter_status, write_parse_complete, write_portal_suspended,
-    write_ready_for_query, write_row_description,
+    write_notification_response, write_parameter_description, write_parameter_status, write_parse_complete,
+    write_portal_suspended, write_ready_for_query, write_row_description,
 };
 
 /// The type bytes of messages from a server.

@@ -86,6 +86,32 @@ impl<'a> ParameterStatus<'a> {
     }
 }
 
+/// Something came by NOTIFY.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotificationResponse<'a> {
+    /// The PID of the backend that sent it.
+    pub pid: u32,
+    /// Where it was sent to.
+    pub channel: &'a [u8],
+    /// What was sent along; may be empty.
+    pub payload: &'a [u8],
+}
+
+impl<'a> NotificationResponse<'a> {
+    /// Reads a whole body.
+    ///
+    /// # Errors
+    /// The body is not a NotificationResponse's.
+    pub fn parse(body: &'a [u8]) -> Result<NotificationResponse<'a>, BodyError> {
+        let mut reader = Reader(body);
+        let pid = reader.u32()?;
+        let channel = reader.cstr()?;
+        let payload = reader.cstr()?;
+        reader.end()?;
+        Ok(NotificationResponse { pid, channel, payload })
+    }
+}
+
 /// A statement succeeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CommandComplete<'a> {

@@ -1,6 +1,6 @@
 //! Server messages written: by the login, the console, and model servers in tests.
 
-use super::{Column, TransactionStatus, tag};
+use super::{Column, NotificationResponse, TransactionStatus, tag};
 use crate::body::{listed, message, put_cstr, write_message};
 use crate::cancel_key::CancelKey;
 use crate::startup::ProtocolVersion;
@@ -64,6 +64,15 @@ pub fn write_negotiate_protocol_version<'a>(
         // The count has 32 bits here, and nobody gets 65536 options into a startup packet.
         out.extend_from_slice(&[0; 2]);
         listed(out, |out| unrecognized.into_iter().map(|option| put_cstr(out, option.as_bytes())).count());
+    });
+}
+
+/// Appends a NotificationResponse.
+pub fn write_notification_response(out: &mut Vec<u8>, notification: &NotificationResponse<'_>) {
+    message(out, tag::NOTIFICATION_RESPONSE, |out| {
+        out.extend_from_slice(&notification.pid.to_be_bytes());
+        put_cstr(out, notification.channel);
+        put_cstr(out, notification.payload);
     });
 }
 

@@ -2,15 +2,17 @@
 //!
 //! [`Head::of`] names the first statement of a text in a few nanoseconds; [`Statements`] names each; [`Signs`] are
 //! what the text may do to the session, told from its words and from [`Hints`] about the functions of a database;
-//! [`StatementNames`] are the names of prepared statements in it. None of them understands a statement, nor whether
+//! [`StatementNames`] are the names of prepared statements in it, [`ListenNames`] those of channels. None of them understands a statement, nor whether
 //! it is valid: where PostgreSQL would find a syntax error, any answer is right, since then nothing of the text is
 //! run.
 
+mod channel_names;
 mod head;
 mod hints;
 mod identifier;
 mod keyword;
 mod lexer;
+mod plain;
 mod scan;
 mod setting;
 mod signs;
@@ -18,6 +20,7 @@ mod statement_names;
 mod statement_texts;
 mod statements;
 
+pub use channel_names::ListenNames;
 pub use head::Head;
 pub use hints::{Hints, HintsBuilder};
 pub use signs::{Sign, Signs};

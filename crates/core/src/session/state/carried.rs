@@ -1,7 +1,9 @@
 //! Settings and roles, as PostgreSQL spells them, and how one session is turned into another.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+use crate::listen::Channel;
 
 use super::literal::{push_escaped, push_identifier};
 
@@ -17,6 +19,8 @@ pub struct SessionState {
     pub role: Option<Box<str>>,
     /// SET SESSION AUTHORIZATION; `None`: as logged in.
     pub authorization: Option<Box<str>>,
+    /// LISTEN.
+    pub channels: BTreeSet<Channel>,
     /// The role in force is a superuser.
     pub superuser: bool,
 }
@@ -100,6 +104,7 @@ impl Replay {
         if has_role && !settings_first {
             push_settings(&mut query, has, wants);
         }
+        push_channels(&mut query, has, wants);
         Replay { query, changes_role: changes_role || has_role }
     }
 }
@@ -126,6 +131,21 @@ fn push_settings(query: &mut Vec<u8>, has: &SessionState, wants: &SessionState) 
             query.extend_from_slice(b", ");
         }
         push_set_config(query, name, value);
+    }
+}
+
+/// LISTEN to what the server connection does not listen to; if it listens to more, to everything anew.
+fn push_channels(query: &mut Vec<u8>, has: &SessionState, wants: &SessionState) {
+    let none = BTreeSet::new();
+    let known = if has.channels.is_subset(&wants.channels) {
+        &has.channels
+    } else {
+        statement(query, b"UNLISTEN *");
+        &none
+    };
+    for channel in wants.channels.difference(known) {
+        statement(query, b"");
+        channel.write("LISTEN", query);
     }
 }
 
