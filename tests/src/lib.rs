@@ -19,7 +19,7 @@ mod raw;
 mod wait;
 
 pub use console::Row;
-pub use drivers::{python, run_driver, run_node_driver};
+pub use drivers::{python, run_driver};
 pub use howdah::{Howdah, HowdahBuilder, StartFailure};
 pub use postgres::{Database, postgres};
 pub use program::{howdah_command, psql, run_program};

@@ -95,6 +95,16 @@ impl Database {
         postgres().conninfo_for(&self.name, "postgres")
     }
 
+    /// As [`Self::conninfo`], over TCP.
+    #[must_use]
+    pub fn tcp_conninfo(&self) -> String {
+        format!(
+            "host=127.0.0.1 port={} dbname={} user=postgres sslmode=disable",
+            postgres().port(),
+            self.name
+        )
+    }
+
     /// The value of a line in `[databases]`: where Howdah finds this database.
     #[must_use]
     pub fn server(&self) -> String {

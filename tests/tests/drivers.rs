@@ -1,21 +1,27 @@
 //! The clients people really use, unchanged, through a transaction pool that is smaller than their number, over TCP
 //! and over the Unix socket.
 
-use howdah_tests::{Database, Howdah, run_driver, run_node_driver, run_program};
+use howdah_tests::{Database, Howdah, run_driver, run_program};
 
 #[test]
 fn psycopg_works() {
-    for_each_door(|conninfo| run_driver("psycopg_check.py", conninfo));
+    for_each_door(|conninfo| {
+        run_driver("psycopg_check.py", conninfo);
+    });
 }
 
 #[test]
 fn asyncpg_works() {
-    for_each_door(|conninfo| run_driver("asyncpg_check.py", conninfo));
+    for_each_door(|conninfo| {
+        run_driver("asyncpg_check.py", conninfo);
+    });
 }
 
 #[test]
 fn node_postgres_works() {
-    for_each_door(|conninfo| run_node_driver("node_check.js", conninfo));
+    for_each_door(|conninfo| {
+        run_driver("node_check.js", conninfo);
+    });
 }
 
 #[test]

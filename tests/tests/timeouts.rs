@@ -86,6 +86,23 @@ fn client_idle_timeout_ends_who_asks_for_nothing() {
 }
 
 #[test]
+fn pin_idle_timeout_ends_who_keeps_a_server_connection_and_asks_for_nothing() {
+    let database = Database::create();
+    let settings = [("pool_mode", "transaction"), ("default_pool_size", "1"), ("pin_idle_timeout", "0.3")];
+    let howdah = Howdah::before(&database, &settings);
+    let (mut pinned, mut other) = (howdah.client(&database), howdah.client(&database));
+    // Parsed and never bound, and too long to be carried to another server connection.
+    let long = format!("select '{}'", "x".repeat(70_000));
+    pinned.send(&[message::parse("", &long), message::sync()].concat());
+    assert_eq!(tags(&pinned.read_until_ready()), "1Z");
+    other.send(&message::query("select 1"));
+    let reason = "pin_idle_timeout: unnamed prepared statement";
+    assert_eq!(only_error(&pinned.read_to_end()), told("57P05", reason));
+    assert_eq!(tags(&other.read_until_ready()), "TDCZ");
+    howdah.wait_for_log(reason);
+}
+
+#[test]
 fn client_login_timeout_ends_who_does_not_log_in() {
     let database = Database::create();
     let howdah = Howdah::before(&database, &[("client_login_timeout", "0.3")]);

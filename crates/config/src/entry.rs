@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use howdah_core::settings::{Database, PoolMode, User};
+use howdah_core::settings::{Database, PoolMode, StateOverride, User};
 
 use crate::conninfo::{PairError, Pairs};
 use crate::problem::{Place, Problem};
-use crate::settings::text;
+use crate::settings::{state, text};
 use crate::userlist;
 
 /// Reads the value of `name = …` in `[databases]`.
@@ -32,6 +32,7 @@ pub(crate) fn database(name: &str, text: &str, place: &Place, problems: &mut Vec
         "query_wait_timeout" => database.query_wait_timeout = entry.time(key, value),
         "connect_query" => database.connect_query = Some(value.to_owned()),
         "load_balance_hosts" => database.fixed_host_order = entry.fixed_host_order(value),
+        key if STATE_KEYS.contains(&key) => entry.state(&mut database.state, key, value),
         _ => entry.warn(format!("{key} is known to PgBouncer, not built yet: it has no effect"), WIDENS),
     });
     database
@@ -51,7 +52,8 @@ pub(crate) fn user(name: &str, text: &str, place: &Place, problems: &mut Vec<Pro
         "idle_transaction_timeout" => user.idle_transaction_timeout = entry.time(key, value),
         "query_timeout" => user.query_timeout = entry.time(key, value),
         "query_wait_timeout" => user.query_wait_timeout = entry.time(key, value),
-        _ => user.client_idle_timeout = entry.time(key, value),
+        "client_idle_timeout" => user.client_idle_timeout = entry.time(key, value),
+        _ => entry.state(&mut user.state, key, value),
     });
     user
 }
@@ -143,6 +145,23 @@ impl Entry<'_> {
         mode
     }
 
+    fn state(&mut self, state: &mut StateOverride, key: &str, value: &str) {
+        let checked = match key {
+            "session_state" => state::choice(value).map(|kinds| state.kinds = kinds),
+            "session_state_check" => text::word(state::CHECKS, value)
+                .ok_or(text::Invalid::NotAWord(state::CHECK_WORDS))
+                .map(|check| state.check = Some(check)),
+            "max_pinned" if value.starts_with('-') => Ok(()),
+            "max_pinned" => state::max_pinned(value).map(|max| state.max_pinned = Some(max)),
+            // Not one of PgBouncer's, so 0 need not mean what its times do.
+            _ => text::seconds(value)
+                .map(|time| state.pin_idle_timeout = Some(Some(time).filter(|time| !time.is_zero()))),
+        };
+        if let Err(error) = checked {
+            self.invalid(key, value, &error.to_string());
+        }
+    }
+
     fn fixed_host_order(&mut self, value: &str) -> bool {
         text::word(&[("disable", true), ("round-robin", false)], value).unwrap_or_else(|| {
             self.invalid("load_balance_hosts", value, "expected one of round-robin, disable");
@@ -174,6 +193,9 @@ fn unlimited(size: u32) -> u32 {
     if size == 0 { u32::MAX } else { size }
 }
 
+/// The keys of session state, in entries of both kinds.
+const STATE_KEYS: [&str; 4] = ["session_state", "session_state_check", "max_pinned", "pin_idle_timeout"];
+
 /// The keys of an entry of `[databases]` and what they mean.
 pub(crate) const DATABASE_KEYS: &[(&str, &str)] = &[
     ("host", "where PostgreSQL listens: names or addresses with commas, or the directory of its Unix socket"),
@@ -196,6 +218,10 @@ pub(crate) const DATABASE_KEYS: &[(&str, &str)] = &[
     ("query_wait_timeout", "instead of the general one"),
     ("connect_query", "SQL run on each new server connection before it is used"),
     ("load_balance_hosts", "`round-robin` through the hosts, or `disable`: always from the first"),
+    ("session_state", "over the general one, kind by kind"),
+    ("session_state_check", "instead of the general one"),
+    ("max_pinned", "instead of the general one"),
+    ("pin_idle_timeout", "instead of the general one; 0 is off"),
     ("auth_user", "not built yet"),
     ("auth_dbname", "not built yet"),
     ("auth_query", "not built yet"),
@@ -213,6 +239,10 @@ pub(crate) const USER_KEYS: &[(&str, &str)] = &[
     ("query_timeout", "instead of the general one"),
     ("query_wait_timeout", "instead of the database's or the general one"),
     ("client_idle_timeout", "instead of the general one"),
+    ("session_state", "over the database's and the general one, kind by kind"),
+    ("session_state_check", "instead of the database's or the general one"),
+    ("max_pinned", "instead of the database's or the general one"),
+    ("pin_idle_timeout", "instead of the database's or the general one; 0 is off"),
 ];
 
 pub(crate) const WIDENS: &str = "users that only the server knows are refused";

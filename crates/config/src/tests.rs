@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use howdah_core::settings::{AuthMethod, PoolMode};
+use howdah_core::settings::{
+    AuthMethod, MaxPinned, Policy, PoolMode, StateCheck, StateKind, StateOverride, StateRules,
+};
 use howdah_wire::secret::Secret;
 
 use super::*;
@@ -81,12 +83,15 @@ fn a_usual_file_is_read_in_silence() {
             "pgbouncer.ini",
             concat!(
                 "[databases]\n",
-                "shop = host=10.0.0.1 port=5432 dbname=shop_prod pool_size=50 reserve_pool=3 pool_mode=session\n",
-                "\"odd name\" = host=h server_lifetime=60 max_db_connections=0 connect_query='select ''hi'''\n",
+                "shop = host=10.0.0.1 port=5432 dbname=shop_prod pool_size=50 reserve_pool=3 pool_mode=session max_pinned=-1\n",
+                "\"odd name\" = host=h session_state='temp:refuse, locks:pin' session_state_check=always max_pinned=0 server_lifetime=60 max_db_connections=0 connect_query='select ''hi'''\n",
                 "[users]\n",
-                "batch = pool_mode=session max_user_connections=5 query_timeout=600 max_user_client_connections=-1\n",
+                "batch = pool_mode=session max_user_connections=5 query_timeout=600 max_user_client_connections=-1 session_state=warn pin_idle_timeout=30 max_pinned=2\n",
+                "idler = pin_idle_timeout=0\n",
                 "[pgbouncer]\n",
                 "listen_addr = localhost\n",
+                "pin_idle_timeout = 60\n",
+                "session_state = locks:refuse\n",
                 "unix_socket_dir = /var/run/postgresql\n",
                 "auth_type = scram-sha-256\n",
                 "auth_file = /etc/pgbouncer/userlist.txt\n",
@@ -121,6 +126,17 @@ fn a_usual_file_is_read_in_silence() {
     );
     let batch = &settings.users["batch"];
     assert_eq!((batch.max_user_connections, batch.max_user_client_connections), (Some(Some(5)), None));
+    let rules = |database: &str, user: &str| StateRules::resolve(settings, database, user);
+    assert_eq!(shop.state, StateOverride::default());
+    assert_eq!(rules("shop", "x").policy.of(StateKind::Locks), Policy::Refuse);
+    let odd = rules("odd name", "x");
+    assert_eq!((odd.check, odd.max_pinned), (StateCheck::Always, MaxPinned::Unlimited));
+    assert_eq!([StateKind::Temp, StateKind::Locks].map(|k| odd.policy.of(k)), [Policy::Refuse, Policy::Pin]);
+    let both = rules("odd name", "batch");
+    assert_eq!([StateKind::Temp, StateKind::Custom].map(|k| both.policy.of(k)), [Policy::Warn, Policy::Warn]);
+    assert_eq!((both.check, both.max_pinned), (StateCheck::Always, MaxPinned::AtMost(2)));
+    assert_eq!(rules("shop", "idler").pin_idle_timeout, None);
+    assert_eq!(both.pin_idle_timeout, Some(Duration::from_secs(30)));
     assert_eq!(batch.query_timeout, Some(Some(Duration::from_secs(600))));
     assert_eq!(settings.auth.method, AuthMethod::ScramSha256);
     assert_eq!(settings.timeouts.server_idle, Some(Duration::from_millis(500)));
@@ -222,6 +238,21 @@ fn says_what_is_wrong_with_an_entry() {
             "users",
             "x = query_timeout=0",
             "warning: user \"x\": query_timeout=0 means the general query_timeout, as with PgBouncer; leave it out",
+        ),
+        (
+            "databases",
+            "x = session_state=temp:carry",
+            "error: database \"x\": invalid value \"temp:carry\" for session_state: temporary objects cannot be set to carry: temp takes one of pin, close, warn, refuse",
+        ),
+        (
+            "users",
+            "x = session_state_check=often",
+            "error: user \"x\": invalid value \"often\" for session_state_check: expected one of hinted, always, never",
+        ),
+        (
+            "users",
+            "x = max_pinned=most",
+            "error: user \"x\": invalid value \"most\" for max_pinned: expected auto or a whole number",
         ),
         ("peers", "1 = host=a", "warning: [peers] is known to PgBouncer, not built yet: it has no effect"),
         (

@@ -270,20 +270,15 @@ pub fn state_refused(kind: StateKind) -> ErrorResponse {
 #[must_use]
 pub fn state_will_be_lost(kind: StateKind) -> ErrorResponse {
     let word = kind.as_str();
-    let keeps = kind.policies().iter().find(|policy| **policy == Policy::Carry || policy.pins());
-    let said = ErrorResponse::new(
+    let keeping = kind.policies().iter().find(|policy| **policy == Policy::Carry || policy.pins());
+    let keeping = keeping.expect("each kind can be carried or pinned").as_str();
+    ErrorResponse::new(
         Severity::Warning,
         SqlState::WARNING,
         format!("cannot be relied on beyond this transaction: {kind}"),
     )
-    .detail("The next transaction may run on another server connection.");
-    match keeps {
-        Some(policy) => said.hint(format!(
-            "Do it all in one transaction, or set session_state to \"{word}:{}\".",
-            policy.as_str()
-        )),
-        None => said,
-    }
+    .detail("The next transaction may run on another server connection.")
+    .hint(format!("Do it all in one transaction, or set session_state to \"{word}:{keeping}\"."))
 }
 
 /// `max_pinned`: what the client asks for would tie it to its server connection, as others are tied already.
@@ -477,115 +472,4 @@ fn crowded(message: &str) -> ErrorResponse {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn all() -> Vec<ErrorResponse> {
-        vec![
-            startup_packet(&StartupError::Length(-1)),
-            startup_packet(&StartupError::Terminator),
-            startup_packet(&StartupError::UnsupportedVersion(ProtocolVersion { major: 2, minor: 0 })),
-            repeated_encryption_request(),
-            no_user(),
-            startup_parameter("geqo"),
-            startup_parameter_in_options("geqo"),
-            startup_options(),
-            replication(),
-            trust_failed(),
-            no_forced_user(),
-            password_failed(),
-            empty_password(),
-            sasl_failed(ScramError::WrongProof),
-            sasl_failed(ScramError::ChannelBindingRequired),
-            sasl_mechanism(),
-            not_an_answer(b'Q'),
-            malformed_answer(),
-            answer_length(u32::MAX),
-            login_timeout(),
-            no_such_database("shop"),
-            console_not_allowed(),
-            too_many_clients(),
-            too_many_clients_of_database(),
-            too_many_clients_of_user(),
-            too_many_consoles(),
-            server_unreachable("connection refused"),
-            server_login_timeout(),
-            server_closed_at_login(),
-            server_nonsense("message of type 'D'"),
-            server_not_trusted(ScramError::WrongServerSignature),
-            no_secret_for_server("ann", "a password"),
-            secret_not_yet_known("ann"),
-            with_secret_hint(password_failed(), "ann"),
-        ]
-    }
-
-    #[test]
-    fn all_that_howdah_says() {
-        let list: Vec<String> = all()
-            .iter()
-            .map(|error| {
-                let part = |name: &str, text: &Option<String>| {
-                    text.as_ref().map(|text| format!("\n      {name}: {text}")).unwrap_or_default()
-                };
-                format!(
-                    "{} {} {}{}{}",
-                    error.severity,
-                    error.code,
-                    error.message,
-                    part("detail", &error.detail),
-                    part("hint", &error.hint)
-                )
-            })
-            .collect();
-        insta::assert_snapshot!(list.join("\n"), @r#"
-        FATAL 08P01 invalid length of startup packet
-              detail: The packet claims -1 bytes.
-        FATAL 08P01 invalid startup packet
-              detail: startup packet does not end with its terminator
-        FATAL 0A000 unsupported frontend protocol 2.0: server supports 3.0 to 3.2
-        FATAL 08P01 encryption was requested twice
-        FATAL 28000 no username supplied
-        FATAL 08P01 unsupported startup parameter: geqo
-              hint: Add it to track_extra_parameters, or to ignore_startup_parameters.
-        FATAL 08P01 unsupported startup parameter in options: geqo
-              hint: Add it to track_extra_parameters, or to ignore_startup_parameters.
-        FATAL 08P01 unsupported options startup parameter: only '-c config=val' is allowed
-        FATAL 0A000 replication connections are not supported
-              hint: Connect to the PostgreSQL server directly.
-        FATAL 28000 "trust" authentication failed
-        FATAL 28000 auth_type=any requires forced user
-        FATAL 28P01 password authentication failed
-        FATAL 28P01 empty password returned by client
-        FATAL 28P01 SASL authentication failed
-        FATAL 08P01 SASL authentication failed
-              detail: client requires SCRAM channel binding, but it was not offered
-        FATAL 08P01 client selected an invalid SASL authentication mechanism
-        FATAL 08P01 expected password response, got message type 81
-        FATAL 08P01 malformed password response
-        FATAL 08P01 invalid length of password response
-              detail: The message claims 4294967295 bytes.
-        FATAL 08P01 client_login_timeout
-        FATAL 3D000 no such database: shop
-        FATAL 28000 not allowed
-              hint: The console is for admin_users and stats_users.
-        FATAL 53300 no more connections allowed (max_client_conn)
-        FATAL 53300 client connections exceeded (max_db_client_connections)
-        FATAL 53300 client connections exceeded (max_user_client_connections)
-        FATAL 53300 no more console connections allowed
-        FATAL 08001 could not connect to the server: connection refused
-        FATAL 08001 could not log in to the server in time (server_connect_timeout)
-        FATAL 08006 the server closed the connection during login
-        FATAL 08006 the server does not follow the protocol at login
-              detail: message of type 'D'
-        FATAL 08006 SCRAM authentication with the server failed
-              detail: SCRAM server signature is wrong
-        FATAL 08001 the server asks for a password, and no fitting secret of user "ann" is known
-              hint: Put the password into userlist.txt, or into the database's entry.
-        FATAL 08001 user "ann" has to log in once before Howdah can log in to the server as that user
-              detail: userlist.txt has a SCRAM secret only, and the key behind it is learnt from a client's login.
-              hint: Log in as that user, or put the plain password into userlist.txt.
-        FATAL 28P01 password authentication failed
-              hint: userlist.txt has another SCRAM secret of user "ann" than the server: copy rolpassword from pg_authid.
-        "#);
-    }
-}
+mod tests;

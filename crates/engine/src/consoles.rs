@@ -122,6 +122,8 @@ impl ConsoleCard {
             tls: String::new(),
             application_name: self.application_name.clone(),
             prepared_statements: 0,
+            idle: None,
+            pin: None,
         }
     }
 }
@@ -145,6 +147,7 @@ pub(crate) fn pool_row(clients: u64) -> PoolRow {
         maxwait: Duration::ZERO,
         pool_mode: PoolMode::Statement,
         load_balance_hosts: None,
+        sv_pinned: 0,
     }
 }
 

@@ -16,6 +16,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::shared::Shared;
 use crate::snapshot::{WorkerReport, assemble};
+use crate::statistics;
 use crate::worker::{Message, Which};
 
 /// A request and where its outcome goes.
@@ -139,10 +140,11 @@ async fn reports(shared: &Shared) -> Vec<WorkerReport> {
 /// The end of a `stats_period`: averages are taken anew, and logged if asked for.
 pub(crate) async fn turn_period(shared: &Shared) {
     let mut totals: BTreeMap<Arc<str>, Counters> = BTreeMap::new();
-    for (database, counters) in reports(shared).await.into_iter().flat_map(|report| report.counters) {
+    let of_workers = reports(shared).await.into_iter().flat_map(|report| report.counters);
+    let now = tokio::time::Instant::now().into_std();
+    for (database, counters) in of_workers.chain(statistics::of_pins(shared, now)) {
         *totals.entry(database).or_default() += counters;
     }
-    let now = tokio::time::Instant::now().into_std();
     let mut period = shared.period.lock().unwrap_or_else(PoisonError::into_inner);
     period.turn(totals, now);
     if shared.settings.load().log.stats {

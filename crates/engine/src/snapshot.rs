@@ -3,19 +3,20 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use howdah_core::facts::{
     ClientRow, ClientState, Counters, DatabaseRow, Lists, PoolRow, ServerRow, Snapshot, StatsRow, UserRow,
 };
 use howdah_core::pool::{PoolId, PoolKey};
+use howdah_core::session::PinLedger;
 use howdah_core::settings::Settings;
 use rustc_hash::FxHashMap;
 
 use crate::client_card::ClientCard;
 use crate::consoles;
 use crate::shared::{Route, Shared};
-use crate::statistics::Period;
+use crate::statistics::{self, Period};
 use crate::worker::Worker;
 
 /// What one worker knows.
@@ -59,6 +60,8 @@ fn client_row(worker: &Worker, card: &ClientCard) -> ClientRow {
         tls: String::new(),
         application_name: application_name.map(ToString::to_string).unwrap_or_default(),
         prepared_statements: session.prepared_statements(),
+        idle: session.idle_since().map(|since| now.saturating_duration_since(since)),
+        pin: None,
     }
 }
 
@@ -76,9 +79,14 @@ pub(crate) fn assemble(shared: &Shared, reports: Vec<WorkerReport>, period: &Per
             *totals.entry(database).or_default() += counters;
         }
     }
+    let now = tokio::time::Instant::now().into_std();
+    for (database, counters) in statistics::of_pins(shared, now) {
+        *totals.entry(database).or_default() += counters;
+    }
+    let pinned = note_pins(&shared.pin_ledgers(), &mut clients, now);
     let routes = shared.routes_now();
     let crowd = Crowd::count(&clients, &routes);
-    let (mut pools, servers, paused) = from_pools(shared, &settings, &crowd, &routes);
+    let (mut pools, servers, paused) = from_pools(shared, &settings, &crowd, &routes, &pinned);
     let mut databases = databases(shared, &settings, &pools, &crowd);
     let users = users(&settings, &pools, &crowd);
     // The console's own rows come last, and count for no limit.
@@ -107,6 +115,23 @@ pub(crate) fn assemble(shared: &Shared, reports: Vec<WorkerReport>, period: &Per
         suspended: false,
         io_engine: shared.io_engine.get().copied().unwrap_or("plain"),
     }
+}
+
+/// Notes with each client why it is pinned, and returns how many are, by pool. Who was pinned after its worker had
+/// reported is pinned; who has gone is not.
+fn note_pins(ledgers: &[Arc<PinLedger>], clients: &mut [ClientRow], now: Instant) -> BTreeMap<PoolKey, u64> {
+    let by_id: FxHashMap<u64, usize> = clients.iter().enumerate().map(|(at, row)| (row.id, at)).collect();
+    let mut pinned = BTreeMap::new();
+    for ledger in ledgers {
+        for pin in ledger.rows(now) {
+            let row = by_id.get(&pin.client).and_then(|&at| clients.get_mut(at));
+            if let Some(row) = row {
+                row.pin = Some(pin);
+                *pinned.entry(ledger.pool().clone()).or_default() += 1;
+            }
+        }
+    }
+    pinned
 }
 
 /// How many clients there are of each kind. Each is counted once, at the moment its worker reported it.
@@ -150,6 +175,7 @@ fn from_pools(
     settings: &Settings,
     crowd: &Crowd,
     routes: &[Arc<Route>],
+    pinned: &BTreeMap<PoolKey, u64>,
 ) -> (Vec<PoolRow>, Vec<ServerRow>, bool) {
     let keys: FxHashMap<PoolId, &PoolKey> = routes.iter().map(|route| (route.pool, &route.server)).collect();
     let now = tokio::time::Instant::now().into_std();
@@ -177,6 +203,7 @@ fn from_pools(
         maxwait: view.maxwait,
         pool_mode: view.config.mode,
         load_balance_hosts: settings.database(&view.key.database).and_then(load_balance_hosts),
+        sv_pinned: pinned.get(view.key).copied().unwrap_or(0),
     });
     let pools = pools.collect();
     let servers = inner.pools.server_views(now).filter_map(|view| {
@@ -284,4 +311,51 @@ fn users(settings: &Settings, pools: &[PoolRow], crowd: &Crowd) -> Vec<UserRow> 
 
 fn servers_of(pool: &PoolRow) -> u64 {
     pool.sv_active + pool.sv_being_canceled + pool.sv_idle + pool.sv_used + pool.sv_tested + pool.sv_login
+}
+
+#[cfg(test)]
+mod tests {
+    use howdah_core::facts::Address;
+    use howdah_core::session::{Pin, PinReason};
+
+    use super::*;
+
+    fn client(id: u64) -> ClientRow {
+        ClientRow {
+            id,
+            user: "ann".into(),
+            database: "shop".into(),
+            state: ClientState::Active,
+            peer: Address::default(),
+            local: Address::default(),
+            connected: SystemTime::UNIX_EPOCH,
+            requested: SystemTime::UNIX_EPOCH,
+            wait: Duration::ZERO,
+            close_needed: false,
+            link: None,
+            remote_pid: None,
+            tls: String::new(),
+            application_name: String::new(),
+            prepared_statements: 0,
+            idle: None,
+            pin: None,
+        }
+    }
+
+    #[test]
+    fn pins_stand_with_their_clients_and_count_for_their_pools() {
+        let now = Instant::now();
+        let key = |database: &str| PoolKey { database: database.into(), user: "ann".into() };
+        let ledger = |database| Arc::new(PinLedger::new(key(database), 9, |_| {}));
+        let (shop, stock) = (ledger("shop"), ledger("stock"));
+        for id in [1, 3, 4] {
+            shop.pin(id, "", Pin::new(PinReason::TempObject, None, b"", now));
+        }
+        let mut clients = [client(1), client(2), client(3)];
+        let pinned = note_pins(&[shop, stock], &mut clients, now + Duration::from_secs(5));
+        let ages = clients.each_ref().map(|client| client.pin.as_ref().map(|row| (row.client, row.age)));
+        let five = Duration::from_secs(5);
+        assert_eq!(ages, [Some((1, five)), None, Some((3, five))]);
+        assert_eq!(pinned, BTreeMap::from([(key("shop"), 2)]), "client 4 has gone");
+    }
 }

@@ -1,10 +1,12 @@
-//! The averages of SHOW STATS: sums of the last full `stats_period`.
+//! The averages of SHOW STATS: sums of the last full `stats_period`; and what the workers' own counters lack.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use howdah_core::facts::Counters;
+
+use crate::shared::Shared;
 
 /// The last full period, and where the one under way began.
 pub(crate) struct Period {
@@ -48,4 +50,20 @@ impl Period {
             sum
         })
     }
+}
+
+/// What is counted by pool and not by worker: sums since start, by database.
+pub(crate) fn of_pins(shared: &Shared, now: Instant) -> Vec<(Arc<str>, Counters)> {
+    let ledgers = shared.pin_ledgers().into_iter();
+    let sums = ledgers.map(|ledger| {
+        let tally = ledger.tally(now);
+        let counters = Counters {
+            pins: tally.begun.iter().map(|(_, count)| count).sum(),
+            pin_time: u64::try_from(tally.time.as_micros()).unwrap_or(u64::MAX),
+            pins_refused: tally.refused,
+            ..Counters::default()
+        };
+        (Arc::clone(&ledger.pool().database), counters)
+    });
+    sums.collect()
 }

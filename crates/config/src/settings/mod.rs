@@ -8,6 +8,7 @@ mod log;
 mod network;
 mod pool;
 pub mod reference;
+pub(crate) mod state;
 pub(crate) mod text;
 mod timeouts;
 mod tls;
@@ -61,6 +62,8 @@ pub enum Category {
     Access,
     /// Server connections.
     Pool,
+    /// Session state.
+    State,
     /// Times.
     Timeouts,
     /// Clients.
@@ -152,10 +155,11 @@ pub fn find(name: &str) -> Option<&'static Setting> {
 
 /// The table in SHOW CONFIG's order.
 static SORTED: LazyLock<Vec<&'static Setting>> = LazyLock::new(|| {
-    let tables: [&'static [Setting]; 8] = [
+    let tables: [&'static [Setting]; 9] = [
         &listen::SETTINGS,
         &access::SETTINGS,
         &pool::SETTINGS,
+        &state::SETTINGS,
         &timeouts::SETTINGS,
         &clients::SETTINGS,
         &log::SETTINGS,

@@ -62,6 +62,7 @@ fn title(category: Category) -> &'static str {
         Category::Listen => "The process and where it listens",
         Category::Access => "Who may enter",
         Category::Pool => "Server connections",
+        Category::State => "Session state",
         Category::Timeouts => "Times",
         Category::Clients => "How many clients",
         Category::Log => "Logs and figures",
@@ -70,10 +71,11 @@ fn title(category: Category) -> &'static str {
     }
 }
 
-const CATEGORIES: [Category; 8] = [
+const CATEGORIES: [Category; 9] = [
     Category::Listen,
     Category::Access,
     Category::Pool,
+    Category::State,
     Category::Timeouts,
     Category::Clients,
     Category::Log,

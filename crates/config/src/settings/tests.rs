@@ -131,7 +131,15 @@ const FIXED: &[&str] = &[
     "user",
 ];
 
-const OWN: &[&str] = &["io_engine", "log_format", "workers"];
+const OWN: &[&str] = &[
+    "io_engine",
+    "log_format",
+    "max_pinned",
+    "pin_idle_timeout",
+    "session_state",
+    "session_state_check",
+    "workers",
+];
 
 #[test]
 fn every_setting_of_pgbouncer_is_known_with_its_default() {
@@ -188,6 +196,8 @@ fn each_setting_has_its_own_field_and_shows_what_was_set() {
             Value::AuthMethod(_) => "trust",
             Value::IoEngine(_) => "plain",
             Value::LogFormat(_) => "json",
+            Value::StatePolicy(_) => "pin,temp:refuse",
+            Value::StateCheck(_) => "always",
             Value::Unread(_) => continue,
             _ => "77",
         };

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use howdah_core::settings::{AuthMethod, IoEngine, LogFormat, PoolMode};
+use howdah_core::settings::{AuthMethod, IoEngine, LogFormat, Policy, PoolMode, StateKind};
 use thiserror::Error;
+
+use super::state;
 
 /// Why a text is no value for a setting.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -18,10 +20,20 @@ pub(crate) enum Invalid {
     NotATime,
     #[error("expected one of {}", .0.join(", "))]
     NotAWord(&'static [&'static str]),
+    #[error("expected one of {} before the colon", state::kinds())]
+    NotAStateKind,
+    #[error("{kind} cannot be set to {}: {} takes one of {}", policy.as_str(), kind.as_str(), policies(*kind))]
+    Impossible { kind: StateKind, policy: Policy },
+    #[error("expected auto or a whole number")]
+    NotAutoOrNumber,
     #[error(
         "known to PgBouncer, not built yet; without it access or encryption would be weaker than asked for"
     )]
     Refused,
+}
+
+fn policies(kind: StateKind) -> String {
+    kind.policies().iter().map(|policy| policy.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 /// A number as C's `strtol` with base 0 reads it: `0x` is hexadecimal, a leading `0` octal.

@@ -3,8 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use howdah_core::settings::{AuthMethod, IoEngine, LogFormat, PoolMode, Settings};
+use howdah_core::settings::{
+    AuthMethod, IoEngine, LogFormat, MaxPinned, PoolMode, Settings, StateCheck, StatePolicy,
+};
 
+use super::state;
 use super::text::{self, Invalid};
 
 /// A field of [`Settings`].
@@ -61,6 +64,12 @@ pub enum Value {
     IoEngine(Place<IoEngine>),
     /// `log_format`.
     LogFormat(Place<LogFormat>),
+    /// `session_state`.
+    StatePolicy(Place<StatePolicy>),
+    /// `session_state_check`.
+    StateCheck(Place<StateCheck>),
+    /// `max_pinned`.
+    MaxPinned(Place<MaxPinned>),
     /// Checked as PgBouncer would, then forgotten: nothing in Howdah reads it.
     Unread(Shape),
 }
@@ -125,6 +134,12 @@ impl Value {
                 settings,
                 text::word(text::LOG_FORMATS, text).ok_or(Invalid::NotAWord(text::LOG_FORMAT_WORDS))?,
             ),
+            Value::StatePolicy(at) => {
+                at.put(settings, StatePolicy::default().with(state::choice(text)?));
+            }
+            Value::StateCheck(at) => at
+                .put(settings, text::word(state::CHECKS, text).ok_or(Invalid::NotAWord(state::CHECK_WORDS))?),
+            Value::MaxPinned(at) => at.put(settings, state::max_pinned(text)?),
             Value::Unread(shape) => {
                 shape.normal(text)?;
             }
@@ -161,6 +176,9 @@ impl Value {
             Value::AuthMethod(at) => text::show_word(text::AUTH_METHODS, at.read(settings)),
             Value::IoEngine(at) => text::show_word(text::IO_ENGINES, at.read(settings)),
             Value::LogFormat(at) => text::show_word(text::LOG_FORMATS, at.read(settings)),
+            Value::StatePolicy(at) => state::show(at.read(settings)),
+            Value::StateCheck(at) => text::show_word(state::CHECKS, at.read(settings)),
+            Value::MaxPinned(at) => state::show_max_pinned(*at.read(settings)),
             Value::Unread(_) => return None,
         })
     }
@@ -185,6 +203,9 @@ impl Value {
             Value::AuthMethod(_) => text::AUTH_METHOD_WORDS.join(", "),
             Value::IoEngine(_) => text::IO_ENGINE_WORDS.join(", "),
             Value::LogFormat(_) => text::LOG_FORMAT_WORDS.join(", "),
+            Value::StatePolicy(_) => "list with commas".to_owned(),
+            Value::StateCheck(_) => state::CHECK_WORDS.join(", "),
+            Value::MaxPinned(_) => "number, 0 for no limit, or auto".to_owned(),
             Value::Unread(Shape::Word(words)) => words.join(", "),
         }
     }

@@ -1,15 +1,17 @@
 //! SHOW CLIENTS and SHOW SERVERS: one table for both kinds of connection.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use howdah_core::facts::{ClientRow, ClientState, ServerRow, ServerState, Snapshot};
+use howdah_core::session::PinRow;
 
 use super::table::{Column, Row, Value, int4, int8, text};
 use super::timestamp::timestamp;
 
 /// `id` is an int8 where PgBouncer has an int4: it counts connections for the life of the process, and
 /// KILL_CLIENT must not meet another client after two billion.
-pub(super) static COLUMNS: [Column; 21] = [
+pub(super) static COLUMNS: [Column; 24] = [
     text("type"),
     text("user"),
     text("database"),
@@ -31,6 +33,10 @@ pub(super) static COLUMNS: [Column; 21] = [
     text("application_name"),
     int4("prepared_statements"),
     int8("id"),
+    // Howdah's own: why client and server connection stay together.
+    text("pin_reason"),
+    text("pin_statement"),
+    int4("pin_age"),
 ];
 
 /// Clients that are logged in. Those at the door have neither user nor database yet: SHOW LISTS counts
@@ -41,11 +47,14 @@ pub(super) fn clients(snapshot: &Snapshot) -> Vec<Row<'_>> {
 }
 
 pub(super) fn servers(snapshot: &Snapshot) -> Vec<Row<'_>> {
-    snapshot.servers.iter().map(server_row).collect()
+    let pins: BTreeMap<u64, &PinRow> =
+        snapshot.clients.iter().filter_map(|client| Some((client.id, client.pin.as_ref()?))).collect();
+    let pin_of = |server: &ServerRow| pins.get(&server.link?).copied();
+    snapshot.servers.iter().map(|server| server_row(server, pin_of(server))).collect()
 }
 
 fn client_row<'a>(client: &'a ClientRow, state: &'static str) -> Row<'a> {
-    vec![
+    let mut row = vec![
         "C".into(),
         (&*client.user).into(),
         (&*client.database).into(),
@@ -67,11 +76,13 @@ fn client_row<'a>(client: &'a ClientRow, state: &'static str) -> Row<'a> {
         client.application_name.as_str().into(),
         (client.prepared_statements as u64).into(),
         client.id.into(),
-    ]
+    ];
+    row.extend(pin_values(client.pin.as_ref()));
+    row
 }
 
-fn server_row(server: &ServerRow) -> Row<'_> {
-    vec![
+fn server_row<'a>(server: &'a ServerRow, pin: Option<&'a PinRow>) -> Row<'a> {
+    let mut row = vec![
         "S".into(),
         (&*server.user).into(),
         (&*server.database).into(),
@@ -93,7 +104,15 @@ fn server_row(server: &ServerRow) -> Row<'_> {
         server.application_name.as_str().into(),
         (server.prepared_statements as u64).into(),
         server.id.into(),
-    ]
+    ];
+    row.extend(pin_values(pin));
+    row
+}
+
+fn pin_values(row: Option<&PinRow>) -> [Value<'_>; 3] {
+    row.map_or([Value::Null, Value::Null, Value::Null], |row| {
+        [row.pin.to_string().into(), (&*row.pin.statement).into(), Value::whole_seconds(row.age)]
+    })
 }
 
 fn client_state(state: ClientState) -> Option<&'static str> {

@@ -1,12 +1,13 @@
 //! What does SHOW show? Columns by table, known beforehand, and rows from one [`Snapshot`].
 //!
 //! Names, order and types of columns are PgBouncer's: dashboards and exporters read them by name, scripts
-//! by position.
+//! by position. What Howdah adds to a table comes after them.
 
 mod connections;
 mod databases;
 mod fixed;
 mod lists;
+mod pins;
 mod pools;
 mod stats;
 mod table;
@@ -29,6 +30,7 @@ pub(crate) enum Show {
     Lists,
     PeerPools,
     Peers,
+    Pins,
     Pools,
     Servers,
     State,
@@ -41,7 +43,7 @@ pub(crate) enum Show {
 }
 
 impl Show {
-    pub(crate) const ALL: [Show; 16] = [
+    pub(crate) const ALL: [Show; 17] = [
         Show::Clients,
         Show::Config,
         Show::Databases,
@@ -49,6 +51,7 @@ impl Show {
         Show::Lists,
         Show::PeerPools,
         Show::Peers,
+        Show::Pins,
         Show::Pools,
         Show::Servers,
         Show::State,
@@ -70,6 +73,7 @@ impl Show {
             Show::Lists => "LISTS",
             Show::PeerPools => "PEER_POOLS",
             Show::Peers => "PEERS",
+            Show::Pins => "PINS",
             Show::Pools => "POOLS",
             Show::Servers => "SERVERS",
             Show::State => "STATE",
@@ -92,6 +96,7 @@ impl Show {
             Show::Lists => &lists::COLUMNS,
             Show::PeerPools => &fixed::PEER_POOLS,
             Show::Peers => &fixed::PEERS,
+            Show::Pins => &pins::COLUMNS,
             Show::Pools => &pools::COLUMNS,
             Show::State => &fixed::STATE,
             Show::Stats => &stats::STATS,
@@ -112,6 +117,7 @@ impl Show {
             Show::Help => Source::Notice,
             Show::Lists => Source::Snapshot(lists::rows),
             Show::PeerPools | Show::Peers => Source::Empty,
+            Show::Pins => Source::Snapshot(pins::rows),
             Show::Pools => Source::Snapshot(pools::rows),
             Show::Servers => Source::Snapshot(connections::servers),
             Show::State => Source::Snapshot(fixed::state),

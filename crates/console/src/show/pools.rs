@@ -4,7 +4,7 @@ use howdah_core::facts::{PoolRow, Snapshot};
 
 use super::table::{Column, Row, Value, int4, text};
 
-pub(super) static COLUMNS: [Column; 17] = [
+pub(super) static COLUMNS: [Column; 18] = [
     text("database"),
     text("user"),
     int4("cl_active"),
@@ -22,6 +22,8 @@ pub(super) static COLUMNS: [Column; 17] = [
     int4("maxwait_us"),
     text("pool_mode"),
     text("load_balance_hosts"),
+    // Howdah's own.
+    int4("sv_pinned"),
 ];
 
 pub(super) fn rows(snapshot: &Snapshot) -> Vec<Row<'_>> {
@@ -47,5 +49,6 @@ fn row(pool: &PoolRow) -> Row<'_> {
         Value::microseconds(pool.maxwait),
         pool.pool_mode.as_str().into(),
         Value::maybe(pool.load_balance_hosts),
+        pool.sv_pinned.into(),
     ]
 }

@@ -2,7 +2,7 @@
 //!
 //! Averages cover the last full `stats_period`: counts and bytes are per second, `xact_time` per transaction,
 //! `query_time` per query, `wait_time` per server connection given. Fractions are cut off. STATS_AVERAGES
-//! mixes its prefixes because PgBouncer's does.
+//! mixes its prefixes because PgBouncer's does. `pin_time` is per second too: how many were pinned, in millionths.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use howdah_core::facts::{Counters, Snapshot, StatsRow};
 
 use super::table::{Column, Row, Value, numeric, text};
 
-pub(super) static STATS: [Column; 25] = [
+pub(super) static STATS: [Column; 33] = [
     text("database"),
     numeric("total_server_assignment_count"),
     numeric("total_xact_count"),
@@ -36,9 +36,18 @@ pub(super) static STATS: [Column; 25] = [
     numeric("avg_server_parse_count"),
     numeric("avg_bind_count"),
     numeric("avg_client_login_count"),
+    // Howdah's own.
+    numeric("total_pin_count"),
+    numeric("total_pin_time"),
+    numeric("total_pin_refused_count"),
+    numeric("total_state_replay_count"),
+    numeric("avg_pin_count"),
+    numeric("avg_pin_time"),
+    numeric("avg_pin_refused_count"),
+    numeric("avg_state_replay_count"),
 ];
 
-pub(super) static TOTALS_BY_DATABASE: [Column; 13] = [
+pub(super) static TOTALS_BY_DATABASE: [Column; 17] = [
     text("database"),
     numeric("server_assignment_count"),
     numeric("xact_count"),
@@ -52,9 +61,14 @@ pub(super) static TOTALS_BY_DATABASE: [Column; 13] = [
     numeric("server_parse_count"),
     numeric("bind_count"),
     numeric("client_login_count"),
+    // Howdah's own.
+    numeric("pin_count"),
+    numeric("pin_time"),
+    numeric("pin_refused_count"),
+    numeric("state_replay_count"),
 ];
 
-pub(super) static AVERAGES: [Column; 13] = [
+pub(super) static AVERAGES: [Column; 17] = [
     text("database"),
     numeric("server_assignment_count"),
     numeric("xact_count"),
@@ -68,22 +82,29 @@ pub(super) static AVERAGES: [Column; 13] = [
     numeric("avg_server_parse_count"),
     numeric("avg_bind_count"),
     numeric("avg_client_login_count"),
+    // Howdah's own.
+    numeric("pin_count"),
+    numeric("pin_time"),
+    numeric("pin_refused_count"),
+    numeric("state_replay_count"),
 ];
 
 pub(super) static TOTALS: [Column; 2] = [text("name"), numeric("value")];
 
 pub(super) fn stats(snapshot: &Snapshot) -> Vec<Row<'_>> {
     by_database(snapshot, |row| {
-        values(&row.total).into_iter().chain(values(&averages(&row.period, row.period_length))).collect()
+        let averages = averages(&row.period, row.period_length);
+        let usual = values(&row.total).into_iter().chain(values(&averages));
+        usual.chain(own_values(&row.total)).chain(own_values(&averages)).collect()
     })
 }
 
 pub(super) fn totals_by_database(snapshot: &Snapshot) -> Vec<Row<'_>> {
-    by_database(snapshot, |row| values(&row.total).to_vec())
+    by_database(snapshot, |row| all_values(&row.total).collect())
 }
 
 pub(super) fn averages_by_database(snapshot: &Snapshot) -> Vec<Row<'_>> {
-    by_database(snapshot, |row| values(&averages(&row.period, row.period_length)).to_vec())
+    by_database(snapshot, |row| all_values(&averages(&row.period, row.period_length)).collect())
 }
 
 pub(super) fn totals(snapshot: &Snapshot) -> Vec<Row<'_>> {
@@ -94,11 +115,19 @@ pub(super) fn totals(snapshot: &Snapshot) -> Vec<Row<'_>> {
     }
     // One clock ends the period of every database.
     let length = snapshot.stats.iter().map(|row| row.period_length).max().unwrap_or_default();
-    let named = |prefix: &'static str, counters: &Counters| {
-        let named = TOTAL_NAMES.into_iter().zip(values(counters));
-        named.map(move |(name, value)| vec![format!("{prefix}{name}").into(), value])
-    };
-    named("total_", &total).chain(named("avg_", &averages(&period, length))).collect()
+    let averages = averages(&period, length);
+    let usual = |prefix, counters| named(prefix, TOTAL_NAMES, values(counters));
+    let own = |prefix, counters| named(prefix, OWN_NAMES, own_values(counters));
+    let rows = usual("total_", &total).chain(usual("avg_", &averages));
+    rows.chain(own("total_", &total)).chain(own("avg_", &averages)).collect()
+}
+
+fn named<const N: usize>(
+    prefix: &'static str,
+    names: [&'static str; N],
+    values: [Value<'static>; N],
+) -> impl Iterator<Item = Row<'static>> {
+    names.into_iter().zip(values).map(move |(name, value)| vec![format!("{prefix}{name}").into(), value])
 }
 
 fn by_database<'a>(snapshot: &'a Snapshot, rest: impl Fn(&StatsRow) -> Row<'a>) -> Vec<Row<'a>> {
@@ -128,6 +157,20 @@ fn values(counters: &Counters) -> [Value<'static>; 12] {
     ]
 }
 
+/// What PgBouncer does not count. Its columns come first, all of them.
+fn own_values(counters: &Counters) -> [Value<'static>; 4] {
+    [
+        counters.pins.into(),
+        counters.pin_time.into(),
+        counters.pins_refused.into(),
+        counters.state_replays.into(),
+    ]
+}
+
+fn all_values(counters: &Counters) -> impl Iterator<Item = Value<'static>> + use<> {
+    values(counters).into_iter().chain(own_values(counters))
+}
+
 fn averages(period: &Counters, length: Duration) -> Counters {
     let per_second = |count: u64| {
         let average = (u128::from(count) * 1_000_000).checked_div(length.as_micros()).unwrap_or_default();
@@ -147,6 +190,10 @@ fn averages(period: &Counters, length: Duration) -> Counters {
         server_parses: per_second(period.server_parses),
         binds: per_second(period.binds),
         logins: per_second(period.logins),
+        pins: per_second(period.pins),
+        pin_time: per_second(period.pin_time),
+        pins_refused: per_second(period.pins_refused),
+        state_replays: per_second(period.state_replays),
     }
 }
 
@@ -164,3 +211,5 @@ const TOTAL_NAMES: [&str; 12] = [
     "ps_bind_count",
     "client_login_count",
 ];
+
+const OWN_NAMES: [&str; 4] = ["pin_count", "pin_time", "pin_refused_count", "state_replay_count"];

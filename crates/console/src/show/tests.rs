@@ -1,10 +1,11 @@
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use howdah_core::facts::{
     Address, ClientRow, ClientState, Counters, DatabaseRow, Lists, PoolRow, ServerRow, ServerState, StatsRow,
     UserRow,
 };
+use howdah_core::session::{Pin, PinReason, PinRow};
 use howdah_core::settings::PoolMode;
 
 use super::*;
@@ -30,6 +31,8 @@ pub(crate) fn sample() -> Snapshot {
         tls: String::new(),
         application_name: "till".to_owned(),
         prepared_statements: 3,
+        idle: None,
+        pin: None,
     };
     Snapshot {
         taken: moment,
@@ -50,12 +53,9 @@ pub(crate) fn sample() -> Snapshot {
             maxwait: Duration::from_micros(2_000_345),
             pool_mode: PoolMode::Transaction,
             load_balance_hosts: None,
+            sv_pinned: 12,
         }],
-        clients: vec![
-            client(17, ClientState::Active, Some(258)),
-            client(18, ClientState::Waiting, None),
-            client(19, ClientState::Login, None),
-        ],
+        clients: vec![pinned, client(18, ClientState::Waiting, None), client(19, ClientState::Login, None)],
         servers: vec![ServerRow {
             id: 258,
             user: name("ann"),
@@ -109,6 +109,14 @@ pub(crate) fn sample() -> Snapshot {
     }
 }
 
+/// The same client, with a temporary table.
+fn pinned(client: ClientRow) -> ClientRow {
+    let pin = Pin::new(PinReason::TempObject, Some("t"), b"create temp table t ()", Instant::now());
+    let application_name = "till".into();
+    let row = PinRow { client: client.id, application_name, pin, age: Duration::from_millis(34_900) };
+    ClientRow { idle: Some(Duration::from_millis(1_999)), pin: Some(row), ..client }
+}
+
 /// Two minutes; the sums are ten times those of the period.
 fn stats_row(database: &str) -> StatsRow {
     let counters = |times: u64| Counters {
@@ -124,6 +132,10 @@ fn stats_row(database: &str) -> StatsRow {
         server_parses: 119 * times,
         binds: 0,
         logins: 125 * times,
+        pins: 240 * times,
+        pin_time: 720 * times,
+        pins_refused: 121 * times,
+        state_replays: 480 * times,
     };
     StatsRow {
         database: Arc::from(database),
@@ -158,7 +170,7 @@ fn texts(show: Show) -> Vec<String> {
 fn columns_are_pgbouncers() {
     let sockets = "type, user, database, replication, state, addr, port, local_addr, local_port, \
         connect_time, request_time, wait, wait_us, close_needed, ptr, link, remote_pid, tls, \
-        application_name, prepared_statements, id";
+        application_name, prepared_statements, id, pin_reason, pin_statement, pin_age";
     for (show, expected) in [
         (
             Show::Stats,
@@ -167,19 +179,22 @@ fn columns_are_pgbouncers() {
              total_client_parse_count, total_server_parse_count, total_bind_count, \
              total_client_login_count, avg_server_assignment_count, avg_xact_count, avg_query_count, \
              avg_recv, avg_sent, avg_xact_time, avg_query_time, avg_wait_time, avg_client_parse_count, \
-             avg_server_parse_count, avg_bind_count, avg_client_login_count",
+             avg_server_parse_count, avg_bind_count, avg_client_login_count, total_pin_count, total_pin_time, \
+             total_pin_refused_count, total_state_replay_count, avg_pin_count, avg_pin_time, \
+             avg_pin_refused_count, avg_state_replay_count",
         ),
         (
             Show::StatsTotals,
             "database, server_assignment_count, xact_count, query_count, bytes_received, bytes_sent, \
              xact_time, query_time, wait_time, client_parse_count, server_parse_count, bind_count, \
-             client_login_count",
+             client_login_count, pin_count, pin_time, pin_refused_count, state_replay_count",
         ),
         (
             Show::StatsAverages,
             "database, server_assignment_count, xact_count, query_count, bytes_received, bytes_sent, \
              xact_time, query_time, wait_time, avg_client_parse_count, avg_server_parse_count, \
-             avg_bind_count, avg_client_login_count",
+             avg_bind_count, avg_client_login_count, pin_count, pin_time, pin_refused_count, \
+             state_replay_count",
         ),
         (Show::Totals, "name, value"),
         (Show::Clients, sockets),
@@ -188,7 +203,12 @@ fn columns_are_pgbouncers() {
             Show::Pools,
             "database, user, cl_active, cl_waiting, cl_active_cancel_req, cl_waiting_cancel_req, \
              sv_active, sv_active_cancel, sv_being_canceled, sv_idle, sv_used, sv_tested, sv_login, \
-             maxwait, maxwait_us, pool_mode, load_balance_hosts",
+             maxwait, maxwait_us, pool_mode, load_balance_hosts, sv_pinned",
+        ),
+        (
+            Show::Pins,
+            "database, user, client_id, application_name, server_id, remote_pid, reason, object, statement, \
+             age, idle",
         ),
         (Show::PeerPools, "peer_id, cl_active_cancel_req, cl_waiting_cancel_req, sv_active_cancel, sv_login"),
         (Show::Peers, "peer_id, host, port, pool_size"),
@@ -217,13 +237,14 @@ fn columns_are_pgbouncers() {
 #[test]
 fn types_are_pgbouncers() {
     for (show, expected) in [
-        (Show::Pools, "ssiiiiiiiiiiiiiss"),
-        (Show::Clients, "ssssssisissiiississiq"),
+        (Show::Pools, "ssiiiiiiiiiiiiissi"),
+        (Show::Pins, "ssqsqisssii"),
+        (Show::Clients, "ssssssisissiiississiqssi"),
         (Show::Databases, "ssissiiiissiiiiii"),
         (Show::Users, "ssssiiii"),
         (Show::Lists, "si"),
-        (Show::Stats, "sNNNNNNNNNNNNNNNNNNNNNNNN"),
-        (Show::StatsAverages, "sNNNNNNNNNNNN"),
+        (Show::Stats, "sNNNNNNNNNNNNNNNNNNNNNNNNNNNNNNNN"),
+        (Show::StatsAverages, "sNNNNNNNNNNNNNNNN"),
         (Show::Totals, "sN"),
         (Show::Config, "ssss"),
         (Show::Peers, "isii"),
@@ -262,7 +283,7 @@ fn every_row_fits_its_columns() {
 
 #[test]
 fn pools_databases_and_users() {
-    assert_eq!(texts(Show::Pools), ["shop|ann|1|2|3|4|5|6|7|8|9|10|11|2|345|transaction|NULL"]);
+    assert_eq!(texts(Show::Pools), ["shop|ann|1|2|3|4|5|6|7|8|9|10|11|2|345|transaction|NULL|12"]);
     assert_eq!(texts(Show::Databases), ["shop|NULL|5432|shop_2|NULL|20|1|2|3600|NULL|disable|30|4|0|3|1|0"]);
     assert_eq!(texts(Show::Users), ["ann|5||session|0|1|7|2"]);
 }
@@ -270,17 +291,39 @@ fn pools_databases_and_users() {
 #[test]
 fn clients_and_servers_point_at_each_other_and_the_door_is_not_shown() {
     let common = "10.0.0.7|40000|10.0.0.1|6432|2026-11-20 18:00:00 UTC|2026-11-20 18:00:01 UTC|2|345|0";
+    let pin = "temporary object \"t\"|create temp table t ()|34";
     assert_eq!(
         texts(Show::Clients),
         [
-            format!("C|ann|shop|none|active|{common}|0x11|0x102|0||till|3|17"),
-            format!("C|ann|shop|none|waiting|{common}|0x12||0||till|3|18"),
+            format!("C|ann|shop|none|active|{common}|0x11|0x102|0||till|3|17|{pin}"),
+            format!("C|ann|shop|none|waiting|{common}|0x12||0||till|3|18|NULL|NULL|NULL"),
         ]
     );
     assert_eq!(
         texts(Show::Servers),
         ["S|ann|shop|none|new|unix|5432|unix|5432|2026-11-20 18:00:00 UTC|2026-11-20 18:00:00 UTC|0|0|1|\
-          0x102|0x11|4711|TLSv1.3||0|258"]
+          0x102|0x11|4711|TLSv1.3||0|258|"
+            .to_owned()
+            + pin]
+    );
+}
+
+#[test]
+fn pins_say_who_why_and_for_how_long_the_oldest_first() {
+    let mut snapshot = sample();
+    let mut second = snapshot.clients[0].clone();
+    second.id = 20;
+    second.link = None;
+    second.idle = None;
+    let earlier = second.pin.as_ref().unwrap().pin.since - Duration::from_secs(1);
+    second.pin.as_mut().unwrap().pin = Pin::new(PinReason::AdvisoryLock, None, b"", earlier);
+    snapshot.clients.push(second);
+    assert_eq!(
+        rows(Show::Pins, &snapshot).iter().map(text).collect::<Vec<_>>(),
+        [
+            "shop|ann|20|till|NULL|NULL|session-level advisory lock|NULL||34|NULL",
+            "shop|ann|17|till|258|4711|temporary object|t|create temp table t ()|34|1",
+        ]
     );
 }
 
@@ -289,11 +332,12 @@ fn sums_since_start_and_averages_of_the_period() {
     let sums = "1200|2400|3600|120000|240000|24000|37000|600000|12000|1190|0|1250";
     // Per second, per second, per second; bytes per second; per transaction, query and assignment; per second.
     let averages = "1|2|3|100|200|10|10|500|10|0|0|1";
-    assert_eq!(texts(Show::Stats)[0], format!("shop|{sums}|{averages}"));
-    assert_eq!(texts(Show::StatsTotals)[1], format!("stock|{sums}"));
-    assert_eq!(texts(Show::StatsAverages)[1], format!("stock|{averages}"));
+    let (own_sums, own_averages) = ("2400|7200|1210|4800", "2|6|1|4");
+    assert_eq!(texts(Show::Stats)[0], format!("shop|{sums}|{averages}|{own_sums}|{own_averages}"));
+    assert_eq!(texts(Show::StatsTotals)[1], format!("stock|{sums}|{own_sums}"));
+    assert_eq!(texts(Show::StatsAverages)[1], format!("stock|{averages}|{own_averages}"));
     let totals = texts(Show::Totals);
-    assert_eq!(totals.len(), 24);
+    assert_eq!(totals.len(), 32);
     for expected in [
         "total_server_assignment_count|2400",
         "total_client_bytes|240000",
@@ -302,6 +346,9 @@ fn sums_since_start_and_averages_of_the_period() {
         "avg_xact_time|10",
         "avg_wait_time|500",
         "avg_client_login_count|2",
+        "total_pin_time|14400",
+        "avg_pin_count|4",
+        "avg_state_replay_count|8",
     ] {
         assert!(totals.iter().any(|row| row == expected), "{expected} not in {totals:?}");
     }
@@ -313,7 +360,7 @@ fn before_the_first_period_has_ended_averages_are_zero() {
     for row in &mut snapshot.stats {
         (row.period, row.period_length) = (Counters::default(), Duration::ZERO);
     }
-    assert_eq!(text(&rows(Show::StatsAverages, &snapshot)[0]), "shop|0|0|0|0|0|0|0|0|0|0|0|0");
+    assert_eq!(text(&rows(Show::StatsAverages, &snapshot)[0]), "shop|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0");
     snapshot.stats.clear();
     assert_eq!(text(&rows(Show::Totals, &snapshot)[23]), "avg_client_login_count|0");
 }

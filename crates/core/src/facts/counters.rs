@@ -29,6 +29,14 @@ pub struct Counters {
     pub binds: u64,
     /// Clients that logged in.
     pub logins: u64,
+    /// Pins that began.
+    pub pins: u64,
+    /// Time that clients were pinned.
+    pub pin_time: u64,
+    /// Times a client was refused a pin.
+    pub pins_refused: u64,
+    /// Times a client's session state was brought to a server connection.
+    pub state_replays: u64,
 }
 
 macro_rules! each_field {
@@ -45,7 +53,11 @@ macro_rules! each_field {
             client_parses,
             server_parses,
             binds,
-            logins
+            logins,
+            pins,
+            pin_time,
+            pins_refused,
+            state_replays
         )
     };
 }

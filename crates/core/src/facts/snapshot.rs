@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::Counters;
+use crate::session::PinRow;
 use crate::settings::PoolMode;
 
 /// Everything SHOW can show, taken at one moment.
@@ -69,6 +70,8 @@ pub struct PoolRow {
     pub pool_mode: PoolMode,
     /// `load_balance_hosts`; `None` with a single host.
     pub load_balance_hosts: Option<&'static str>,
+    /// Server connections that stay with their client beyond its transaction, for what it has there.
+    pub sv_pinned: u64,
 }
 
 /// State of a client, in PgBouncer's words.
@@ -157,6 +160,10 @@ pub struct ClientRow {
     pub application_name: String,
     /// Prepared statements it holds.
     pub prepared_statements: usize,
+    /// How long it has asked for nothing; `None`: it is inside a query or a transaction.
+    pub idle: Option<Duration>,
+    /// Why it keeps its server connection.
+    pub pin: Option<PinRow>,
 }
 
 /// A row of SHOW SERVERS.

@@ -9,8 +9,8 @@ use howdah_wire::frontend;
 
 use crate::facts::CloseReason;
 use crate::session::{
-    Asks, Doubts, Expected, Kind, Look, Outstanding, Parameters, PinReason, Rest, ServerStatements, Session,
-    SessionState, Subject, Tracked,
+    Asks, Doubts, Expected, Kind, Look, Outstanding, Parameters, PinReason, Rest, ServerStatements, Session, SessionState, SqlStatements,
+    Subject, Tracked,
 };
 use crate::settings::{PoolMode, StateKind};
 
@@ -23,6 +23,8 @@ pub struct Server {
     pub outstanding: Outstanding,
     /// What is prepared here.
     pub statements: ServerStatements,
+    /// What is prepared here under names of a client's own.
+    pub sql: SqlStatements,
     /// The tracked settings as they are here.
     pub parameters: Parameters,
     /// Their names.
@@ -102,6 +104,7 @@ impl Server {
             cancel_key,
             outstanding: Outstanding::default(),
             statements: ServerStatements::default(),
+            sql: SqlStatements::default(),
             parameters: Parameters::new(&tracked),
             tracked,
             state: None,

@@ -10,7 +10,7 @@ use howdah_wire::sql::Hints;
 use super::channels::Channels;
 use super::unnamed::Unnamed;
 use super::{
-    ClientStatements, Parameters, Patch, PinLedger, PinReason, SessionState, Start, StatementRegistry,
+    ClientStatements, Parameters, Patch, PinLedger, PinReason, SessionState, SqlStatements, Start, StatementRegistry,
     Tracked,
 };
 use crate::facts::{CloseReason, Counters};
@@ -37,6 +37,8 @@ pub struct Session {
     pub(super) channels: Option<Box<Channels>>,
     /// Allocated when the first statement is prepared.
     pub(super) statements: Option<Box<ClientStatements>>,
+    /// Statements prepared by SQL; allocated with the first.
+    pub(super) sql: Option<Box<SqlStatements>>,
     /// What is left of a message of the client's whose beginning has been dealt with.
     pub(super) client_rest: Rest,
     /// The beginning of a message waits for its rest, on a server connection of its own.
@@ -97,6 +99,12 @@ impl SessionRules {
         self.mode != PoolMode::Session && self.max_prepared_statements > 0
     }
 
+    /// What of a session cannot be told by replies alone follows the client too.
+    #[inline]
+    pub(super) fn follows_state(&self) -> bool {
+        self.mode != PoolMode::Session && self.state.check != StateCheck::Never
+    }
+
     /// After each transaction the server is asked what its session looks like.
     #[inline]
     pub(super) fn always_asks(&self) -> bool {
@@ -137,6 +145,7 @@ impl Session {
             postscript: Vec::new(),
             channels: None,
             statements: None,
+            sql: None,
             client_rest: Rest::default(),
             half_held: false,
             refused: Refused::No,

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use howdah_wire::frontend;
 use howdah_wire::sql::{Sign, Signs};
 
+use super::sql_statements::forget_statements;
 use super::state::{Asks, Look, Replay, SessionState, share};
 use super::{Expected, Kind, Patch, PinReason, Session};
 use crate::listen::Channel;
 use crate::server::{Held, Server};
-use crate::settings::{PoolMode, StateCheck};
 
 impl Session {
     /// Client and server connection have been joined: appends what makes the server fit for this client.
@@ -52,7 +52,7 @@ impl Session {
     /// A text with these signs is sent to the server.
     #[cold]
     pub(super) fn raise(&mut self, server: &mut Server, signs: &Signs, text: &[u8]) {
-        if self.rules.mode == PoolMode::Session || self.rules.state.check == StateCheck::Never {
+        if !self.rules.follows_state() {
             return;
         }
         server.doubts.raise(signs, server.lives, text);
@@ -166,6 +166,11 @@ pub(super) fn looked(server: &mut Server, session: Option<&mut Session>) {
     }
     if let Some(session) = session {
         session.learn(server, &look);
+        if look.about.has(Asks::STATEMENTS) {
+            session.learn_statements(server, &look);
+        }
+    } else if look.about.has(Asks::STATEMENTS) {
+        forget_statements(server, &look);
     }
 }
 

@@ -10,6 +10,7 @@
 //! * `prepared` – Parse, Bind, Describe and Close with names of the client's own
 //! * `unnamed` – the unnamed statement, which follows its client too
 //! * `statements` – prepared statements, by the client's name and by the server's
+//! * `sql_statements` – statements prepared by SQL, and names that SQL and protocol share
 //! * `parameters` – the settings that PostgreSQL reports and that follow the client
 //! * `state` – what else of its session follows the client; `follow` – when that is asked about, and how it is
 //!   given to a server connection
@@ -28,6 +29,7 @@ mod prepared;
 mod relay_client;
 mod relay_server;
 mod rename;
+mod sql_statements;
 mod state;
 mod statements;
 #[cfg(test)]
@@ -44,5 +46,6 @@ pub use pin_ledger::{PinCrowd, PinLedger, PinNews, PinRow, PinTally};
 pub use relay_server::on_server;
 pub(crate) use state::Look;
 pub use state::{Asks, Doubts, SessionState, Start};
+pub use sql_statements::SqlStatements;
 pub use statements::{ClientStatements, ServerStatements, Statement, StatementRegistry};
 pub use verdict::{Patch, Verdict};

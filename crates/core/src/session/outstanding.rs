@@ -93,6 +93,8 @@ pub enum Subject {
     Taken,
     /// Howdah asks what the session looks like.
     Look,
+    /// The end of a batch of Howdah's own, which may fail without anybody being told.
+    Attempt,
     /// Howdah gives the session something it should have. In a transaction that has failed it cannot, and
     /// need not.
     Correction,
@@ -384,6 +386,13 @@ impl Outstanding {
     #[must_use]
     pub fn head(&self) -> Option<&Expected> {
         self.queue.front()
+    }
+
+    /// What is carried out now is part of a batch of Howdah's own that may fail.
+    #[must_use]
+    pub fn is_attempting(&self) -> bool {
+        let end = self.queue.iter().find(|entry| entry.kind == Kind::Sync || entry.ends_with_ready());
+        end.is_some_and(|end| end.subject == Subject::Attempt)
     }
 
     /// A correction of Howdah's own is under way.

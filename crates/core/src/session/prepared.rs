@@ -76,6 +76,13 @@ impl Session {
             server.outstanding.push(Expected { subject: Subject::Taken, ..expected });
             return Step::Replace(taken);
         }
+        if self.sql.as_ref().is_some_and(|sql| sql.has(name)) {
+            // Given away by PREPARE: the same.
+            self.prepare_name(server, name, patch);
+            write_parse_start(name, definition_len, &mut patch.to_server);
+            server.outstanding.push(Expected { subject: Subject::Taken, ..Expected::theirs(Kind::Parse) });
+            return Step::Replace(taken);
+        }
         if header.total() > Verdict::MAX_HELD || self.statements_mut().is_full(name.len() + definition_len) {
             self.pinned = Some(PinReason::LargeStatement);
             return Session::pass(server, Expected::theirs(Kind::Parse));
@@ -151,6 +158,7 @@ impl Session {
             ServerName::Virtual(statement) => {
                 if let Some(signs) = &statement.signs {
                     self.raise(server, signs, statement.text());
+                    self.prepare_names(server, signs, statement.text(), patch);
                 }
                 Effects { commits: statement.commits, clears: statement.clears }
             }
@@ -160,11 +168,13 @@ impl Session {
                 if let Some(signs) = self.unnamed.signs.take() {
                     let text = self.unnamed.text().to_vec();
                     self.raise(server, &signs, &text);
+                    self.prepare_names(server, &signs, &text, patch);
                     self.unnamed.signs = Some(signs);
                 }
                 Effects { commits: self.unnamed.commits, clears: self.unnamed.clears }
             }
             ServerName::AsIs => {
+                self.prepare_name(server, names.statement, patch);
                 self.raise(server, &Signs::unseen(), names.statement);
                 Effects::UNKNOWN
             }
@@ -209,7 +219,11 @@ impl Session {
         if self.is_in_doubt(server, name) {
             return wait(server);
         }
-        let name = match self.server_name(server, name, patch) {
+        let target = self.server_name(server, name, patch);
+        if matches!(target, ServerName::AsIs) && !name.is_empty() {
+            self.prepare_name(server, name, patch);
+        }
+        let name = match target {
             ServerName::AsIs if patch.to_server.is_empty() => return Session::pass(server, expected),
             // What was put into the patch has to go before it.
             ServerName::AsIs => name.to_vec(),
@@ -245,7 +259,10 @@ impl Session {
         } else if name.starts_with(NAME_PREFIX) {
             self.answer_here(server, expected, patch);
         } else {
-            return Session::pass(server, expected);
+            self.prepare_name(server, name, patch);
+            server.doubts.add(Asks::STATEMENTS, name);
+            server.outstanding.push(expected);
+            frontend::write_close(&mut patch.to_server, TargetKind::Statement, name);
         }
         Step::Replace(header.total())
     }
@@ -350,13 +367,13 @@ fn send_parse(server: &mut Server, statement: &Arc<Statement>, expected: Expecte
     server.tally.server_parses += 1;
 }
 
-fn send_close(server: &mut Server, id: u64, patch: &mut Patch) {
+pub(super) fn send_close(server: &mut Server, id: u64, patch: &mut Patch) {
     frontend::write_close(&mut patch.to_server, TargetKind::Statement, &Statement::name_for(id));
     server.statements.close_sent(id);
     server.outstanding.push(Expected { subject: Subject::Statement(id), ..Expected::ours(Kind::Close) });
 }
 
-fn write_parse(name: &[u8], definition: &[u8], out: &mut Vec<u8>) {
+pub(super) fn write_parse(name: &[u8], definition: &[u8], out: &mut Vec<u8>) {
     write_parse_start(name, definition.len(), out);
     out.extend_from_slice(definition);
 }

@@ -109,7 +109,7 @@ impl Session {
     fn may_rewrite(&self, header: FrameHeader) -> bool {
         match header.tag {
             tag::PARSE | tag::BIND | tag::DESCRIBE | tag::CLOSE => self.rules.follows_statements(),
-            tag::QUERY => self.rules.disable_pqexec,
+            tag::QUERY => true,
             tag::EXECUTE | tag::FUNCTION_CALL => false,
             tag::SYNC | tag::FLUSH => header.total() > FrameHeader::SIZE,
             tag => !is_copy(tag),
@@ -182,14 +182,21 @@ impl Session {
         }
         server.doubts.resume();
         if !signs.is_plain() || self.rules.always_asks() {
-            self.special_query(server, &signs, text.unwrap_or_default());
+            self.special_query(server, &signs, text.unwrap_or_default(), patch);
         }
-        Session::pass(server, Expected { commits, clears, ..Expected::theirs(Kind::Query) })
+        let step = Session::pass(server, Expected { commits, clears, ..Expected::theirs(Kind::Query) });
+        if patch.to_server.is_empty() {
+            return step;
+        }
+        // What was put into the patch has to go before it.
+        patch.to_server.extend_from_slice(input.get(..FrameHeader::SIZE).unwrap_or_default());
+        Step::Replace(FrameHeader::SIZE)
     }
 
     /// A query that may change the session.
     #[cold]
-    fn special_query(&mut self, server: &mut Server, signs: &Signs, text: &[u8]) {
+    fn special_query(&mut self, server: &mut Server, signs: &Signs, text: &[u8], patch: &mut Patch) {
+        self.prepare_names_of_query(server, signs, text, patch);
         self.raise(server, signs, text);
         if signs.has(Sign::Reset) || signs.has(Sign::ResetAll) {
             self.postscript = self.correction(signs, Statements::of(text).count() == 1);

@@ -178,6 +178,7 @@ fn error(
 ) -> Result<Reply, CloseReason> {
     let mut error = ErrorResponse::parse(body);
     let mut dropped = Vec::new();
+    let attempting = server.outstanding.is_attempting();
     let asked = server.outstanding.fail(|entry| dropped.push(entry));
     let changing = asked.is_ok_and(|asked| asked.is_some_and(|asked| asked.client_op));
     let renamed = session
@@ -199,6 +200,9 @@ fn error(
         && let Some(look) = server.look.as_mut()
     {
         look.failed = true;
+        return Ok(Reply::Swallow);
+    }
+    if attempting {
         return Ok(Reply::Swallow);
     }
     if asked.subject == Subject::Correction && error.code == SqlState::IN_FAILED_SQL_TRANSACTION {
@@ -265,8 +269,12 @@ fn command_complete(server: &mut Server, session: Option<&mut Session>, body: &[
         discarded(server, session.is_some());
     }
     server.statements.clear();
-    if let Some(statements) = session.and_then(|session| session.statements.as_mut()) {
-        statements.clear();
+    server.sql.clear();
+    if let Some(session) = session {
+        session.sql = None;
+        if let Some(statements) = &mut session.statements {
+            statements.clear();
+        }
     }
 }
 

@@ -199,6 +199,18 @@ impl ClientStatements {
         Some(change)
     }
 
+    /// All names that are defined.
+    pub fn names(&self) -> impl Iterator<Item = Box<[u8]>> {
+        self.named.keys().cloned()
+    }
+
+    /// DEALLOCATE of this name has happened.
+    pub fn remove(&mut self, name: &[u8]) {
+        if let Some(old) = self.named.remove(name) {
+            self.bytes -= cost(name, &old);
+        }
+    }
+
     /// DEALLOCATE ALL or DISCARD ALL has happened.
     pub fn clear(&mut self) {
         self.named.clear();
@@ -287,6 +299,12 @@ impl ServerStatements {
     #[must_use]
     pub fn is_settled(&self, id: u64) -> bool {
         self.prepared.get(&id).is_some_and(|e| e.present && e.in_flight == 0)
+    }
+
+    /// All that are there for certain.
+    #[must_use]
+    pub fn all_settled(&self) -> Vec<u64> {
+        self.prepared.iter().filter(|(_, entry)| entry.present && entry.in_flight == 0).map(|(&id, _)| id).collect()
     }
 
     /// A Parse has been sent.

@@ -177,6 +177,8 @@ impl Visit {
         if let Some(card) = self.card.take() {
             self.worker.clients.borrow_mut().remove(&card.id);
             self.worker.shared.cancel_keys.revoke(card.caller.cancel_pid);
+            // However it went: who has gone must not count among the pinned.
+            card.caller.route.rules.load().pins.unpin(card.id, self.worker.now());
             if self.worker.shared.settings.load().log.disconnections {
                 let age = (self.worker.now() - card.caller.connected_at).as_secs_f64();
                 tracing::info!(

@@ -36,6 +36,11 @@ fn without_doubles(inside: &[u8]) -> Vec<u8> {
     name
 }
 
+/// As much of a name as PostgreSQL keeps.
+pub(super) fn clip(name: &[u8]) -> &[u8] {
+    name.get(..clipped(name)).unwrap_or_default()
+}
+
 /// The length to which PostgreSQL cuts a name: no UTF-8 letter is cut in two.
 fn clipped(name: &[u8]) -> usize {
     if name.len() <= MAX_LEN {

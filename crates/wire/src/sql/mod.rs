@@ -12,6 +12,7 @@ mod hints;
 mod identifier;
 mod keyword;
 mod lexer;
+mod plain;
 mod scan;
 mod setting;
 mod signs;

@@ -4,29 +4,75 @@ use super::head::Head;
 use super::hints::Hints;
 use super::keyword::{self as word, Keyword};
 use super::lexer::{Lexer, Piece, Token};
+use super::plain;
 use super::setting;
 use super::signs::{Sign, Signs};
-use super::statements::{Statements, ends_transaction};
+use super::statements::{Statements, is_single, may_end};
 
+/// The signs of a text, without reading all of it if it is plain.
+#[inline]
 pub(super) fn signs(text: &[u8], hints: &Hints) -> Signs {
+    if hints.is_empty()
+        && let Some(head) = plain::head_of_plain(text)
+    {
+        let mut signs = Signs::default();
+        if may_end(head) {
+            signs.add(Sign::Commits);
+        }
+        return signs;
+    }
+    scan(text, hints)
+}
+
+/// The signs of a text, all words of which are read.
+fn scan(text: &[u8], hints: &Hints) -> Signs {
     let mut signs = Signs::default();
-    if ends_transaction(text) {
-        signs.add(Sign::Commits);
-    }
-    let mut statements = Statements::of(text);
-    while let Some((first, head)) = statements.begin() {
-        by_head(head, statements.following(), &mut signs);
-        let mut words = Words { head, last: 0, last_but_one: 0, count: 0, hints, signs: &mut signs };
-        statements.finish(first, head, |piece, following| words.see(piece, following));
-    }
-    if statements.in_doubt() {
-        signs.add(Sign::Opaque);
+    if hints.is_empty() {
+        read(text, &mut signs, |_, _| {}, |_, _, _| {});
+    } else {
+        read(
+            text,
+            &mut signs,
+            |head, signs| hints.see_head(head, signs),
+            |piece, writes, signs| hints.see(piece, writes, signs),
+        );
+        hints.see_end(&mut signs);
     }
     signs
 }
 
+/// Adds what a text does by its own words, and shows the head of each statement, and each token with whether its
+/// statement writes.
+#[inline]
+pub(super) fn read(
+    text: &[u8],
+    signs: &mut Signs,
+    mut show_head: impl FnMut(Head, &mut Signs),
+    mut show: impl FnMut(Piece<'_>, bool, &mut Signs),
+) {
+    let mut statements = Statements::of(text);
+    while let Some((first, head)) = statements.begin() {
+        if may_end(head) {
+            signs.add(Sign::Commits);
+        }
+        by_head(head, statements.following(), signs);
+        show_head(head, signs);
+        let mut words = Words::new(head);
+        statements.finish(first, head, |piece, following| {
+            words.see(piece, following, signs);
+            show(piece, words.writes, signs);
+        });
+    }
+    if statements.in_doubt() {
+        signs.add(Sign::Opaque);
+        if !is_single(text) {
+            signs.add(Sign::Commits);
+        }
+    }
+}
+
 /// What a statement does by itself.
-fn by_head(head: Head, mut following: Lexer<'_>, signs: &mut Signs) {
+pub(super) fn by_head(head: Head, mut following: Lexer<'_>, signs: &mut Signs) {
     match head {
         Head::Set => setting::set(following, signs),
         Head::Reset => setting::reset(following, signs),
@@ -72,29 +118,34 @@ fn add(all: &[Sign], signs: &mut Signs) {
 }
 
 /// The words of one statement, each seen after the other.
-struct Words<'s, 'h> {
+pub(super) struct Words {
+    /// A word was among them that changes tables.
+    pub(super) writes: bool,
     head: Head,
     last: Keyword,
     last_but_one: Keyword,
     count: usize,
-    hints: &'h Hints,
-    signs: &'s mut Signs,
 }
 
-impl Words<'_, '_> {
-    fn see(&mut self, piece: Piece<'_>, following: Lexer<'_>) {
+impl Words {
+    pub(super) fn new(head: Head) -> Words {
+        Words { writes: false, head, last: 0, last_but_one: 0, count: 0 }
+    }
+
+    /// Adds what the next token means.
+    pub(super) fn see(&mut self, piece: Piece<'_>, following: Lexer<'_>, signs: &mut Signs) {
         let mut number = 0;
         match (piece.token, piece.text) {
             (Token::Word(keyword), name) => {
                 number = keyword;
-                self.keyword(keyword, piece);
-                self.name(name, following);
+                self.keyword(keyword, piece, signs);
+                self.name(name, following, signs);
             }
             (_, [b'"', name @ .., b'"']) => {
-                self.name(name, following);
+                self.name(name, following, signs);
                 // U&"…" may spell any name.
                 if (self.last_but_one, self.last) == (word::U, AMPERSAND) {
-                    self.signs.add(Sign::Opaque);
+                    signs.add(Sign::Opaque);
                 }
             }
             (_, b"&") => number = AMPERSAND,
@@ -102,21 +153,20 @@ impl Words<'_, '_> {
         }
         (self.last_but_one, self.last) = (self.last, number);
         self.count += 1;
-        self.hints.see(piece, self.head, self.signs);
     }
 
     /// What a keyword means that is not the first of its statement.
-    fn keyword(&mut self, keyword: Keyword, piece: Piece<'_>) {
+    fn keyword(&mut self, keyword: Keyword, piece: Piece<'_>, signs: &mut Signs) {
         let is_ddl = matches!(self.head, Head::Create | Head::Alter | Head::Drop);
         match keyword {
-            word::TEMP => self.temp(),
+            word::TEMP => self.temp(signs),
             word::HOLD if self.head == Head::Declare && self.last == word::WITH => {
-                self.signs.add(Sign::HoldCursor);
+                signs.add(Sign::HoldCursor);
             }
-            word::EXECUTE if self.head == Head::Explain => self.signs.add(Sign::Execute),
+            word::EXECUTE if self.head == Head::Explain => signs.add(Sign::Execute),
             // A trigger has an EXECUTE, too.
             word::EXECUTE if self.head == Head::Create && self.last == word::AS => {
-                self.signs.add(Sign::Execute);
+                signs.add(Sign::Execute);
             }
             word::FUNCTION
             | word::LANGUAGE
@@ -128,16 +178,19 @@ impl Words<'_, '_> {
             | word::VIEW
                 if is_ddl && self.count < DDL_WORDS =>
             {
-                self.signs.add(Sign::Schema);
+                signs.add(Sign::Schema);
+            }
+            word::INSERT | word::UPDATE | word::DELETE | word::MERGE | word::COPY | word::TRUNCATE => {
+                self.writes = true;
             }
             _ if piece.text.len() != 9 => {}
-            _ if piece.is("temporary") => self.temp(),
+            _ if piece.is("temporary") => self.temp(signs),
             _ if is_ddl && self.count < DDL_WORDS => {
                 if piece.is("procedure") || piece.is("aggregate") {
-                    self.signs.add(Sign::Schema);
+                    signs.add(Sign::Schema);
                 } else if piece.is("extension") {
                     // Its script may do anything.
-                    add(&[Sign::Schema, Sign::Opaque], self.signs);
+                    add(&[Sign::Schema, Sign::Opaque], signs);
                 }
             }
             _ => {}
@@ -145,19 +198,19 @@ impl Words<'_, '_> {
     }
 
     /// TEMP or TEMPORARY, which can also be a column's or table's name.
-    fn temp(&mut self) {
+    fn temp(&self, signs: &mut Signs) {
         let is_kind = match self.last {
             word::CREATE | word::REPLACE | word::LOCAL | word::GLOBAL => true,
             word::INTO => !matches!(self.last_but_one, word::INSERT | word::MERGE),
             _ => false,
         };
         if is_kind {
-            self.signs.add(Sign::Temp);
+            signs.add(Sign::Temp);
         }
     }
 
     /// A word or the inside of a quoted name, which may be that of a function.
-    fn name(&mut self, name: &[u8], following: Lexer<'_>) {
+    fn name(&self, name: &[u8], following: Lexer<'_>, signs: &mut Signs) {
         let Some(b'c' | b'C' | b'l' | b'L' | b'n' | b'N' | b'p' | b'P' | b'q' | b'Q' | b's' | b'S') =
             name.first()
         else {
@@ -165,20 +218,20 @@ impl Words<'_, '_> {
         };
         let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
         if is("set_config") {
-            return setting::set_config(following, self.signs);
+            return setting::set_config(following, signs);
         }
         if is("set_limit") {
-            return self.signs.add_setting(Sign::Setting, "pg_trgm.similarity_threshold");
+            return signs.add_setting(Sign::Setting, "pg_trgm.similarity_threshold");
         }
         // The view's rule calls set_config.
         if is("pg_settings") && self.head == Head::Update {
-            return self.signs.add(Sign::SettingUnknown);
+            return signs.add(Sign::SettingUnknown);
         }
         if let Some((_, sign)) = FUNCTIONS.iter().find(|(function, _)| is(function)) {
-            return self.signs.add(*sign);
+            return signs.add(*sign);
         }
         if is("pg_temp") || name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case(b"pg_temp_")) {
-            self.signs.add(Sign::Temp);
+            signs.add(Sign::Temp);
         }
     }
 }

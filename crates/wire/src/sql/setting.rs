@@ -155,7 +155,7 @@ fn add_part(part: Piece<'_>, name: &mut String) -> Option<()> {
 }
 
 /// The name in a string without escapes.
-fn literal(piece: Piece<'_>) -> Option<String> {
+pub(super) fn literal(piece: Piece<'_>) -> Option<String> {
     let [b'\'', text @ .., b'\''] = piece.text else { return None };
     let text = std::str::from_utf8(text).ok()?;
     let is_simple = text.is_ascii() && !text.contains(['\'', '\\']) && text.len() <= MAX_NAME;

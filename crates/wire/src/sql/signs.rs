@@ -116,6 +116,23 @@ impl Signs {
         }
     }
 
+    /// Whether there is a sign.
+    pub(super) fn any(&self) -> bool {
+        self.bits != 0
+    }
+
+    /// Merges, and reports whether something was new.
+    pub(super) fn merge_changes(&mut self, other: &Signs) -> bool {
+        let before = (self.bits, self.names.len());
+        self.merge(other);
+        before != (self.bits, self.names.len())
+    }
+
+    pub(super) fn without(mut self, sign: Sign) -> Signs {
+        self.bits &= !bit(sign);
+        self
+    }
+
     pub(super) fn add(&mut self, sign: Sign) {
         self.bits |= bit(sign);
     }
@@ -135,7 +152,8 @@ impl Signs {
         }
     }
 
-    fn add_name(&mut self, name: &str) {
+    /// The setting of this name is to be asked about.
+    pub(super) fn add_name(&mut self, name: &str) {
         if self.names.iter().any(|known| **known == *name) {
             return;
         }
@@ -296,7 +314,7 @@ mod tests {
         ("SELECT pg_create_logical_replication_slot('a', 'b', true)", &[Slot], ""),
         ("DO $$ $$", &[Opaque, Commits], ""),
         ("CALL p()", &[Opaque, Commits], ""),
-        ("SELECT 'a\\'", &[Opaque], ""),
+        ("SELECT 'a\\', set_config(', b, false)--'", &[SettingUnknown, Opaque], ""),
         ("SELECT U&\"set\\005fconfig\"('a', 'b', false)", &[Opaque], ""),
         ("SELECT * FROM pg_prepared_statements", &[PreparedView], ""),
         ("CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'", &[Schema], ""),

@@ -23,3 +23,32 @@ pub fn prepare_text<'a>(text: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_statement_is_cut_out_without_what_stands_around_it() {
+        for (text, name, expected) in [
+            ("PREPARE p AS SELECT 1", "p", Some("PREPARE p AS SELECT 1")),
+            (" /* a */ prepare P AS SELECT ';' -- b\n;", "p", Some("prepare P AS SELECT ';'")),
+            (
+                "SET x = 1; PREPARE \"P\"(int) AS SELECT $1; PREPARE p AS SELECT 2; EXECUTE p",
+                "P",
+                Some("PREPARE \"P\"(int) AS SELECT $1"),
+            ),
+            (
+                "PREPARE p AS SELECT 1; DEALLOCATE p; PREPARE p AS SELECT 2;",
+                "p",
+                Some("PREPARE p AS SELECT 2"),
+            ),
+            ("PREPARE p AS SELECT 1", "q", None),
+            ("PREPARE TRANSACTION 'p'", "transaction", None),
+            ("EXECUTE p", "p", None),
+            ("PREPARE", "", None),
+        ] {
+            assert_eq!(prepare_text(text.as_bytes(), name.as_bytes()), expected.map(str::as_bytes), "{text}");
+        }
+    }
+}

@@ -95,11 +95,7 @@ impl Iterator for Statements<'_> {
 /// so); and a text in doubt may hide anything.
 #[must_use]
 pub fn ends_transaction(text: &[u8]) -> bool {
-    let single = match memchr::memchr(b';', text).map(|at| text.split_at(at)) {
-        None => true,
-        Some((_, rest)) => rest.iter().skip(1).all(u8::is_ascii_whitespace),
-    };
-    if single {
+    if is_single(text) {
         return may_end(Head::of(text));
     }
     let mut statements = Statements::of(text);
@@ -107,7 +103,17 @@ pub fn ends_transaction(text: &[u8]) -> bool {
     ends || statements.in_doubt()
 }
 
-fn may_end(head: Head) -> bool {
+/// Whether there is, at most, one statement. Several may be one in truth, but not the other way round.
+#[inline]
+pub(super) fn is_single(text: &[u8]) -> bool {
+    match memchr::memchr(b';', text).and_then(|at| text.get(at + 1..)) {
+        None => true,
+        Some(rest) => rest.iter().all(u8::is_ascii_whitespace),
+    }
+}
+
+/// Whether a statement with this head may end a transaction.
+pub(super) fn may_end(head: Head) -> bool {
     matches!(
         head,
         Head::Commit

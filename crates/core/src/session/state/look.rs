@@ -21,8 +21,8 @@ pub(crate) struct Look {
     role: Box<str>,
     authorization: Box<str>,
     superuser: bool,
-    /// Statements prepared by SQL: name → text, as the client's encoding has them.
-    pub(crate) statements: BTreeMap<Box<[u8]>, Box<[u8]>>,
+    /// Prepared statements that SQL knows by the client's names: those of PREPARE with their text.
+    pub(crate) statements: BTreeMap<Box<[u8]>, Option<Box<[u8]>>>,
     /// Channels listened to.
     pub(crate) channels: BTreeSet<Box<[u8]>>,
     /// A temporary object, a lock, a cursor, a slot that lives there.
@@ -69,7 +69,8 @@ impl Look {
                 b"session_authorization" => self.authorization = text(value?),
                 _ => self.superuser = value? == b"on",
             },
-            b"p" => drop(self.statements.insert(name.into(), value?.into())),
+            b"p" => drop(self.statements.insert(name.into(), Some(value?.into()))),
+            b"q" => drop(self.statements.insert(name.into(), None)),
             b"h" => drop(self.channels.insert(name.into())),
             b"t" => self.temp = Some(text(name)),
             b"l" => self.lock = Some(text(name)),
@@ -190,7 +191,9 @@ fn field<'a>(rest: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
 const QUESTIONS: [(Asks, &str); 6] = [
     (
         Asks::STATEMENTS,
-        "SELECT 'p', p.name, p.statement FROM pg_catalog.pg_prepared_statement() AS p WHERE p.from_sql; ",
+        "SELECT CASE WHEN p.from_sql THEN 'p' ELSE 'q' END, p.name, p.statement \
+         FROM pg_catalog.pg_prepared_statement() AS p \
+         WHERE pg_catalog.left(p.name, 7) OPERATOR(pg_catalog.<>) 'HOWDAH_'; ",
     ),
     (
         Asks::TEMP,

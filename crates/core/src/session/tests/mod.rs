@@ -12,6 +12,7 @@ mod invariance;
 mod model;
 mod notation;
 mod parameters;
+mod pinned;
 mod prepared;
 mod refusals;
 mod simple;

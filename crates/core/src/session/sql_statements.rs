@@ -1,0 +1,280 @@
+//! Statements prepared by SQL (PREPARE), which live under the client's own names on a server connection, and
+//! the client's protocol statements where SQL means them by name (EXECUTE, DEALLOCATE).
+//!
+//! What a text names is seen to before it is sent: foreign statements of that name are removed, the client's
+//! own prepared. What became of them is asked when the transaction has ended, like everything else of a
+//! session: `pg_prepared_statements` tells.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use howdah_wire::backend::TransactionStatus;
+use howdah_wire::frontend::{self, TargetKind};
+use howdah_wire::sql::{Sign, Signs, StatementNames, prepare_text};
+
+use super::prepared::write_parse;
+use super::state::Look;
+use super::{Asks, Expected, Kind, Patch, PinReason, Session, Subject};
+use crate::server::Server;
+
+/// Statements by the name that SQL knows them by.
+#[derive(Debug, Default)]
+pub struct SqlStatements {
+    by_name: BTreeMap<Box<[u8]>, Definition>,
+    bytes: usize,
+}
+
+/// Where a name comes from, and what it stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Definition {
+    /// PREPARE: the whole statement.
+    Sql(Arc<[u8]>),
+    /// A Parse message: text and parameter types.
+    Protocol(Arc<super::Statement>),
+    /// Not known: made by somebody else's Parse.
+    Foreign,
+}
+
+impl SqlStatements {
+    fn insert(&mut self, name: &[u8], definition: Definition) {
+        self.remove(name);
+        self.bytes += cost(name, &definition);
+        self.by_name.insert(name.into(), definition);
+    }
+
+    fn remove(&mut self, name: &[u8]) -> bool {
+        let removed = self.by_name.remove(name);
+        self.bytes -= removed.as_ref().map_or(0, |definition| cost(name, definition));
+        removed.is_some()
+    }
+
+    /// There is one of this name.
+    #[must_use]
+    pub fn has(&self, name: &[u8]) -> bool {
+        self.by_name.contains_key(name)
+    }
+
+    /// DEALLOCATE ALL or DISCARD ALL has happened.
+    pub fn clear(&mut self) {
+        *self = SqlStatements::default();
+    }
+
+    /// There are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_name.is_empty()
+    }
+}
+
+impl Session {
+    /// A text with these signs is about to be sent: what it may mean by name is made to be there, and nothing
+    /// else of that name.
+    #[cold]
+    pub(super) fn prepare_names(&mut self, server: &mut Server, signs: &Signs, text: &[u8], patch: &mut Patch) {
+        let failed = server.outstanding.status_is_known()
+            && server.outstanding.status() == TransactionStatus::Failed;
+        if failed || !self.rules.follows_state() {
+            return;
+        }
+        if signs.has(Sign::PreparedView) {
+            self.show_all(server, patch);
+        } else if signs.has(Sign::Opaque) {
+            self.sync_all(server, patch);
+        } else if [Sign::Prepare, Sign::Execute, Sign::Deallocate].into_iter().any(|sign| signs.has(sign)) {
+            for statement in StatementNames::of(text) {
+                self.ensure_name(server, &statement.name, patch);
+            }
+        }
+    }
+
+    /// The same before a simple query: what it takes is a batch of its own, whose failure must not keep the
+    /// query from being carried out.
+    pub(super) fn prepare_names_of_query(
+        &mut self,
+        server: &mut Server,
+        signs: &Signs,
+        text: &[u8],
+        patch: &mut Patch,
+    ) {
+        let (within, before) = (server.outstanding.wants_sync(), patch.to_server.len());
+        self.prepare_names(server, signs, text, patch);
+        if patch.to_server.len() > before && !within {
+            frontend::write_sync(&mut patch.to_server);
+            server.outstanding.push(Expected { subject: Subject::Attempt, ..Expected::ours(Kind::Sync) });
+        }
+    }
+
+    /// A message of the extended protocol means this name, which is none of those made virtual.
+    pub(super) fn prepare_name(&mut self, server: &mut Server, name: &[u8], patch: &mut Patch) {
+        if self.rules.follows_state() && (self.sql.is_some() || !server.sql.is_empty()) {
+            self.ensure_name(server, name, patch);
+        }
+    }
+
+    /// What the client has under this name, known to SQL or not.
+    fn definition(&self, name: &[u8]) -> Option<Definition> {
+        if let Some(definition) = self.sql.as_ref().and_then(|sql| sql.by_name.get(name)) {
+            return Some(definition.clone());
+        }
+        let statement = self.statements.as_ref()?.resolve(name)?;
+        Some(Definition::Protocol(Arc::clone(statement)))
+    }
+
+    fn ensure_name(&mut self, server: &mut Server, name: &[u8], patch: &mut Patch) {
+        let wanted = self.definition(name);
+        let there = server.sql.by_name.get(name);
+        if wanted.as_ref() == there {
+            return;
+        }
+        if there.is_some() {
+            close(server, name, patch);
+        }
+        let Some(wanted) = wanted else { return };
+        if server.sql.by_name.len() >= self.rules.max_prepared_statements.max(1) as usize {
+            self.close_foreign(server, patch);
+        }
+        match &wanted {
+            Definition::Sql(text) => run(server, text, patch),
+            Definition::Protocol(statement) => {
+                write_parse(name, &statement.definition, &mut patch.to_server);
+                push(server, Kind::Parse);
+            }
+            Definition::Foreign => return,
+        }
+        server.sql.insert(name, wanted);
+        // If that fails the name is not there, and the client has to see it so.
+        server.doubts.add(Asks::STATEMENTS, b"");
+    }
+
+    fn close_foreign(&self, server: &mut Server, patch: &mut Patch) {
+        let foreign = |name: &[u8], there: &Definition| self.definition(name).as_ref() != Some(there);
+        let names: Vec<Box<[u8]>> =
+            server.sql.by_name.iter().filter(|(name, there)| foreign(name, there)).map(|(n, _)| n.clone()).collect();
+        for name in names {
+            close(server, &name, patch);
+        }
+    }
+
+    /// All that the client has by SQL is there, and nothing else.
+    fn sync_all(&mut self, server: &mut Server, patch: &mut Patch) {
+        self.close_foreign(server, patch);
+        let names: Vec<Box<[u8]>> = self.sql.iter().flat_map(|sql| sql.by_name.keys().cloned()).collect();
+        for name in names {
+            self.ensure_name(server, &name, patch);
+        }
+    }
+
+    /// `pg_prepared_statements` is to show what the client has, by its names, and nothing else.
+    fn show_all(&mut self, server: &mut Server, patch: &mut Patch) {
+        self.sync_all(server, patch);
+        for id in server.statements.all_settled() {
+            super::prepared::send_close(server, id, patch);
+        }
+        let names: Vec<Box<[u8]>> = self.statements.iter().flat_map(|statements| statements.names()).collect();
+        for name in names {
+            self.ensure_name(server, &name, patch);
+        }
+    }
+
+    /// What the server says is prepared there by SQL's names.
+    pub(super) fn learn_statements(&mut self, server: &mut Server, look: &Look) {
+        if server.doubts.has(Asks::STATEMENTS) {
+            // More has been sent since it was asked; it will be asked again.
+            return;
+        }
+        let gone: Vec<Box<[u8]>> =
+            server.sql.by_name.keys().filter(|name| !look.statements.contains_key(*name)).cloned().collect();
+        for name in gone {
+            server.sql.remove(&name);
+            if let Some(sql) = &mut self.sql {
+                sql.remove(&name);
+            }
+            if let Some(statements) = &mut self.statements {
+                statements.remove(&name);
+            }
+        }
+        for (name, text) in &look.statements {
+            let known = server.sql.by_name.get(name);
+            let definition = match text {
+                // A name of the protocol's was given away by Parse; it is the client's, or was there before.
+                None => {
+                    if known.is_none() {
+                        server.sql.insert(name, Definition::Foreign);
+                    }
+                    continue;
+                }
+                Some(text) => match prepare_text(text, name) {
+                    Some(own) => Definition::Sql(own.into()),
+                    None => {
+                        self.pinned = Some(PinReason::StateUncarried);
+                        continue;
+                    }
+                },
+            };
+            if known == Some(&definition) {
+                continue;
+            }
+            server.sql.insert(name, definition.clone());
+            let own = self.sql.get_or_insert_default();
+            own.insert(name, definition);
+            if own.bytes > MAX_BYTES {
+                self.pinned = Some(PinReason::LargeStatement);
+            }
+        }
+        if self.sql.as_ref().is_some_and(|sql| sql.is_empty()) {
+            self.sql = None;
+        }
+    }
+}
+
+/// Nobody's session any more: what is there is foreign to whoever comes.
+pub(super) fn forget_statements(server: &mut Server, look: &Look) {
+    let old = std::mem::take(&mut server.sql);
+    for name in look.statements.keys() {
+        let definition = old.by_name.get(name).cloned().unwrap_or(Definition::Foreign);
+        server.sql.insert(name, definition);
+    }
+}
+
+fn close(server: &mut Server, name: &[u8], patch: &mut Patch) {
+    frontend::write_close(&mut patch.to_server, TargetKind::Statement, name);
+    push(server, Kind::Close);
+    server.sql.remove(name);
+}
+
+/// A statement without parameters, by the extended protocol: it leaves the unnamed statement alone, and fits
+/// into a batch that is open.
+fn run(server: &mut Server, text: &[u8], patch: &mut Patch) {
+    let out = &mut patch.to_server;
+    // What an earlier one has left that failed half way.
+    frontend::write_close(out, TargetKind::Statement, OWN);
+    frontend::write_parse(out, OWN, text, &[]);
+    frontend::write_bind_header(out, OWN, OWN, NO_PARAMETERS.len()).expect("the names are short");
+    out.extend_from_slice(&NO_PARAMETERS);
+    frontend::write_execute(out, OWN, 0);
+    frontend::write_close(out, TargetKind::Portal, OWN);
+    frontend::write_close(out, TargetKind::Statement, OWN);
+    for kind in [Kind::Close, Kind::Parse, Kind::Bind, Kind::Execute, Kind::Close, Kind::Close] {
+        push(server, kind);
+    }
+}
+
+fn push(server: &mut Server, kind: Kind) {
+    server.outstanding.push(Expected::ours(kind));
+}
+
+fn cost(name: &[u8], definition: &Definition) -> usize {
+    let text = match definition {
+        Definition::Sql(text) => text.len(),
+        Definition::Protocol(_) | Definition::Foreign => 0,
+    };
+    name.len() + text + OVERHEAD
+}
+
+/// Statement and portal of Howdah's own errands.
+const OWN: &[u8] = b"HOWDAH_own";
+/// No parameter formats, no parameters, no result formats.
+const NO_PARAMETERS: [u8; 6] = [0; 6];
+const OVERHEAD: usize = 128;
+/// What one client may keep here; with more it stays on its server connection.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
