@@ -15,6 +15,7 @@ use rustc_hash::FxHashMap;
 use crate::cancel_keys::CancelKeys;
 use crate::configuration::Configuration;
 use crate::control::Job;
+use crate::exchange::Exchange;
 use crate::net::Net;
 use crate::shared_pool::SharedPool;
 use crate::statistics::Period;
@@ -75,6 +76,7 @@ struct Routes {
     by_client: FxHashMap<PoolKey, Arc<Route>>,
     welcomes: FxHashMap<PoolId, Arc<Welcome>>,
     pins: FxHashMap<PoolId, Arc<PinLedger>>,
+    exchanges: FxHashMap<Arc<str>, Arc<Exchange>>,
 }
 
 /// From a client's database and user to a pool.
@@ -85,6 +87,8 @@ pub(crate) struct Route {
     pub(crate) server: PoolKey,
     pub(crate) pool: PoolId,
     pub(crate) rules: ArcSwap<SessionRules>,
+    /// Who listens in this database.
+    pub(crate) exchange: Arc<Exchange>,
 }
 
 /// What the first server connection of a pool reported about itself.
@@ -173,7 +177,10 @@ impl Shared {
             Arc::new(PinLedger::new(server.clone(), max_pinned(&settings, &server), log_pin))
         });
         let rules = ArcSwap::from_pointee(self.rules(&settings, client, Arc::clone(pins)));
-        let route = Arc::new(Route { client: client.clone(), server, pool, rules });
+        let exchanges = &mut routes.exchanges;
+        let exchange = exchanges.entry(Arc::clone(&server.database)).or_insert_with(|| Arc::new(Exchange::new()));
+        let exchange = Arc::clone(exchange);
+        let route = Arc::new(Route { client: client.clone(), server, pool, rules, exchange });
         routes.by_client.insert(client.clone(), Arc::clone(&route));
         Some(route)
     }

@@ -72,18 +72,21 @@ impl Inbox {
     }
 
     /// Moves messages that are the client's to `out`, until that has grown by `most` bytes or more.
-    pub(super) fn take(&mut self, most: usize, out: &mut Vec<u8>) {
-        let start = out.len();
+    /// Returns how many.
+    pub(super) fn take(&mut self, most: usize, out: &mut Vec<u8>) -> u64 {
+        let (start, mut taken) = (out.len(), 0);
         while out.len() - start < most
             && let Some(item) = self.items.pop_front_if(|item| item.expected.is_none())
         {
             self.bytes -= item.message.len() + COST;
             out.extend_from_slice(&item.message);
+            taken += 1;
         }
         if self.items.is_empty() {
             // A client that has caught up keeps no memory.
             self.items = VecDeque::new();
         }
+        taken
     }
 }
 

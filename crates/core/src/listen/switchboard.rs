@@ -189,14 +189,14 @@ impl Switchboard {
         self.subscribers.get(&client).is_some_and(|s| !s.inbox.is_empty() || s.overflow.is_some())
     }
 
-    /// Appends messages from the client's inbox, some 64 KiB at most.
+    /// Appends messages from the client's inbox, some 64 KiB at most. Returns how many.
     ///
     /// # Errors
     /// It has left more waiting than it may, and gets nothing any more.
-    pub fn take(&mut self, client: u64, out: &mut Vec<u8>) -> Result<(), Overflow> {
-        let Some(subscriber) = self.subscribers.get_mut(&client) else { return Ok(()) };
-        subscriber.inbox.take(MOST_AT_ONCE, out);
-        subscriber.overflow.map_or(Ok(()), Err)
+    pub fn take(&mut self, client: u64, out: &mut Vec<u8>) -> Result<u64, Overflow> {
+        let Some(subscriber) = self.subscribers.get_mut(&client) else { return Ok(0) };
+        let taken = subscriber.inbox.take(MOST_AT_ONCE, out);
+        subscriber.overflow.map_or(Ok(taken), Err)
     }
 
     /// The client has gone.
