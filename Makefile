@@ -2,6 +2,7 @@
 
 CARGO ?= cargo
 BENCH ?=
+REGRESS ?=
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -44,3 +45,9 @@ bench-machines: ## Instructions that core's machines need for a query, counted b
 	@scripts/setup bench
 	$(CARGO) build --release --package howdah-machines
 	@benches/count-instructions
+
+.PHONY: regress
+regress: ## PostgreSQL's own regression tests through Howdah; REGRESS='--help' lists options
+	@scripts/setup
+	$(CARGO) build --package howdah
+	@scripts/regression-suite $(REGRESS)

@@ -44,6 +44,7 @@ impl Relay {
             client_idle_timeout: None,
             state: StateRules::default(),
             pins: Arc::new(PinLedger::new(pool, u32::MAX, |_| {})),
+            hints: Arc::default(),
         });
         let mut parameters = Parameters::new(&tracked);
         let mut server = Server::new(Arc::clone(&tracked), None);

@@ -9,8 +9,8 @@ use howdah_wire::frontend;
 
 use crate::facts::CloseReason;
 use crate::session::{
-    Asks, Doubts, Expected, Kind, Look, Outstanding, Parameters, PinReason, Rest, ServerStatements, Session, SessionState, SqlStatements,
-    Subject, Tracked,
+    Asks, Doubts, Expected, Kind, Look, Outstanding, Parameters, PinReason, Rest, ServerStatements, Session,
+    SessionState, SqlStatements, Subject, Tracked,
 };
 use crate::settings::{PoolMode, StateKind};
 

@@ -56,6 +56,14 @@ impl Session {
             return;
         }
         server.doubts.raise(signs, server.lives, text);
+        if signs.has(Sign::Prepare) {
+            self.prepared_signs.get_or_insert_default().merge(signs);
+        }
+        if signs.has(Sign::Execute)
+            && let Some(prepared) = &self.prepared_signs
+        {
+            server.doubts.raise(prepared, server.lives, text);
+        }
         if signs.has(Sign::Notify) {
             self.notifies();
         }

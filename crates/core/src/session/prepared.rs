@@ -152,6 +152,10 @@ impl Session {
             return wait(server);
         }
         let taken = FrameHeader::SIZE + names.rest_offset;
+        let named_by_value = self.names_by_value(names.statement);
+        if named_by_value && input.len() < header.total() && header.total() <= Verdict::MAX_HELD {
+            return Step::Hold;
+        }
         server.tally.binds += u64::from(!names.statement.is_empty());
         let target = self.server_name(server, names.statement, patch);
         let effects = match &target {
@@ -182,6 +186,9 @@ impl Session {
         server.doubts.resume();
         if self.rules.always_asks() {
             server.doubts.add(Asks::EVERYTHING, names.statement);
+        }
+        if named_by_value {
+            server.doubts.add_custom(input.get(taken..).unwrap_or_default());
         }
         self.bound_commits = effects.commits;
         self.portal_commits |= effects.commits && !names.portal.is_empty();
@@ -265,6 +272,15 @@ impl Session {
             frontend::write_close(&mut patch.to_server, TargetKind::Statement, name);
         }
         Step::Replace(header.total())
+    }
+
+    /// The statement may set a setting whose name is among its parameters.
+    fn names_by_value(&self, name: &[u8]) -> bool {
+        let signs = match name {
+            b"" => self.unnamed.signs.as_deref(),
+            _ => self.statements.as_ref().and_then(|s| s.resolve(name)).and_then(|s| s.signs.as_deref()),
+        };
+        signs.is_some_and(|signs| signs.has(Sign::SettingUnknown) || signs.has(Sign::Opaque))
     }
 
     /// What `name` stands for depends on the fate of a batch that has not been answered yet.

@@ -70,9 +70,15 @@ impl Session {
     /// A text with these signs is about to be sent: what it may mean by name is made to be there, and nothing
     /// else of that name.
     #[cold]
-    pub(super) fn prepare_names(&mut self, server: &mut Server, signs: &Signs, text: &[u8], patch: &mut Patch) {
-        let failed = server.outstanding.status_is_known()
-            && server.outstanding.status() == TransactionStatus::Failed;
+    pub(super) fn prepare_names(
+        &mut self,
+        server: &mut Server,
+        signs: &Signs,
+        text: &[u8],
+        patch: &mut Patch,
+    ) {
+        let failed =
+            server.outstanding.status_is_known() && server.outstanding.status() == TransactionStatus::Failed;
         if failed || !self.rules.follows_state() {
             return;
         }
@@ -148,8 +154,13 @@ impl Session {
 
     fn close_foreign(&self, server: &mut Server, patch: &mut Patch) {
         let foreign = |name: &[u8], there: &Definition| self.definition(name).as_ref() != Some(there);
-        let names: Vec<Box<[u8]>> =
-            server.sql.by_name.iter().filter(|(name, there)| foreign(name, there)).map(|(n, _)| n.clone()).collect();
+        let names: Vec<Box<[u8]>> = server
+            .sql
+            .by_name
+            .iter()
+            .filter(|(name, there)| foreign(name, there))
+            .map(|(n, _)| n.clone())
+            .collect();
         for name in names {
             close(server, &name, patch);
         }
@@ -170,7 +181,8 @@ impl Session {
         for id in server.statements.all_settled() {
             super::prepared::send_close(server, id, patch);
         }
-        let names: Vec<Box<[u8]>> = self.statements.iter().flat_map(|statements| statements.names()).collect();
+        let names: Vec<Box<[u8]>> =
+            self.statements.iter().flat_map(|statements| statements.names()).collect();
         for name in names {
             self.ensure_name(server, &name, patch);
         }

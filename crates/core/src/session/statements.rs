@@ -304,7 +304,11 @@ impl ServerStatements {
     /// All that are there for certain.
     #[must_use]
     pub fn all_settled(&self) -> Vec<u64> {
-        self.prepared.iter().filter(|(_, entry)| entry.present && entry.in_flight == 0).map(|(&id, _)| id).collect()
+        self.prepared
+            .iter()
+            .filter(|(_, entry)| entry.present && entry.in_flight == 0)
+            .map(|(&id, _)| id)
+            .collect()
     }
 
     /// A Parse has been sent.

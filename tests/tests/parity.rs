@@ -1,0 +1,79 @@
+//! In transaction mode a client sees one PostgreSQL session, its own, although its server connections change.
+//!
+//! A test for each file of `tests/parity`; `README.md` there tells what is compared with what.
+
+use howdah_tests::parity;
+
+#[test]
+fn settings() {
+    parity::check("settings");
+}
+
+#[test]
+fn startup() {
+    parity::check("startup");
+}
+
+#[test]
+fn prepared() {
+    parity::check("prepared");
+}
+
+#[test]
+fn notify() {
+    parity::check("notify");
+}
+
+#[test]
+fn temporary() {
+    parity::check("temporary");
+}
+
+#[test]
+fn locks() {
+    parity::check("locks");
+}
+
+#[test]
+fn cursors() {
+    parity::check("cursors");
+}
+
+#[test]
+fn transactions() {
+    parity::check("transactions");
+}
+
+#[test]
+fn functions() {
+    parity::check("functions");
+}
+
+#[test]
+fn others() {
+    parity::check("others");
+}
+
+#[test]
+fn exceptions() {
+    parity::check("exceptions");
+}
+
+#[test]
+fn every_file_is_played() {
+    let source = include_str!("parity.rs");
+    for file in parity::files() {
+        assert!(source.contains(&format!("parity::check(\"{file}\")")), "{file} has no test");
+    }
+}
+
+#[test]
+fn exceptions_are_documented() {
+    parity::check_exceptions();
+}
+
+/// Otherwise a difference would say nothing.
+#[test]
+fn scripts_do_not_depend_on_chance() {
+    parity::check_direct();
+}
