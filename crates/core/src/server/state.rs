@@ -33,6 +33,8 @@ pub struct Server {
     pub state: Option<Arc<SessionState>>,
     /// What of it may have changed since it was last known.
     pub doubts: Doubts,
+    /// What was said in this transaction about the meaning of statements.
+    pub(crate) meaning_trail: Vec<u8>,
     /// What lives here that belongs to a client and cannot be moved.
     pub lives: Asks,
     /// A question about it that is under way.
@@ -111,6 +113,7 @@ impl Server {
             tracked,
             state: None,
             doubts: Doubts::default(),
+            meaning_trail: Vec::new(),
             lives: Asks::default(),
             look: None,
             trial: None,

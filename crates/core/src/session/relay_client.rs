@@ -185,6 +185,9 @@ impl Session {
             self.may_end();
         }
         server.doubts.resume();
+        if !server.meaning_trail.is_empty() {
+            Session::doubt_trail(server, text.unwrap_or_default());
+        }
         if !signs.is_plain() || self.rules.always_asks() {
             self.special_query(server, &signs, text.unwrap_or_default(), patch);
         }

@@ -158,6 +158,9 @@ fn ready(server: &mut Server, session: Option<&mut Session>, body: &[u8]) -> Res
     if expected.ours {
         return Ok(Reply::Swallow);
     }
+    if status == TransactionStatus::Idle && server.doubts.is_none() && server.look.is_none() {
+        server.meaning_trail.clear();
+    }
     server.tally.queries += 1;
     server.tally.transactions += u32::from(status == TransactionStatus::Idle);
     if status != TransactionStatus::Idle && session.rules.mode == PoolMode::Statement {
