@@ -252,20 +252,18 @@ fn parameter(server: &mut Server, session: Option<&mut Session>, body: &[u8]) ->
         .as_ref()
         .zip(name)
         .and_then(|(status, name)| Some((server.tracked.index(name)?, str::from_utf8(status.value).ok()?)));
+    let start = session.as_deref().and_then(|session| session.start.as_ref());
+    let restored = start.zip(name).is_some_and(|(start, name)| start.get(name).is_some());
     // It will have the client's own start value again in a moment.
-    let corrected = server.outstanding.is_correcting()
-        && !server.outstanding.head_is_ours()
-        && session
-            .as_deref()
-            .and_then(|session| session.start.as_ref())
-            .zip(name)
-            .is_some_and(|(start, name)| start.get(name).is_some());
+    let corrected = restored && server.outstanding.is_correcting() && !server.outstanding.head_is_ours();
     let Some((index, value)) = tracked else {
         if corrected {
             return Reply::Swallow;
         }
-        // What Howdah changes for the client it had already: it has been told when it was changed first.
-        return if server.outstanding.head_is_ours() { Reply::Swallow } else { Reply::Forward };
+        // What Howdah changes for the client it had already: it has been told when it was changed first. Unless
+        // that was a RESET, whose value was not the client's.
+        let told = server.outstanding.head_is_ours() && !(restored && server.outstanding.is_correcting());
+        return if told { Reply::Swallow } else { Reply::Forward };
     };
     server.parameters.set(index, value);
     let Some(session) = session else { return Reply::Swallow };
@@ -279,11 +277,17 @@ fn parameter(server: &mut Server, session: Option<&mut Session>, body: &[u8]) ->
 }
 
 fn command_complete(server: &mut Server, session: Option<&mut Session>, body: &[u8]) {
-    let Ok(CommandComplete { tag: tag @ (b"DEALLOCATE ALL" | b"DISCARD ALL") }) =
+    let Ok(CommandComplete { tag: tag @ (b"DEALLOCATE ALL" | b"DISCARD ALL" | b"RESET") }) =
         CommandComplete::parse(body)
     else {
         return;
     };
+    if let Some(session) = session.as_deref().filter(|_| tag != b"DEALLOCATE ALL") {
+        session.was_reset(server);
+    }
+    if tag == b"RESET" {
+        return;
+    }
     if tag == b"DISCARD ALL" {
         discarded(server, session.is_some());
     }
