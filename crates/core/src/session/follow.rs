@@ -124,11 +124,15 @@ impl Session {
         if self.is_mid_message() || !server.is_settled() {
             return;
         }
-        if !self.postscript.is_empty() {
-            return self.add_postscript(server, patch);
-        }
-        if self.out_of_step {
-            return self.replay(server, &mut patch.to_server);
+        if self.is_behind() {
+            // All of it at once: the client may speak again before it is answered.
+            if !self.postscript.is_empty() {
+                self.add_postscript(server, patch);
+            }
+            if self.out_of_step {
+                self.replay(server, &mut patch.to_server);
+            }
+            return;
         }
         if server.held_by(self) == Some(Held::Doubts) {
             let (state, start) = (self.state.clone(), self.start.clone());

@@ -125,7 +125,7 @@ fn reply(
         Err(Doubt) => return Err(CloseReason::ServerProtocol),
     };
     if header.tag == tag::COMMAND_COMPLETE && header.total() <= SHORT_TAG {
-        command_complete(server, session, body);
+        command_complete(server, session, expected, body);
     }
     if !expected.ours {
         return Ok(Reply::Forward);
@@ -276,16 +276,14 @@ fn parameter(server: &mut Server, session: Option<&mut Session>, body: &[u8]) ->
     if news || !server.outstanding.head_is_ours() { Reply::Forward } else { Reply::Swallow }
 }
 
-fn command_complete(server: &mut Server, session: Option<&mut Session>, body: &[u8]) {
-    let Ok(CommandComplete { tag: tag @ (b"DEALLOCATE ALL" | b"DISCARD ALL" | b"RESET") }) =
-        CommandComplete::parse(body)
-    else {
-        return;
-    };
-    if let Some(session) = session.as_deref().filter(|_| tag != b"DEALLOCATE ALL") {
+fn command_complete(server: &mut Server, session: Option<&mut Session>, asked: Expected, body: &[u8]) {
+    let Ok(CommandComplete { tag }) = CommandComplete::parse(body) else { return };
+    // SET … TO DEFAULT says SET as well; of a Query the text has been read.
+    let may_reset = matches!(tag, b"RESET" | b"DISCARD ALL") || tag == b"SET" && asked.kind == Kind::Execute;
+    if let Some(session) = session.as_deref().filter(|_| may_reset && !asked.ours) {
         session.was_reset(server);
     }
-    if tag == b"RESET" {
+    if !matches!(tag, b"DEALLOCATE ALL" | b"DISCARD ALL") {
         return;
     }
     if tag == b"DISCARD ALL" {
