@@ -8,9 +8,9 @@ use howdah_wire::sql::{Sign, Signs};
 
 use super::sql_statements::forget_statements;
 use super::state::{Asks, Look, Replay, SessionState, share};
-use super::{Beginning, Expected, Kind, Parameters, Patch, PinReason, Session};
+use super::{Beginning, Expected, Kind, Parameters, Patch, PinReason, Session, Tracked};
 use crate::listen::Channel;
-use crate::server::{Held, Server};
+use crate::server::Server;
 
 impl Session {
     /// Client and server connection have been joined: appends what makes the server fit for this client.
@@ -61,14 +61,16 @@ impl Session {
         if !self.rules.follows_state() {
             return;
         }
-        server.doubts.raise(signs, server.lives, text);
+        let (tracked, parameters) = (&server.tracked, &server.parameters);
+        let reported = |name: &str| is_reported(tracked, parameters, name);
+        server.doubts.raise(signs, server.lives, reported, text);
         if signs.has(Sign::Prepare) {
             self.prepared_signs.get_or_insert_default().merge(signs);
         }
         if signs.has(Sign::Execute)
             && let Some(prepared) = &self.prepared_signs
         {
-            server.doubts.raise(prepared, server.lives, text);
+            server.doubts.raise(prepared, server.lives, reported, text);
         }
         if signs.has(Sign::Notify) {
             self.notifies();
@@ -134,7 +136,7 @@ impl Session {
             }
             return;
         }
-        if server.held_by(self) == Some(Held::Doubts) {
+        if server.doubts.is_due() {
             let (state, start) = (self.state.clone(), self.start.clone());
             let state = state.iter().flat_map(|state| state.settings.keys()).map(AsRef::as_ref);
             let start = start.iter().flat_map(|start| &start.settings).map(|(name, _)| name.as_ref());
@@ -148,10 +150,10 @@ impl Session {
     }
 
     /// The server has answered what this client's session looks like.
-    fn learn(&mut self, server: &mut Server, look: &Look) {
+    fn learn(&mut self, server: &Server, look: &Look) {
         self.state.clone_from(&server.state);
         let Some(start) = self.start.clone() else { return };
-        let followed = |name: &str| self.rules.tracked.index(name).is_some();
+        let followed = |name: &str| is_reported(&server.tracked, &server.parameters, name);
         let mut wanted = self.state.as_deref().cloned().unwrap_or_default();
         for (name, value) in start.settings.iter().filter(|(name, _)| look.is_reset(name) && !followed(name))
         {
@@ -177,8 +179,7 @@ pub(super) fn looked(server: &mut Server, session: Option<&mut Session>) {
         server.doubts.postpone(look.about);
         return;
     }
-    let tracked = Arc::clone(&server.tracked);
-    let followed = |name: &str| tracked.index(name).is_some();
+    let followed = |name: &str| is_reported(&server.tracked, &server.parameters, name);
     let carries_channels = session.as_ref().is_some_and(|session| session.hears_aside());
     let mut found = look.state(server.state.as_deref(), followed, server.login.as_deref());
     if carries_channels && look.about.has(Asks::CHANNELS) {
@@ -215,6 +216,12 @@ pub(super) fn discarded(server: &mut Server, linked: bool) {
     if !linked {
         drop(server.doubts.take());
     }
+}
+
+/// PostgreSQL tells how this setting is. What is only wished to be followed (`track_extra_parameters`) it may
+/// keep to itself.
+fn is_reported(tracked: &Tracked, parameters: &Parameters, name: &str) -> bool {
+    tracked.index(name).is_some_and(|index| parameters.get(index).is_some())
 }
 
 /// Cheap where nothing has changed: the two share one state.
