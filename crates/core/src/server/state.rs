@@ -140,11 +140,11 @@ impl Server {
         if self.outstanding.status() != TransactionStatus::Idle {
             return Some(Held::InTransaction);
         }
-        if session.rules().mode == PoolMode::Session {
-            return Some(Held::SessionMode);
-        }
         if self.doubts.is_due() {
             return Some(Held::Doubts);
+        }
+        if session.rules().mode == PoolMode::Session {
+            return Some(Held::SessionMode);
         }
         if session.is_sending() {
             return Some(Held::Sending);

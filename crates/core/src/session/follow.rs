@@ -29,14 +29,18 @@ impl Session {
 
     #[cold]
     fn replay(&mut self, server: &mut Server, to_server: &mut Vec<u8>) {
-        self.out_of_step = false;
+        let corrects = std::mem::take(&mut self.out_of_step);
         let reported = self.rules.tracked.set_query(self.parameters.differing(&server.parameters));
         let replay = Replay::new(server.state.as_deref(), self.state.as_deref(), reported);
         server.state.clone_from(&self.state);
         if replay.query.is_empty() {
             return;
         }
-        send(server, &replay.query, to_server);
+        if corrects {
+            server.correct(&replay.query, to_server);
+        } else {
+            send(server, &replay.query, to_server);
+        }
         if replay.changes_role {
             server.outstanding.stall();
         }
@@ -127,6 +131,15 @@ impl Session {
         start.correction(|name| all || signs.names().iter().any(|reset| &**reset == name))
     }
 
+    /// Something of this client's has been reset, says the server. Where nobody has read the text, it is asked
+    /// what; the client's own start values are not the server's.
+    #[cold]
+    pub(super) fn was_reset(&self, server: &mut Server) {
+        if self.start.is_some() && !self.rules.follows_state() && !server.outstanding.is_correcting() {
+            server.doubts.add(Asks::SETTINGS.and(Asks::ROLE), b"RESET");
+        }
+    }
+
     /// Sends what has to follow the client's last message.
     #[cold]
     pub(super) fn add_postscript(&mut self, server: &mut Server, patch: &mut Patch) {
@@ -139,17 +152,26 @@ impl Session {
         if self.is_mid_message() || !server.is_settled() {
             return;
         }
-        if !self.postscript.is_empty() {
-            return self.add_postscript(server, patch);
-        }
-        if self.out_of_step {
-            return self.replay(server, &mut patch.to_server);
+        if self.is_behind() {
+            // All of it at once: the client may speak again before it is answered.
+            if !self.postscript.is_empty() {
+                self.add_postscript(server, patch);
+            }
+            if self.out_of_step {
+                self.replay(server, &mut patch.to_server);
+            }
+            return;
         }
         if server.doubts.is_due() {
             let (state, start) = (self.state.clone(), self.start.clone());
             let state = state.iter().flat_map(|state| state.settings.keys()).map(AsRef::as_ref);
             let start = start.iter().flat_map(|start| &start.settings).map(|(name, _)| name.as_ref());
+            let may_reset = self.start.is_some() && server.doubts.has(Asks::SETTINGS);
             server.look(state.chain(start), &mut patch.to_server);
+            if may_reset {
+                // What the client says next is said under its own settings.
+                server.outstanding.stall();
+            }
         }
     }
 

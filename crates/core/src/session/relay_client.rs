@@ -206,7 +206,11 @@ impl Session {
         self.prepare_names_of_query(server, signs, text, patch);
         self.raise(server, signs, text);
         if signs.has(Sign::Reset) || signs.has(Sign::ResetAll) {
-            self.postscript = self.correction(signs, Statements::of(text).count() == 1);
+            let single = Statements::of(text).count() == 1;
+            self.postscript = self.correction(signs, single);
+            if !single {
+                self.was_reset(server);
+            }
         }
     }
 
