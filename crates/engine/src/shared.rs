@@ -8,7 +8,9 @@ use arc_swap::ArcSwap;
 use howdah_core::client::{Admission, Credentials};
 use howdah_core::control::ConsoleDoor;
 use howdah_core::pool::{PoolConfig, PoolId, PoolKey, WorkerId};
-use howdah_core::session::{Parameters, PinLedger, PinNews, SessionRules, StatementRegistry, Tracked};
+use howdah_core::session::{
+    Beginnings, Parameters, PinLedger, PinNews, SessionRules, StatementRegistry, Tracked,
+};
 use howdah_core::settings::{Database, Settings, StateRules};
 use rustc_hash::FxHashMap;
 
@@ -77,6 +79,7 @@ struct Routes {
     welcomes: FxHashMap<PoolId, Arc<Welcome>>,
     pins: FxHashMap<PoolId, Arc<PinLedger>>,
     exchanges: FxHashMap<Arc<str>, Arc<Exchange>>,
+    beginnings: FxHashMap<PoolId, Arc<Beginnings>>,
 }
 
 /// From a client's database and user to a pool.
@@ -89,6 +92,8 @@ pub(crate) struct Route {
     pub(crate) rules: ArcSwap<SessionRules>,
     /// Who listens in this database.
     pub(crate) exchange: Arc<Exchange>,
+    /// The settings that clients of this pool have begun with.
+    pub(crate) beginnings: Arc<Beginnings>,
 }
 
 /// What the first server connection of a pool reported about itself.
@@ -180,7 +185,9 @@ impl Shared {
         let exchanges = &mut routes.exchanges;
         let exchange = exchanges.entry(Arc::clone(&server.database)).or_insert_with(|| Arc::new(Exchange::new()));
         let exchange = Arc::clone(exchange);
-        let route = Arc::new(Route { client: client.clone(), server, pool, rules, exchange });
+        let beginnings = Arc::clone(routes.beginnings.entry(pool).or_default());
+        let route = Route { client: client.clone(), server, pool, rules, beginnings, exchange };
+        let route = Arc::new(route);
         routes.by_client.insert(client.clone(), Arc::clone(&route));
         Some(route)
     }
@@ -213,6 +220,7 @@ impl Shared {
         self.credentials.retain_for(&settings);
         let routes = self.routes();
         for route in routes.by_client.values() {
+            route.beginnings.forget();
             let config = PoolConfig::resolve(&settings, &route.server.database, &route.server.user);
             self.pools.lock().pools.configure(route.pool, config);
             let pins = Arc::clone(&route.rules.load().pins);

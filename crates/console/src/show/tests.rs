@@ -55,7 +55,11 @@ pub(crate) fn sample() -> Snapshot {
             load_balance_hosts: None,
             sv_pinned: 12,
         }],
-        clients: vec![pinned, client(18, ClientState::Waiting, None), client(19, ClientState::Login, None)],
+        clients: vec![
+            pinned(client(17, ClientState::Active, Some(258))),
+            client(18, ClientState::Waiting, None),
+            client(19, ClientState::Login, None),
+        ],
         servers: vec![ServerRow {
             id: 258,
             user: name("ann"),

@@ -276,7 +276,19 @@ impl Drop for InLine<'_> {
 pub(crate) async fn check(worker: &Worker, conn: &mut ServerConn, query: &str) -> Result<(), CloseReason> {
     let mut message = Vec::new();
     conn.server.ask(query, &mut message);
-    conn.conn.send(&worker.outbox, &message).map_err(|_| CloseReason::ServerClosed)?;
+    settle(worker, conn, &message).await
+}
+
+/// Sends what has been asked of a connection that no client uses, and waits until nothing is owed.
+///
+/// # Errors
+/// As of [`check`].
+pub(super) async fn settle(
+    worker: &Worker,
+    conn: &mut ServerConn,
+    message: &[u8],
+) -> Result<(), CloseReason> {
+    conn.conn.send(&worker.outbox, message).map_err(|_| CloseReason::ServerClosed)?;
     let answered = std::future::poll_fn(|cx| {
         if !conn.conn.is_flushed() && matches!(conn.conn.poll_flush(cx), Poll::Ready(Err(_))) {
             return Poll::Ready(Err(CloseReason::ServerClosed));

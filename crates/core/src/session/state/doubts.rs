@@ -113,7 +113,8 @@ impl Doubts {
     }
 
     /// Something with these signs is sent to the server; `pinned`: what is known to live there and may end.
-    pub fn raise(&mut self, signs: &Signs, pinned: Asks, text: &[u8]) {
+    /// `reported`: settings of which PostgreSQL tells by itself how they are.
+    pub fn raise(&mut self, signs: &Signs, pinned: Asks, reported: impl Fn(&str) -> bool, text: &[u8]) {
         let mut asks = Asks::default();
         for (sign, about) in ABOUT {
             if signs.has(sign) {
@@ -125,11 +126,14 @@ impl Doubts {
                 asks = asks.and(about);
             }
         }
+        if signs.names().iter().all(|name| reported(name)) {
+            asks = asks.without(Asks::NAMED);
+        }
         if asks.is_none() {
             return;
         }
         self.add(asks, text);
-        for name in signs.names() {
+        for name in signs.names().iter().filter(|name| !reported(name)) {
             self.add_name(name);
         }
         if asks.has(Asks::SETTINGS) {
