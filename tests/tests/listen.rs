@@ -145,7 +145,10 @@ fn everything_comes_in_the_order_of_a_direct_connection() {
         for sql in script {
             for message in client.query(sql) {
                 said.push(match message.tag {
-                    b'A' => format!("{sql} => {:?}", { let n = notification(&message); (n.channel, n.payload) }),
+                    b'A' => format!("{sql} => {:?}", {
+                        let n = notification(&message);
+                        (n.channel, n.payload)
+                    }),
                     b'E' => format!("{sql} => {:?}", (message.sqlstate(), message.text())),
                     tag => format!("{sql} => {} {:?}", char::from(tag), message.body),
                 });
@@ -210,13 +213,43 @@ fn the_extended_protocol_listens_too() {
     let database = Database::create();
     let howdah = pooled(&database, 2);
     let mut client = howdah.client(&database);
-    let run = |sql: &str| [message::parse("", sql), message::bind("", "", &[]), message::execute("", 0)].concat();
+    let run =
+        |sql: &str| [message::parse("", sql), message::bind("", "", &[]), message::execute("", 0)].concat();
     client.send(&[run("listen news"), run("notify news, 'own'"), message::sync()].concat());
     assert_eq!(tags(&client.read_until_ready()), "12C12CAZ");
     client.send(&[run("unlisten news"), message::sync()].concat());
     client.read_until_ready();
     client.send(&[run("notify news, 'own'"), message::sync()].concat());
     assert_eq!(tags(&client.read_until_ready()), "12CZ");
+}
+
+/// Each ReadyForQuery is preceded by what the client has sent itself before it.
+#[test]
+fn in_a_pipeline_each_transaction_is_followed_by_its_own_notifications() {
+    let database = Database::create();
+    let howdah = pooled(&database, 2);
+    let run = |sql: &str| {
+        [message::parse("", sql), message::bind("", "", &[]), message::execute("", 0), message::sync()].concat()
+    };
+    let pipeline = [
+        message::query("notify news, '1'"),
+        message::query("select 1"),
+        run("notify news, '2'"),
+        run("select pg_notify('news', '3')"),
+        message::query("begin; notify news, '4'"),
+        message::query("commit"),
+        message::query("select 2"),
+    ]
+    .concat();
+    let play = |client: &mut RawClient| {
+        client.run("listen news");
+        client.send(&pipeline);
+        let answers: Vec<String> = (0..7).map(|_| tags(&client.read_until_ready())).collect();
+        answers
+    };
+    let direct = play(&mut database.direct());
+    assert_eq!(play(&mut howdah.client(&database)), direct);
+    assert_eq!(direct[0], "CAZ");
 }
 
 #[test]
@@ -251,7 +284,10 @@ fn two_hundred_clients_listen_on_a_pool_of_three() {
     clients[7].send(&message::query("notify news, 'all'"));
     for client in &mut clients {
         let heard = eventually("a notification", || Some(client.read()).filter(|m| m.tag == b'A'));
-        assert_eq!(notification(&heard), Notification { pid: number, channel: "news".into(), payload: "all".into() });
+        assert_eq!(
+            notification(&heard),
+            Notification { pid: number, channel: "news".into(), payload: "all".into() }
+        );
     }
     assert!(database.backends() <= 3, "the listener connection counts");
 }

@@ -90,11 +90,7 @@ impl ClientCard {
 
     /// The client leaves this worker.
     pub(crate) fn into_guest(self) -> Guest {
-        Guest {
-            session: self.session.into_inner(),
-            caller: self.caller,
-            hearing: self.hearing.into_inner(),
-        }
+        Guest { session: self.session.into_inner(), caller: self.caller, hearing: self.hearing.into_inner() }
     }
 
     #[inline]

@@ -144,9 +144,11 @@ async fn wait(
     until: Option<Instant>,
 ) -> Result<(), (CloseReason, String)> {
     let look_again = connection.as_ref().map(|_| worker.now() + LOOK_AGAIN);
-    let mut timer = [until, look_again].into_iter().flatten().min().map(|time| {
-        Box::pin(tokio::time::sleep_until(time.into()))
-    });
+    let mut timer = [until, look_again]
+        .into_iter()
+        .flatten()
+        .min()
+        .map(|time| Box::pin(tokio::time::sleep_until(time.into())));
     std::future::poll_fn(|cx| {
         if let Some(lease) = &mut connection
             && let Poll::Ready(outcome) = poll_connection(worker, exchange, lease, cx)

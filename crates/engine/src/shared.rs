@@ -78,8 +78,8 @@ struct Routes {
     by_client: FxHashMap<PoolKey, Arc<Route>>,
     welcomes: FxHashMap<PoolId, Arc<Welcome>>,
     pins: FxHashMap<PoolId, Arc<PinLedger>>,
-    exchanges: FxHashMap<Arc<str>, Arc<Exchange>>,
     beginnings: FxHashMap<PoolId, Arc<Beginnings>>,
+    exchanges: FxHashMap<Arc<str>, Arc<Exchange>>,
 }
 
 /// From a client's database and user to a pool.
@@ -90,10 +90,10 @@ pub(crate) struct Route {
     pub(crate) server: PoolKey,
     pub(crate) pool: PoolId,
     pub(crate) rules: ArcSwap<SessionRules>,
-    /// Who listens in this database.
-    pub(crate) exchange: Arc<Exchange>,
     /// The settings that clients of this pool have begun with.
     pub(crate) beginnings: Arc<Beginnings>,
+    /// Who listens in this database.
+    pub(crate) exchange: Arc<Exchange>,
 }
 
 /// What the first server connection of a pool reported about itself.
@@ -182,12 +182,12 @@ impl Shared {
             Arc::new(PinLedger::new(server.clone(), max_pinned(&settings, &server), log_pin))
         });
         let rules = ArcSwap::from_pointee(self.rules(&settings, client, Arc::clone(pins)));
-        let exchanges = &mut routes.exchanges;
-        let exchange = exchanges.entry(Arc::clone(&server.database)).or_insert_with(|| Arc::new(Exchange::new()));
-        let exchange = Arc::clone(exchange);
         let beginnings = Arc::clone(routes.beginnings.entry(pool).or_default());
-        let route = Route { client: client.clone(), server, pool, rules, beginnings, exchange };
-        let route = Arc::new(route);
+        let exchanges = &mut routes.exchanges;
+        let exchange =
+            exchanges.entry(Arc::clone(&server.database)).or_insert_with(|| Arc::new(Exchange::new()));
+        let exchange = Arc::clone(exchange);
+        let route = Arc::new(Route { client: client.clone(), server, pool, rules, beginnings, exchange });
         routes.by_client.insert(client.clone(), Arc::clone(&route));
         Some(route)
     }

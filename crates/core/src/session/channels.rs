@@ -44,6 +44,9 @@ enum Withheld {
     UntilKnown,
     /// The rest is the engine's.
     UntilHeard,
+    /// The same, but the server has been asked for more already: what the client listens to is as it was, and what
+    /// the server says next has to wait.
+    Amid,
 }
 
 impl Session {
@@ -135,14 +138,20 @@ impl Session {
         self.channels.as_ref().is_some_and(|channels| channels.notified && channels.withheld != Withheld::No)
     }
 
-    /// The transaction has ended and nothing else is under way: `true` if the client is not to know yet.
+    /// The transaction has ended: `true` if the client is not to know yet.
     #[cold]
     pub(super) fn withholds(&mut self, server: &Server) -> bool {
-        if !self.hears_aside() || self.is_mid_message() || !server.is_settled() {
+        if !self.hears_aside() {
             return false;
         }
-        let in_doubt = server.doubts.is_due() && server.doubts.has(Asks::CHANNELS);
         let listens = self.listens_to().next().is_some();
+        if self.is_mid_message() || !server.is_settled() {
+            if listens {
+                self.channels.get_or_insert_default().withheld = Withheld::Amid;
+            }
+            return listens;
+        }
+        let in_doubt = server.doubts.is_due() && server.doubts.has(Asks::CHANNELS);
         if !in_doubt && !listens && self.channels.is_none() {
             return false;
         }
@@ -177,12 +186,24 @@ impl Session {
     /// All that is missing is what the listener connection has for this client.
     #[must_use]
     pub fn is_to_be_heard(&self) -> bool {
-        self.channels.as_ref().is_some_and(|channels| channels.withheld == Withheld::UntilHeard)
+        let channels = self.channels.as_ref();
+        channels.is_some_and(|channels| matches!(channels.withheld, Withheld::UntilHeard | Withheld::Amid))
+    }
+
+    /// More replies are under way behind the ReadyForQuery that is withheld: they have to wait for it.
+    #[inline]
+    #[must_use]
+    pub fn is_amid_replies(&self) -> bool {
+        self.channels.as_ref().is_some_and(|channels| channels.withheld == Withheld::Amid)
     }
 
     /// Appends the ReadyForQuery that was withheld.
     pub fn give_ready(&mut self, to_client: &mut Vec<u8>) {
         backend::write_ready_for_query(to_client, TransactionStatus::Idle);
+        if let Some(channels) = self.channels.as_mut().filter(|channels| channels.withheld == Withheld::Amid) {
+            channels.withheld = Withheld::No;
+            return;
+        }
         let known = self.listens_to().next().is_some();
         self.channels = known.then(|| Box::new(Channels { known, ..Channels::default() }));
     }

@@ -48,7 +48,8 @@ pub(super) fn poll_withheld(
 ) -> Poll<Result<(), CloseReason>> {
     let (settled, needed) = {
         let session = card.session.borrow();
-        with_hearing(card, |hearing| hearing.poll_settled(session.listens_to()))
+        let channels = (!session.is_amid_replies()).then(|| session.listens_to());
+        with_hearing(card, |hearing| hearing.poll_settled(channels))
     };
     listener::attend_if(needed, worker, &card.caller.route.exchange, card.caller.route.pool);
     if settled.is_pending() {

@@ -117,7 +117,7 @@ impl Link<'_> {
         loop {
             self.flush(cx)?;
             self.begin_cancel();
-            let mut moved = self.hear()?;
+            let mut moved = self.hear(scratch)?;
             if self.judge_held && self.client_may_speak() {
                 self.judge_held = false;
                 self.judge(Origin::Client, 0, scratch)?;
@@ -127,7 +127,7 @@ impl Link<'_> {
             if self.client_may_speak() && self.server.conn.is_flushed() && !self.leaving {
                 moved |= self.read(Origin::Client, cx, scratch)?;
             }
-            if self.client.is_flushed() {
+            if self.client.is_flushed() && !self.card.session.borrow().is_amid_replies() {
                 moved |= self.read(Origin::Server, cx, scratch)?;
             }
             if !moved {
@@ -185,7 +185,7 @@ impl Link<'_> {
     }
 
     /// Sees to what the client listens to. Says whether there was anything.
-    fn hear(&mut self) -> Result<bool, LinkEnd> {
+    fn hear(&mut self, scratch: &mut Scratch) -> Result<bool, LinkEnd> {
         let session = self.card.session.borrow();
         let server = &self.server.server;
         if session.awaited_channels().is_some() {
@@ -196,13 +196,19 @@ impl Link<'_> {
             return Ok(heard);
         }
         if session.is_to_be_heard() {
+            let amid = session.is_amid_replies();
             drop(session);
             return match hearing::poll_withheld(self.worker, self.card, self.client) {
                 Poll::Pending => Ok(false),
                 Poll::Ready(Err(reason)) => Err(LinkEnd::ClientGone(reason)),
                 Poll::Ready(Ok(())) => {
                     self.judge_held = !self.client.held.is_empty();
-                    self.see_whether_done().map(|()| true)
+                    if amid {
+                        self.judge(Origin::Server, 0, scratch)?;
+                    } else {
+                        self.see_whether_done()?;
+                    }
+                    Ok(true)
                 }
             };
         }
