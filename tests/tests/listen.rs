@@ -229,7 +229,8 @@ fn in_a_pipeline_each_transaction_is_followed_by_its_own_notifications() {
     let database = Database::create();
     let howdah = pooled(&database, 2);
     let run = |sql: &str| {
-        [message::parse("", sql), message::bind("", "", &[]), message::execute("", 0), message::sync()].concat()
+        [message::parse("", sql), message::bind("", "", &[]), message::execute("", 0), message::sync()]
+            .concat()
     };
     let pipeline = [
         message::query("notify news, '1'"),

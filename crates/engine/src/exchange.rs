@@ -178,17 +178,15 @@ impl Hearing {
         self.exchange.lock().board.commits(self.client);
     }
 
-    /// The client's transaction has ended, and this is what it listens to; `None`: that is not known yet. Ready when
-    /// it may be told so, after what waits for it.
+    /// The client's transaction has ended, and this is what it listens to. Ready when it may be told so, after
+    /// what waits for it.
     pub(crate) fn poll_settled<'a>(
         &self,
-        channels: Option<impl IntoIterator<Item = &'a Channel>>,
+        channels: impl IntoIterator<Item = &'a Channel>,
     ) -> (Poll<()>, NeedsAttendant) {
         let mut inner = self.exchange.lock();
         if let Stage::Settle = self.stage.get() {
-            if let Some(channels) = channels {
-                inner.act(|board, fx| board.settle(self.client, channels, fx));
-            }
+            inner.act(|board, fx| board.settle(self.client, channels, fx));
             self.stage.set(Stage::Channels);
         }
         let needs = inner.needs_attendant();

@@ -12,6 +12,7 @@
 use std::collections::BTreeSet;
 
 use howdah_wire::backend::{self, TransactionStatus};
+use howdah_wire::frontend::tag;
 use howdah_wire::sql::ListenNames;
 
 use super::{Asks, Patch, Session};
@@ -30,6 +31,8 @@ pub(super) struct Channels {
     known: bool,
     /// The transaction may be ending.
     ending: bool,
+    /// The client's message waits for ReadyForQuery.
+    behind: bool,
     /// The client may have sent a notification in this transaction.
     notified: bool,
     withheld: Withheld,
@@ -44,9 +47,6 @@ enum Withheld {
     UntilKnown,
     /// The rest is the engine's.
     UntilHeard,
-    /// The same, but the server has been asked for more already: what the client listens to is as it was, and what
-    /// the server says next has to wait.
-    Amid,
 }
 
 impl Session {
@@ -102,6 +102,13 @@ impl Session {
         self.channels.as_ref().is_some_and(|c| c.awaited || c.withheld != Withheld::No)
     }
 
+    /// It would not be looked at yet if the client said more.
+    #[inline]
+    #[must_use]
+    pub fn has_said_enough(&self) -> bool {
+        self.channels.as_ref().is_some_and(|c| c.awaited || c.behind || c.withheld != Withheld::No)
+    }
+
     /// They are listened to, or nobody should wait for them: the message may be judged again.
     pub fn channels_heard(&mut self) {
         if let Some(channels) = &mut self.channels {
@@ -138,20 +145,14 @@ impl Session {
         self.channels.as_ref().is_some_and(|channels| channels.notified && channels.withheld != Withheld::No)
     }
 
-    /// The transaction has ended: `true` if the client is not to know yet.
+    /// The transaction has ended and nothing else is under way: `true` if the client is not to know yet.
     #[cold]
     pub(super) fn withholds(&mut self, server: &Server) -> bool {
-        if !self.hears_aside() {
+        if !self.hears_aside() || self.is_mid_message() || !server.is_settled() {
             return false;
         }
-        let listens = self.listens_to().next().is_some();
-        if self.is_mid_message() || !server.is_settled() {
-            if listens {
-                self.channels.get_or_insert_default().withheld = Withheld::Amid;
-            }
-            return listens;
-        }
         let in_doubt = server.doubts.is_due() && server.doubts.has(Asks::CHANNELS);
+        let listens = self.listens_to().next().is_some();
         if !in_doubt && !listens && self.channels.is_none() {
             return false;
         }
@@ -186,24 +187,31 @@ impl Session {
     /// All that is missing is what the listener connection has for this client.
     #[must_use]
     pub fn is_to_be_heard(&self) -> bool {
-        let channels = self.channels.as_ref();
-        channels.is_some_and(|channels| matches!(channels.withheld, Withheld::UntilHeard | Withheld::Amid))
+        self.channels.as_ref().is_some_and(|channels| channels.withheld == Withheld::UntilHeard)
     }
 
-    /// More replies are under way behind the ReadyForQuery that is withheld: they have to wait for it.
+    /// The client's next message, of this type, has to wait for ReadyForQuery: a server that had been asked for
+    /// more already would have sent what belongs behind it.
     #[inline]
-    #[must_use]
-    pub fn is_amid_replies(&self) -> bool {
-        self.channels.as_ref().is_some_and(|channels| channels.withheld == Withheld::Amid)
+    pub(super) fn stays_behind(&mut self, server: &Server, message: u8) -> bool {
+        self.channels.is_some() && self.is_behind_ready(server, message)
+    }
+
+    #[cold]
+    fn is_behind_ready(&mut self, server: &Server, message: u8) -> bool {
+        // A COPY needs these to come to its end, and the others end something themselves.
+        let passes = matches!(
+            message,
+            tag::COPY_DATA | tag::COPY_DONE | tag::COPY_FAIL | tag::SYNC | tag::FLUSH | tag::TERMINATE
+        );
+        let Some(channels) = &mut self.channels else { return false };
+        channels.behind = channels.withheld != Withheld::No || !passes && server.outstanding.owes_ready();
+        channels.behind
     }
 
     /// Appends the ReadyForQuery that was withheld.
     pub fn give_ready(&mut self, to_client: &mut Vec<u8>) {
         backend::write_ready_for_query(to_client, TransactionStatus::Idle);
-        if let Some(channels) = self.channels.as_mut().filter(|channels| channels.withheld == Withheld::Amid) {
-            channels.withheld = Withheld::No;
-            return;
-        }
         let known = self.listens_to().next().is_some();
         self.channels = known.then(|| Box::new(Channels { known, ..Channels::default() }));
     }

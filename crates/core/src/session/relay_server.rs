@@ -24,9 +24,6 @@ pub fn on_server(
     patch: &mut Patch,
 ) -> Verdict {
     let mut passed = 0;
-    if session.as_ref().is_some_and(|session| session.is_amid_replies()) && server.rest.bytes == 0 {
-        return Verdict::Hold;
-    }
     loop {
         let left = input.get(passed..).unwrap_or_default();
         if server.rest.bytes > 0 {

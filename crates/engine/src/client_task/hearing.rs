@@ -48,8 +48,7 @@ pub(super) fn poll_withheld(
 ) -> Poll<Result<(), CloseReason>> {
     let (settled, needed) = {
         let session = card.session.borrow();
-        let channels = (!session.is_amid_replies()).then(|| session.listens_to());
-        with_hearing(card, |hearing| hearing.poll_settled(channels))
+        with_hearing(card, |hearing| hearing.poll_settled(session.listens_to()))
     };
     listener::attend_if(needed, worker, &card.caller.route.exchange, card.caller.route.pool);
     if settled.is_pending() {

@@ -117,17 +117,17 @@ impl Link<'_> {
         loop {
             self.flush(cx)?;
             self.begin_cancel();
-            let mut moved = self.hear(scratch)?;
+            let mut moved = self.hear()?;
             if self.judge_held && self.client_may_speak() {
                 self.judge_held = false;
                 self.judge(Origin::Client, 0, scratch)?;
                 // What could not be sent at once has to be seen to before this task sleeps.
                 moved = true;
             }
-            if self.client_may_speak() && self.server.conn.is_flushed() && !self.leaving {
+            if self.client_may_say_more() {
                 moved |= self.read(Origin::Client, cx, scratch)?;
             }
-            if self.client.is_flushed() && !self.card.session.borrow().is_amid_replies() {
+            if self.client.is_flushed() {
                 moved |= self.read(Origin::Server, cx, scratch)?;
             }
             if !moved {
@@ -184,8 +184,16 @@ impl Link<'_> {
         }
     }
 
+    /// What the client says now would be looked at, and could be sent.
+    fn client_may_say_more(&self) -> bool {
+        self.client_may_speak()
+            && !self.card.session.borrow().has_said_enough()
+            && self.server.conn.is_flushed()
+            && !self.leaving
+    }
+
     /// Sees to what the client listens to. Says whether there was anything.
-    fn hear(&mut self, scratch: &mut Scratch) -> Result<bool, LinkEnd> {
+    fn hear(&mut self) -> Result<bool, LinkEnd> {
         let session = self.card.session.borrow();
         let server = &self.server.server;
         if session.awaited_channels().is_some() {
@@ -196,19 +204,13 @@ impl Link<'_> {
             return Ok(heard);
         }
         if session.is_to_be_heard() {
-            let amid = session.is_amid_replies();
             drop(session);
             return match hearing::poll_withheld(self.worker, self.card, self.client) {
                 Poll::Pending => Ok(false),
                 Poll::Ready(Err(reason)) => Err(LinkEnd::ClientGone(reason)),
                 Poll::Ready(Ok(())) => {
                     self.judge_held = !self.client.held.is_empty();
-                    if amid {
-                        self.judge(Origin::Server, 0, scratch)?;
-                    } else {
-                        self.see_whether_done()?;
-                    }
-                    Ok(true)
+                    self.see_whether_done().map(|()| true)
                 }
             };
         }

@@ -44,7 +44,10 @@ fn a_pool_of_one_has_two_while_somebody_listens() {
     assert_eq!(world.does()[0], "close 1: unclean server");
     world.checkout(pool, 0);
     world.checkout(pool, 0);
-    assert!(world.does().iter().all(|does| !does.starts_with("open")), "the exception ends with the listener");
+    assert!(
+        world.does().iter().all(|does| !does.starts_with("open")),
+        "the exception ends with the listener"
+    );
 }
 
 #[test]

@@ -281,9 +281,6 @@ impl Stage {
             let client = &mut self.clients[c];
             if client.session.is_to_be_heard() {
                 client.session.give_ready(&mut client.out);
-                if !self.servers[s].held.is_empty() {
-                    return self.pump_server(s);
-                }
             }
             self.pump_client(c);
         }
