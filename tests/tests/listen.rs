@@ -388,3 +388,40 @@ fn a_pause_closes_the_listener_connection_too() {
     database.psql("notify news, 'after'");
     assert_eq!(hears(&mut client), pair("news", "after"));
 }
+
+/// Server connections go from hand to hand at once; still each notification bears the number of who sent it, and
+/// none is lost.
+#[test]
+fn among_busy_clients_every_notification_arrives_and_says_who_sent_it() {
+    const SENDERS: usize = 6;
+    const EACH: usize = 150;
+    let database = Database::create();
+    let howdah = pooled(&database, 3);
+    let mut listener = howdah.client(&database);
+    listener.run("listen news");
+    let senders: Vec<RawClient> = (0..SENDERS).map(|_| howdah.client(&database)).collect();
+    let heard = std::thread::scope(|scope| {
+        for mut sender in senders {
+            scope.spawn(move || {
+                let own = pid(&sender);
+                for number in 0..EACH {
+                    let notify = match number % 3 {
+                        0 => format!("notify news, '{own} {number}'"),
+                        1 => format!("select pg_notify('news', '{own} {number}')"),
+                        _ => format!("begin; notify news, '{own} {number}'; commit"),
+                    };
+                    sender.query(&notify);
+                }
+            });
+        }
+        (0..SENDERS * EACH).map(|_| notification(&listener.expect(b'A'))).collect::<Vec<_>>()
+    });
+    let mut last = std::collections::BTreeMap::new();
+    for Notification { pid, payload, .. } in heard {
+        let (sender, number) = payload.split_once(' ').expect("two numbers");
+        assert_eq!(sender, pid.to_string(), "{payload}");
+        let number: usize = number.parse().expect("a number");
+        assert_eq!(last.insert(pid, number).map_or(0, |before| before + 1), number, "in order, none twice");
+    }
+    hears_nothing(&mut listener);
+}
