@@ -1,7 +1,7 @@
 //! LISTEN, NOTIFY and UNLISTEN in transaction mode: as on a direct connection, though no server connection is the
 //! client's own.
 
-use howdah_tests::{Database, Howdah, Message, RawClient, eventually, message, only_error, tags};
+use howdah_tests::{Database, Howdah, Message, RawClient, Signal, eventually, message, only_error, tags};
 
 /// A Howdah in transaction mode with a pool that its clients have to share.
 fn pooled(database: &Database, size: u32) -> Howdah {
@@ -424,4 +424,21 @@ fn among_busy_clients_every_notification_arrives_and_says_who_sent_it() {
         assert_eq!(last.insert(pid, number).map_or(0, |before| before + 1), number, "in order, none twice");
     }
     hears_nothing(&mut listener);
+}
+
+#[test]
+fn who_listens_does_not_keep_howdah_from_stopping() {
+    let database = Database::create();
+    for signal in [Signal::INT, Signal::TERM] {
+        let mut howdah = pooled(&database, 2);
+        let mut client = howdah.client(&database);
+        client.run("listen news");
+        howdah.signal(signal);
+        if signal == Signal::TERM {
+            // It waits for clients to leave by themselves.
+            client.send(&message::terminate());
+        }
+        howdah.wait_for_exit();
+        eventually("all server connections are closed", || (database.backends() == 0).then_some(()));
+    }
 }
