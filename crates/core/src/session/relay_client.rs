@@ -84,7 +84,11 @@ impl Session {
                 Ok(Some(header)) if passed > 0 && self.may_rewrite(header) => {
                     return Verdict::Forward(passed);
                 }
-                Ok(Some(header)) if !server.outstanding.is_full() && !self.is_withheld() => header,
+                Ok(Some(header))
+                    if !server.outstanding.is_full() && !self.stays_behind(server, header.tag) =>
+                {
+                    header
+                }
                 Ok(_) => return forward_or_hold(passed),
                 Err(_) if passed > 0 => return Verdict::Forward(passed),
                 Err(error) => return violation(&error, patch),
