@@ -10,7 +10,7 @@ use howdah_wire::frontend;
 use crate::facts::CloseReason;
 use crate::session::{
     Asks, Doubts, Expected, Kind, Look, Outstanding, Parameters, PinReason, Rest, ServerStatements, Session,
-    SessionState, SqlStatements, Subject, Tracked,
+    SessionState, Shape, SqlStatements, Subject, Tracked,
 };
 use crate::settings::{PoolMode, StateKind};
 
@@ -35,6 +35,8 @@ pub struct Server {
     pub doubts: Doubts,
     /// What lives here that belongs to a client and cannot be moved.
     pub lives: Asks,
+    /// What is being told of a statement.
+    pub(crate) shape: Option<Shape>,
     /// A question about it that is under way.
     pub(crate) look: Option<Box<Look>>,
     /// Who it logged in as, by its own word.
@@ -110,6 +112,7 @@ impl Server {
             state: None,
             doubts: Doubts::default(),
             lives: Asks::default(),
+            shape: None,
             look: None,
             login: None,
             spoiled: None,

@@ -80,7 +80,7 @@ pub enum Kind {
     CopyEnd,
 }
 
-/// The statement that a Parse or Close is about, as far as somebody has to know how it went.
+/// The statement that a message is about, as far as somebody has to know how it went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject {
     /// Nothing of interest.
@@ -89,6 +89,12 @@ pub enum Subject {
     Unnamed(u64),
     /// The statement with this number.
     Statement(u64),
+    /// It is used: its Bind.
+    Used(u64),
+    /// What it looks like.
+    Description(u64),
+    /// A Bind that must fail: the statement does not look as the client was told.
+    Another,
     /// A name the client has given away already: this Parse must fail.
     Taken,
     /// Howdah asks what the session looks like.
@@ -105,6 +111,8 @@ pub enum Subject {
 pub enum Answer {
     /// Part of the answer to the entry at the head.
     Part(Expected),
+    /// The same, the parameters of a statement.
+    Parameters(Expected),
     /// The entry is answered and has left the queue.
     Done(Expected),
     /// Belongs to no question: notices, notifications, parameter changes.
@@ -280,8 +288,8 @@ impl Outstanding {
             (Kind::Query | Kind::Execute, tag::DATA_ROW | tag::COPY_DATA | tag::COPY_DONE)
             | (Kind::Query, tag::ROW_DESCRIPTION | tag::EMPTY_QUERY_RESPONSE)
             | (Kind::Query | Kind::Execute, tag::COPY_OUT_RESPONSE)
-            | (Kind::FunctionCall, tag::FUNCTION_CALL_RESPONSE)
-            | (Kind::Describe, tag::PARAMETER_DESCRIPTION) => Ok(Answer::Part(head)),
+            | (Kind::FunctionCall, tag::FUNCTION_CALL_RESPONSE) => Ok(Answer::Part(head)),
+            (Kind::Describe, tag::PARAMETER_DESCRIPTION) => Ok(Answer::Parameters(head)),
             (Kind::Query | Kind::Execute, tag::COPY_IN_RESPONSE) => {
                 self.begin_copy_in();
                 Ok(Answer::Part(head))
@@ -295,6 +303,7 @@ impl Outstanding {
                 Ok(self.done(head))
             }
             (Kind::Parse, tag::PARSE_COMPLETE) if head.subject != Subject::Taken => Ok(self.done(head)),
+            (Kind::Bind, tag::BIND_COMPLETE) if head.subject == Subject::Another => Err(Doubt),
             (Kind::Bind, tag::BIND_COMPLETE)
             | (Kind::Close, tag::CLOSE_COMPLETE)
             | (Kind::Describe, tag::ROW_DESCRIPTION | tag::NO_DATA)

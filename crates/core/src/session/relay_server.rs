@@ -8,6 +8,7 @@ use howdah_wire::sqlstate::SqlState;
 use super::conversation::Rest;
 use super::follow::{discarded, looked};
 use super::outstanding::{Answer, Doubt};
+use super::shape::{Shape, another_shape, is_out_of_date};
 use super::{Expected, Kind, Patch, Session, Subject, Verdict, rename};
 use crate::facts::CloseReason;
 use crate::server::Server;
@@ -57,7 +58,9 @@ pub fn on_server(
         if passed > 0 && matches!(header.tag, tag::ERROR_RESPONSE | tag::PARAMETER_STATUS) {
             return Verdict::Forward(passed);
         }
-        if left.len() < header.total() && (needs_body(header) || server.is_answering(header.tag)) {
+        if left.len() < header.total()
+            && (needs_body(header) || server.is_answering(header.tag) || server.is_describing(header))
+        {
             return forward_or_hold(passed);
         }
         let body = left.get(FrameHeader::SIZE..header.total().min(left.len())).unwrap_or_default();
@@ -118,7 +121,15 @@ fn reply(
     let expected = match server.outstanding.answer(header.tag) {
         Ok(Answer::Unasked) => return Ok(unasked(session, header)),
         Ok(Answer::Part(expected)) => expected,
+        Ok(Answer::Parameters(expected)) => {
+            server.shape = Some(Shape::of_parameters(header, body));
+            expected
+        }
         Ok(Answer::Done(expected)) => {
+            if let Subject::Description(_) = expected.subject {
+                let parameters = server.shape.ok_or(CloseReason::ServerProtocol)?;
+                server.shape = Some(parameters.with_columns(header, body));
+            }
             settle(server, session.as_deref_mut(), expected, Some(expected.kind == Kind::Parse));
             expected
         }
@@ -196,6 +207,16 @@ fn error(
         return Err(CloseReason::ServerClosed);
     }
     let Ok(Some(asked)) = asked else { return Err(CloseReason::ServerProtocol) };
+    match asked.subject {
+        Subject::Used(id) | Subject::Description(id) if is_out_of_date(&error) => {
+            server.statements.retire(id)
+        }
+        Subject::Another => {
+            another_shape(server.outstanding.status()).write(&mut patch.to_client);
+            return Ok(Reply::Swallow);
+        }
+        _ => {}
+    }
     if asked.subject == Subject::Look
         && let Some(look) = server.look.as_mut()
     {
@@ -225,11 +246,21 @@ fn settle(server: &mut Server, session: Option<&mut Session>, entry: Expected, p
     match entry.subject {
         Subject::Statement(id) => server.statements.settle(id, present),
         Subject::Unnamed(generation) => server.unnamed.settle(generation, present.is_some()),
+        Subject::Description(id) => {
+            let shape = server.shape.take().filter(|_| present.is_some());
+            server.statements.described(id, shape);
+            if let Some(session) = session
+                && entry.client_op
+            {
+                session.described(shape);
+            }
+            return;
+        }
         _ => {}
     }
     let Some(session) = session else { return };
     match (present, entry.subject) {
-        (Some(_), _) if entry.client_op => session.statements_mut().confirm(),
+        (Some(_), _) if entry.client_op => session.statements_mut().confirm(None),
         (None, _) if entry.client_op => session.statements_mut().forget(),
         (None, Subject::Unnamed(generation)) if !entry.ours => session.unnamed.lost(generation),
         _ => {}

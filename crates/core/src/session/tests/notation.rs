@@ -3,8 +3,8 @@
 //! Clients: `Q text`, `P name text`, `B name [portal [value]]`, `D name`, `E [portal [rows]]`, `C name`, `S`,
 //! `H`, `d data`, `c`, `f why`, `F`, `X`. `-` is the unnamed statement or portal; `D` and `C` mean
 //! statements, `Dp` and `Cp` portals.
-//! Servers: `1 2 3 n T t D I s G H c V` bare, `d data`, `C tag`, `Z status`, `E code text`, `N text`,
-//! `S name value`.
+//! Servers: `1 2 3 n T t D I s G H c V` bare, `d data`, `C tag`, `Z status`, `E code text`, `Er routine code text`,
+//! `N text`, `S name value`.
 
 use howdah_wire::backend::{self, TransactionStatus};
 use howdah_wire::error_response::{ErrorResponse, Severity, field};
@@ -62,6 +62,10 @@ pub(super) fn from_server(messages: &str) -> Vec<u8> {
             "C" => backend::write_command_complete(out, rest.as_bytes()),
             "Z" => backend::write_ready_for_query(out, status(rest)),
             "E" => error(rest).write(out),
+            "Er" => {
+                let (routine, rest) = rest.split_once(' ').unwrap_or_default();
+                ErrorResponse { other: vec![(b'R', routine.into())], ..error(rest) }.write(out);
+            }
             "FATAL" => ErrorResponse { severity: Severity::Fatal, ..error(rest) }.write(out),
             "N" => ErrorResponse::new(Severity::Notice, SqlState::INTERNAL_ERROR, rest).write_notice(out),
             "S" => {
