@@ -2,6 +2,7 @@
 
 CARGO ?= cargo
 BENCH ?=
+REGRESS ?=
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -44,3 +45,15 @@ bench-machines: ## Instructions that core's machines need for a query, counted b
 	@scripts/setup bench
 	$(CARGO) build --release --package howdah-machines
 	@benches/count-instructions
+
+.PHONY: regress
+regress: ## PostgreSQL's own regression tests through Howdah; REGRESS='--help' lists options
+	@scripts/setup
+	$(CARGO) build --package howdah
+	@scripts/regression-suite $(REGRESS)
+
+.PHONY: watch
+watch: setup ## Many clients look 100,000 times whether their session is theirs; HOWDAH_WATCH_LOOKS, HOWDAH_WATCH_SEED
+	$(CARGO) build --package howdah
+	HOWDAH_WATCH_LOOKS=$${HOWDAH_WATCH_LOOKS:-100000} \
+		$(CARGO) test --package howdah-tests --test foreign_state no_client -- --nocapture

@@ -4,6 +4,7 @@
 //! - [`Howdah`] is the binary with a configuration of the test's own, on a port of its own.
 //! - [`fake_server`] is a server that misbehaves as a test wishes.
 //! - [`RawClient`] speaks the protocol byte by byte; [`psql`] and [`run_driver`] are the clients people use.
+//! - [`parity`] compares a session through Howdah with a direct one.
 //! - [`eventually`] waits for a state.
 //!
 //! It panics with a description instead of returning errors: whatever goes wrong here ends the test.
@@ -13,6 +14,7 @@ mod drivers;
 pub mod fake_server;
 mod howdah;
 mod log;
+pub mod parity;
 mod postgres;
 mod program;
 mod raw;

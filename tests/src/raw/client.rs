@@ -109,7 +109,32 @@ impl RawClient {
     /// Nothing came in time, or what came is no message.
     pub fn try_read(&mut self) -> io::Result<Option<Message>> {
         let mut header = [0; FrameHeader::SIZE];
-        match self.stream.read(&mut header[..1]) {
+        let first = self.stream.read(&mut header[..1]);
+        self.after_first(first, header)
+    }
+
+    /// Reads one message as [`try_read`](Self::try_read) does, if it begins within `patience`.
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// `patience` is zero.
+    pub fn read_within(&mut self, patience: Duration) -> io::Result<Option<Message>> {
+        let mut header = [0; FrameHeader::SIZE];
+        self.set_timeout(patience);
+        let first = self.stream.read(&mut header[..1]);
+        self.set_timeout(PATIENCE);
+        self.after_first(first, header)
+    }
+
+    /// The rest of a message, after an attempt to read its first byte into `header`.
+    fn after_first(
+        &mut self,
+        first: io::Result<usize>,
+        mut header: [u8; FrameHeader::SIZE],
+    ) -> io::Result<Option<Message>> {
+        match first {
             Ok(0) => return Ok(None),
             Err(error) if error.kind() == ErrorKind::ConnectionReset => return Ok(None),
             first => first?,

@@ -58,7 +58,15 @@ pub fn query(sql: &str) -> Vec<u8> {
 /// Parse, with no parameter types.
 #[must_use]
 pub fn parse(statement: &str, sql: &str) -> Vec<u8> {
-    tagged(b'P', &[text(statement), text(sql), vec![0, 0]].concat())
+    parse_typed(statement, sql, &[])
+}
+
+/// Parse, with the OIDs of the first parameters' types.
+#[must_use]
+pub fn parse_typed(statement: &str, sql: &str, types: &[u32]) -> Vec<u8> {
+    let count = u16::try_from(types.len()).expect("few parameters").to_be_bytes().to_vec();
+    let types = types.iter().flat_map(|oid| oid.to_be_bytes()).collect();
+    tagged(b'P', &[text(statement), text(sql), count, types].concat())
 }
 
 /// Bind with parameters and results as text.

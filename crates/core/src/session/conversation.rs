@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use howdah_wire::ErrorResponse;
 use howdah_wire::backend::{self, TransactionStatus};
-use howdah_wire::sql::Hints;
+use howdah_wire::sql::{Hints, Signs};
 
 use super::channels::Channels;
 use super::unnamed::Unnamed;
@@ -39,6 +39,8 @@ pub struct Session {
     pub(super) statements: Option<Box<ClientStatements>>,
     /// Statements prepared by SQL; allocated with the first.
     pub(super) sql: Option<Box<SqlStatements>>,
+    /// What any of the statements it has ever prepared by SQL may do.
+    pub(super) prepared_signs: Option<Box<Signs>>,
     /// What is left of a message of the client's whose beginning has been dealt with.
     pub(super) client_rest: Rest,
     /// The beginning of a message waits for its rest, on a server connection of its own.
@@ -146,6 +148,7 @@ impl Session {
             channels: None,
             statements: None,
             sql: None,
+            prepared_signs: None,
             client_rest: Rest::default(),
             half_held: false,
             refused: Refused::No,

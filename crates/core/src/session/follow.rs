@@ -8,9 +8,9 @@ use howdah_wire::sql::{Sign, Signs};
 
 use super::sql_statements::forget_statements;
 use super::state::{Asks, Look, Replay, SessionState, share};
-use super::{Expected, Kind, Patch, PinReason, Session};
+use super::{Beginning, Expected, Kind, Parameters, Patch, PinReason, Session, Tracked};
 use crate::listen::Channel;
-use crate::server::{Held, Server};
+use crate::server::Server;
 
 impl Session {
     /// Client and server connection have been joined: appends what makes the server fit for this client.
@@ -43,10 +43,12 @@ impl Session {
         }
     }
 
-    /// The settings the client began with, as PostgreSQL spells them, and the state they make.
-    pub fn begin(&mut self, start: Option<Arc<super::Start>>, state: Option<Arc<SessionState>>) {
-        self.start = start;
-        self.state = state;
+    /// What the settings of its startup packet make of the session; `plain`: what its pool's servers report.
+    pub fn begin(&mut self, beginning: &Beginning, plain: &Parameters) {
+        self.start.clone_from(&beginning.start);
+        self.state.clone_from(&beginning.state);
+        self.parameters.clone_from(&beginning.parameters);
+        self.parameters.fill_from(plain);
     }
 
     /// A text with these signs is sent to the server.
@@ -55,7 +57,17 @@ impl Session {
         if !self.rules.follows_state() {
             return;
         }
-        server.doubts.raise(signs, server.lives, text);
+        let (tracked, parameters) = (&server.tracked, &server.parameters);
+        let reported = |name: &str| is_reported(tracked, parameters, name);
+        server.doubts.raise(signs, server.lives, reported, text);
+        if signs.has(Sign::Prepare) {
+            self.prepared_signs.get_or_insert_default().merge(signs);
+        }
+        if signs.has(Sign::Execute)
+            && let Some(prepared) = &self.prepared_signs
+        {
+            server.doubts.raise(prepared, server.lives, reported, text);
+        }
         if signs.has(Sign::Notify) {
             self.notifies();
         }
@@ -107,7 +119,7 @@ impl Session {
         if self.out_of_step {
             return self.replay(server, &mut patch.to_server);
         }
-        if server.held_by(self) == Some(Held::Doubts) {
+        if server.doubts.is_due() {
             let (state, start) = (self.state.clone(), self.start.clone());
             let state = state.iter().flat_map(|state| state.settings.keys()).map(AsRef::as_ref);
             let start = start.iter().flat_map(|start| &start.settings).map(|(name, _)| name.as_ref());
@@ -116,10 +128,10 @@ impl Session {
     }
 
     /// The server has answered what this client's session looks like.
-    fn learn(&mut self, server: &mut Server, look: &Look) {
+    fn learn(&mut self, server: &Server, look: &Look) {
         self.state.clone_from(&server.state);
         let Some(start) = self.start.clone() else { return };
-        let followed = |name: &str| self.rules.tracked.index(name).is_some();
+        let followed = |name: &str| is_reported(&server.tracked, &server.parameters, name);
         let mut wanted = self.state.as_deref().cloned().unwrap_or_default();
         for (name, value) in start.settings.iter().filter(|(name, _)| look.is_reset(name) && !followed(name))
         {
@@ -145,8 +157,7 @@ pub(super) fn looked(server: &mut Server, session: Option<&mut Session>) {
         server.doubts.postpone(look.about);
         return;
     }
-    let tracked = Arc::clone(&server.tracked);
-    let followed = |name: &str| tracked.index(name).is_some();
+    let followed = |name: &str| is_reported(&server.tracked, &server.parameters, name);
     let carries_channels = session.as_ref().is_some_and(|session| session.hears_aside());
     let mut found = look.state(server.state.as_deref(), followed, server.login.as_deref());
     if carries_channels && look.about.has(Asks::CHANNELS) {
@@ -183,6 +194,12 @@ pub(super) fn discarded(server: &mut Server, linked: bool) {
     if !linked {
         drop(server.doubts.take());
     }
+}
+
+/// PostgreSQL tells how this setting is. What is only wished to be followed (`track_extra_parameters`) it may
+/// keep to itself.
+fn is_reported(tracked: &Tracked, parameters: &Parameters, name: &str) -> bool {
+    tracked.index(name).is_some_and(|index| parameters.get(index).is_some())
 }
 
 /// Cheap where nothing has changed: the two share one state.

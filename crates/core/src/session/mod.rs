@@ -51,6 +51,6 @@ pub use server_statements::ServerStatements;
 pub use shape::Shape;
 pub use sql_statements::SqlStatements;
 pub(crate) use state::Look;
-pub use state::{Asks, Doubts, SessionState, Start};
+pub use state::{Asks, Beginning, Beginnings, Doubts, SessionState, Start, Trial, Tried};
 pub use statements::{ClientStatements, Statement, StatementRegistry};
 pub use verdict::{Patch, Verdict};

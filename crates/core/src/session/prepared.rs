@@ -15,7 +15,7 @@ use super::relay_client::{Step, malformed};
 use super::rename::MISSING_UNNAMED;
 use super::server_statements::Need;
 use super::shape::Shape;
-use super::statements::{NAME_PREFIX, Named};
+use super::statements::NAME_PREFIX;
 use super::unnamed::Whereabouts;
 use super::{Asks, Expected, Kind, Patch, PinReason, Session, Statement, Subject, Verdict};
 use crate::server::Server;
@@ -73,7 +73,7 @@ impl Session {
         }
         let taken = FrameHeader::SIZE + name.len() + 1;
         let definition_len = header.total().saturating_sub(taken);
-        if let Some(Named { statement: old, .. }) = self.resolve(server, name, patch) {
+        if let Some((old, _)) = self.resolve(server, name, patch) {
             // The name is taken: PostgreSQL itself shall say so, in its own words and its own order.
             self.ensure(server, &old, None, patch);
             write_parse_start(&old.name(), definition_len, &mut patch.to_server);
@@ -158,7 +158,10 @@ impl Session {
             return wait(server);
         }
         let taken = FrameHeader::SIZE + names.rest_offset;
-        server.tally.binds += u64::from(!names.statement.is_empty());
+        let named_by_value = self.names_by_value(names.statement);
+        if named_by_value && input.len() < header.total() && header.total() <= Verdict::MAX_HELD {
+            return Step::Hold;
+        }
         let target = self.server_name(server, names.statement, true, patch);
         let subject = match &target {
             ServerName::Unknown => return wait(server),
@@ -166,6 +169,7 @@ impl Session {
             ServerName::Another => Subject::Another,
             ServerName::AsIs | ServerName::Missing => Subject::None,
         };
+        server.tally.binds += u64::from(!names.statement.is_empty());
         let effects = match &target {
             ServerName::Virtual(statement) => {
                 if let Some(signs) = &statement.signs {
@@ -194,6 +198,9 @@ impl Session {
         server.doubts.resume();
         if self.rules.always_asks() {
             server.doubts.add(Asks::EVERYTHING, names.statement);
+        }
+        if named_by_value {
+            server.doubts.add_custom(input.get(taken..).unwrap_or_default());
         }
         self.bound_commits = effects.commits;
         self.portal_commits |= effects.commits && !names.portal.is_empty();
@@ -285,6 +292,15 @@ impl Session {
         Step::Replace(header.total())
     }
 
+    /// The statement may set a setting whose name is among its parameters.
+    fn names_by_value(&self, name: &[u8]) -> bool {
+        let signs = match name {
+            b"" => self.unnamed.signs.as_deref(),
+            _ => self.statements.as_ref().and_then(|s| s.resolve(name)).and_then(|(s, _)| s.signs.as_deref()),
+        };
+        signs.is_some_and(|signs| signs.has(Sign::SettingUnknown) || signs.has(Sign::Opaque))
+    }
+
     /// What `name` stands for depends on the fate of a batch that has not been answered yet.
     fn is_in_doubt(&self, server: &Server, name: &[u8]) -> bool {
         if name.is_empty() {
@@ -303,9 +319,7 @@ impl Session {
     ) -> ServerName {
         if !name.is_empty() {
             return match self.resolve(server, name, patch) {
-                Some(Named { statement, told }) => {
-                    self.ensure(server, &statement, told.filter(|_| as_told), patch)
-                }
+                Some((statement, told)) => self.ensure(server, &statement, told.filter(|_| as_told), patch),
                 None if name.starts_with(NAME_PREFIX) => ServerName::Missing,
                 None => ServerName::AsIs,
             };

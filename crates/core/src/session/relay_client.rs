@@ -84,7 +84,7 @@ impl Session {
                 Ok(Some(header)) if passed > 0 && self.may_rewrite(header) => {
                     return Verdict::Forward(passed);
                 }
-                Ok(Some(header)) if !server.outstanding.is_full() => header,
+                Ok(Some(header)) if !server.outstanding.is_full() && !self.is_withheld() => header,
                 Ok(_) => return forward_or_hold(passed),
                 Err(_) if passed > 0 => return Verdict::Forward(passed),
                 Err(error) => return violation(&error, patch),
@@ -169,9 +169,13 @@ impl Session {
             refusal::simple_protocol_disabled().write(&mut patch.to_client);
             return Step::Leave(CloseReason::ClientProtocol);
         }
+        let text = text_of_query(header, input);
+        // What it does to the session shows only when all of it is there.
+        if input.len() < header.total() && header.total() <= MAX_SEEN {
+            return Step::Hold;
+        }
         self.unnamed.forget();
         server.unnamed.forget();
-        let text = text_of_query(header, input);
         let signs = text.map_or_else(Signs::unseen, |text| Signs::of(text, &self.rules.hints));
         let (commits, clears) = (signs.has(Sign::Commits), signs.has(Sign::Clears));
         if signs.has(Sign::Listen) && self.must_wait_for_channels(text.unwrap_or_default()) {
@@ -255,6 +259,9 @@ fn is_request(message: u8) -> bool {
         tag::QUERY | tag::PARSE | tag::BIND | tag::DESCRIBE | tag::EXECUTE | tag::CLOSE | tag::FUNCTION_CALL
     )
 }
+
+/// A longer query is passed on as it comes, and may have done anything.
+const MAX_SEEN: usize = 64 * 1024;
 
 /// The text of a Query that is there as a whole.
 fn text_of_query(header: FrameHeader, input: &[u8]) -> Option<&[u8]> {

@@ -18,7 +18,7 @@ use howdah_wire::frontend::{self, TargetKind};
 use howdah_wire::{FrameHeader, SqlState};
 
 use super::prepared::send_close;
-use super::statements::{Named, Statement};
+use super::statements::Statement;
 use super::{Expected, Kind, Patch, Session, Subject};
 use crate::server::Server;
 
@@ -76,24 +76,36 @@ impl Server {
 }
 
 impl Session {
-    /// What `name` will stand for, under the number that its text has now.
-    pub(super) fn resolve(&mut self, server: &mut Server, name: &[u8], patch: &mut Patch) -> Option<Named> {
-        let named = self.statements.as_ref()?.resolve(name)?;
-        if named.statement.is_retired() {
-            return Some(self.renumber(server, name, named, patch));
+    /// What `name` will stand for, under the number that its text has now, and what the client was told that it
+    /// looks like.
+    pub(super) fn resolve(
+        &mut self,
+        server: &mut Server,
+        name: &[u8],
+        patch: &mut Patch,
+    ) -> Option<(Arc<Statement>, Option<Shape>)> {
+        let (statement, told) = self.statements.as_ref()?.resolve(name)?;
+        let statement = Arc::clone(statement);
+        if statement.is_retired() {
+            return Some((self.renumber(server, name, &statement, patch), told));
         }
-        Some(named)
+        Some((statement, told))
     }
 
     #[cold]
-    fn renumber(&mut self, server: &mut Server, name: &[u8], named: Named, patch: &mut Patch) -> Named {
-        let retired = named.statement;
+    fn renumber(
+        &mut self,
+        server: &mut Server,
+        name: &[u8],
+        retired: &Statement,
+        patch: &mut Patch,
+    ) -> Arc<Statement> {
         if server.statements.is_settled(retired.id) {
             send_close(server, retired.id, patch);
         }
-        let statement = self.rules.registry.successor(&retired);
-        self.statements_mut().renumber(name, &statement);
-        Named { statement, ..named }
+        let successor = self.rules.registry.successor(retired);
+        self.statements_mut().renumber(name, &successor);
+        successor
     }
 
     /// The oldest of the client's questions what a statement looks like was answered, or dropped (`None`).

@@ -122,8 +122,8 @@ impl Session {
         if let Some(definition) = self.sql.as_ref().and_then(|sql| sql.by_name.get(name)) {
             return Some(definition.clone());
         }
-        let named = self.statements.as_ref()?.resolve(name)?;
-        Some(Definition::Protocol(named.statement))
+        let (statement, _) = self.statements.as_ref()?.resolve(name)?;
+        Some(Definition::Protocol(Arc::clone(statement)))
     }
 
     fn ensure_name(&mut self, server: &mut Server, name: &[u8], patch: &mut Patch) {

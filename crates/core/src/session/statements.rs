@@ -163,12 +163,11 @@ pub struct ClientStatements {
 }
 
 /// What a name of the client's stands for.
-#[derive(Clone, Debug)]
-pub struct Named {
-    /// The text.
-    pub statement: Arc<Statement>,
+#[derive(Debug)]
+struct Named {
+    statement: Arc<Statement>,
     /// What the client was told last that it looks like.
-    pub told: Option<Shape>,
+    told: Option<Shape>,
 }
 
 #[derive(Debug)]
@@ -195,18 +194,17 @@ impl Fate {
 }
 
 impl ClientStatements {
-    /// What `name` will stand for when the messages sent so far have been carried out.
+    /// What `name` will stand for when the messages sent so far have been carried out, and what the client was
+    /// told last that it looks like.
     #[must_use]
-    pub fn resolve(&self, name: &[u8]) -> Option<Named> {
+    pub fn resolve(&self, name: &[u8]) -> Option<(&Arc<Statement>, Option<Shape>)> {
         let changes = |change: &&NameChange| *change.name == *name && change.fate.is_change();
+        let named = || self.named.get(name);
         match self.pending.iter().rev().find(changes).map(|change| &change.fate) {
-            Some(Fate::Defined(statement)) => Some(Named { statement: Arc::clone(statement), told: None }),
-            Some(Fate::Refused(statement)) => {
-                let told = self.named.get(name).and_then(|named| named.told);
-                Some(Named { statement: Arc::clone(statement), told })
-            }
+            Some(Fate::Defined(statement)) => Some((statement, None)),
+            Some(Fate::Refused(statement)) => Some((statement, named().and_then(|named| named.told))),
             Some(Fate::Undefined) => None,
-            Some(Fate::Described(_)) | None => self.named.get(name).cloned(),
+            Some(Fate::Described(_)) | None => named().map(|named| (&named.statement, named.told)),
         }
     }
 

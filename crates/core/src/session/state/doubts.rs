@@ -113,7 +113,8 @@ impl Doubts {
     }
 
     /// Something with these signs is sent to the server; `pinned`: what is known to live there and may end.
-    pub fn raise(&mut self, signs: &Signs, pinned: Asks, text: &[u8]) {
+    /// `reported`: settings of which PostgreSQL tells by itself how they are.
+    pub fn raise(&mut self, signs: &Signs, pinned: Asks, reported: impl Fn(&str) -> bool, text: &[u8]) {
         let mut asks = Asks::default();
         for (sign, about) in ABOUT {
             if signs.has(sign) {
@@ -125,18 +126,41 @@ impl Doubts {
                 asks = asks.and(about);
             }
         }
+        if signs.names().iter().all(|name| reported(name)) {
+            asks = asks.without(Asks::NAMED);
+        }
         if asks.is_none() {
             return;
         }
         self.add(asks, text);
-        for name in signs.names() {
-            if !self.names.contains(name) {
-                if self.names.len() >= MAX_NAMES {
-                    self.asks = self.asks.and(Asks::SETTINGS);
-                    break;
-                }
-                self.names.push(name.clone());
+        for name in signs.names().iter().filter(|name| !reported(name)) {
+            self.add_name(name);
+        }
+        if asks.has(Asks::SETTINGS) {
+            self.add_custom(text);
+        }
+    }
+
+    /// Whatever in these bytes could be the name of a custom parameter: no list of PostgreSQL's has these.
+    pub fn add_custom(&mut self, bytes: &[u8]) {
+        let in_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$' | b'.');
+        for word in bytes.split(|byte| !in_name(byte)).filter(|word| word.contains(&b'.')) {
+            let parts = || word.split(|&byte| byte == b'.');
+            let is_part = |part: &[u8]| part.first().is_some_and(|c| c.is_ascii_alphabetic() || *c == b'_');
+            if parts().count() > 1 && parts().all(is_part) && word.len() < MAX_NAME {
+                self.add_name(&String::from_utf8_lossy(word).to_ascii_lowercase());
             }
+        }
+    }
+
+    fn add_name(&mut self, name: &str) {
+        if self.names.iter().any(|known| **known == *name) {
+            return;
+        }
+        if self.names.len() < MAX_NAMES {
+            self.names.push(name.into());
+        } else {
+            self.asks = self.asks.and(Asks::SETTINGS);
         }
     }
 
@@ -192,6 +216,8 @@ const ABOUT: [(Sign, Asks); 16] = [
 const ENDS: [(Sign, Asks); 3] =
     [(Sign::Drop, Asks::TEMP), (Sign::Unlock, Asks::LOCKS), (Sign::CloseCursor, Asks::CURSORS)];
 
+/// Longest name of a setting that is asked about.
+const MAX_NAME: usize = 128;
 /// Names asked about one by one; beyond that all settings are asked for.
 const MAX_NAMES: usize = 64;
 /// How much of a text is kept to explain a pin, in bytes.

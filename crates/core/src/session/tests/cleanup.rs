@@ -136,11 +136,19 @@ fn replies_that_were_to_be_given_are_forgotten() {
 #[test]
 fn half_a_message_closes() {
     let mut stage = Stage::transaction(1, 1);
-    let mut message = super::notation::from_client("Q select 1");
+    let mut message = super::notation::from_client(&format!("Q select '{}'", "x".repeat(70_000)));
     message.pop();
     stage.client_bytes(0, &message);
     stage.report();
     assert_eq!(stage.leave(0, false, None), "server 0 closed: unclean server");
+    // Nothing of a shorter one has been sent.
+    let mut stage = Stage::transaction(1, 1);
+    let mut message = super::notation::from_client("Q select 1");
+    message.pop();
+    stage.client_bytes(0, &message);
+    assert_eq!(stage.report(), "0-0");
+    stage.leave(0, false, None);
+    assert!(stage.is_free(0));
 }
 
 #[test]

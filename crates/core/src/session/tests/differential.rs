@@ -52,14 +52,20 @@ struct Run {
 impl Run {
     fn new(scripts: Vec<Vec<String>>, vanishes: Option<(usize, bool)>) -> Run {
         let rules = rules(PoolMode::Transaction, MAX_PREPARED);
-        let zone = rules.tracked.index("TimeZone").unwrap();
+        let known = [("TimeZone", "UTC"), ("application_name", "")]
+            .map(|(name, value)| (rules.tracked.index(name).unwrap(), value));
         let mut stage = Stage::new(rules, scripts.len() as u64, 2);
         stage.grants = false;
         for client in &mut stage.clients {
-            client.session.parameters.set(zone, "UTC");
+            for (index, value) in known {
+                client.session.parameters.set(index, value);
+            }
         }
         for backend in &mut stage.servers {
-            backend.server.parameters.set(zone, "UTC");
+            for (index, value) in known {
+                backend.server.parameters.set(index, value);
+            }
+            backend.server.login = Some("super".into());
         }
         let (left, direct) = scripts.iter().enumerate().map(|(c, script)| play_directly(c, script)).unzip();
         Run { stage, postgres: vec![Postgres::new(), Postgres::new()], left, direct, vanishes }
@@ -145,7 +151,7 @@ impl Run {
                 continue;
             }
             prop_assert!(backend.server.is_settled() && backend.cleanup.is_none());
-            prop_assert_eq!(postgres.statements.len(), backend.server.statements.len());
+            prop_assert_eq!(postgres.parsed(), backend.server.statements.len());
         }
         Ok(())
     }
@@ -223,7 +229,15 @@ fn script() -> impl Strategy<Value = Vec<String>> {
     let text = || {
         let often = proptest::sample::select(vec!["select 1", "select 2", "select 3", "rows 4"]);
         let rarely = proptest::sample::select(vec![
-            "fail", "bad", "need", "begin", "commit", "rollback", "set Rome", "set Oslo", "",
+            "fail",
+            "bad",
+            "need",
+            "begin",
+            "commit",
+            "rollback",
+            "set timezone = 'Rome'",
+            "set timezone = 'Oslo'",
+            "",
         ]);
         prop_oneof![4 => often, 2 => rarely]
     };

@@ -50,7 +50,6 @@ proptest! {
             in_pieces(&answer, &mut sizes, |piece| cut.server_bytes(0, piece));
             prop_assert_eq!(whole.report(), cut.report());
         }
-        // Of a query that is cut nobody knows what it does.
         let state = |stage: &Stage| {
             let server = &stage.servers[0].server;
             format!("{:?} {:?} {:?}", server.statements, server.parameters, server.held_by(&stage.clients[0].session))

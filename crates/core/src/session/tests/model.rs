@@ -1,11 +1,12 @@
-//! A PostgreSQL that knows its main loop, prepared statements, transactions, COPY and one setting.
+//! A PostgreSQL that knows its main loop, the protocol's prepared statements, COPY, and what a session is.
 //!
-//! Texts: `begin`, `commit`, `rollback`, `select X` (a row), `rows X` (three), `fail` (when run), `bad` (when
-//! parsed), `need` (when bound), `copy in` (data with `!` is an error), `copy out`, `copy trigger` (fails before
-//! it reads), `set X` (TimeZone), `deallocate all`, `discard all`, and `set_config` of TimeZone.
+//! Texts: `select X` (a row), `rows X` (three), `fail` (when run), `bad` (when parsed), `need` (when bound),
+//! `copy in` (data with `!` is an error), `copy out`, `copy trigger` (fails before it reads), and all that
+//! `howdah_model::Session` understands.
 
 use std::collections::BTreeMap;
 
+use howdah_model::{Done, Prepared, Session, SqlError, statements};
 use howdah_wire::backend::{self, TransactionStatus, tag};
 use howdah_wire::error_response::{ErrorResponse, Severity};
 use howdah_wire::frontend::{Bind, Execute, Parse, Query, Target, TargetKind};
@@ -18,15 +19,13 @@ pub(super) struct Postgres {
     reply: Vec<u8>,
     /// On the wire.
     pub(super) sent: Vec<u8>,
-    pub(super) statements: BTreeMap<Vec<u8>, String>,
+    pub(super) session: Session,
     unnamed: Option<String>,
     portals: BTreeMap<Vec<u8>, Portal>,
-    pub(super) status: TransactionStatus,
     skipping: bool,
     copy: Option<Copy>,
-    zone: String,
-    committed_zone: String,
-    reported_zone: String,
+    /// As the client was told last.
+    reported: Vec<String>,
     /// The protocol was violated: the connection is closed.
     pub(super) dead: bool,
 }
@@ -44,25 +43,36 @@ struct Copy {
     rows: usize,
 }
 
-type Outcome = Result<(), (&'static str, String)>;
+/// How a statement came to be run.
+#[derive(Clone, Copy, Debug)]
+struct Manner {
+    extended: bool,
+    /// It is the only one of its simple query.
+    alone: bool,
+}
+
+type Outcome = Result<(), SqlError>;
 
 impl Postgres {
     pub(super) fn new() -> Postgres {
+        let session = Session::new(LOGIN, &SETTINGS);
         Postgres {
             input: Vec::new(),
             reply: Vec::new(),
             sent: Vec::new(),
-            statements: BTreeMap::new(),
+            reported: REPORTED.map(|(name, _)| session.setting(name).unwrap_or_default().to_owned()).into(),
+            session,
             unnamed: None,
             portals: BTreeMap::new(),
-            status: TransactionStatus::Idle,
             skipping: false,
             copy: None,
-            zone: "UTC".into(),
-            committed_zone: "UTC".into(),
-            reported_zone: "UTC".into(),
             dead: false,
         }
+    }
+
+    /// Statements prepared by Parse messages.
+    pub(super) fn parsed(&self) -> usize {
+        self.session.prepared.values().filter(|prepared| prepared.by_sql.is_none()).count()
     }
 
     pub(super) fn receive(&mut self, bytes: &[u8]) {
@@ -109,7 +119,8 @@ impl Postgres {
     fn end(&mut self, extended: bool, outcome: Outcome) {
         if let Err((code, text)) = outcome {
             self.copy = None;
-            self.abort();
+            self.portals.clear();
+            self.session.fail();
             error(code, &text).write(&mut self.reply);
             self.flush();
             self.skipping = extended;
@@ -120,14 +131,18 @@ impl Postgres {
     }
 
     fn ready(&mut self) {
-        if self.status == TransactionStatus::Idle {
-            self.commit();
+        if self.session.status() == TransactionStatus::Idle {
+            self.portals.clear();
         }
-        if self.zone != self.reported_zone {
-            self.reported_zone.clone_from(&self.zone);
-            backend::write_parameter_status(&mut self.reply, b"TimeZone", self.zone.as_bytes());
+        self.session.end_message();
+        for ((name, spelt), reported) in REPORTED.iter().zip(&mut self.reported) {
+            let value = self.session.setting(name).unwrap_or_default();
+            if value != reported {
+                value.clone_into(reported);
+                backend::write_parameter_status(&mut self.reply, spelt.as_bytes(), value.as_bytes());
+            }
         }
-        backend::write_ready_for_query(&mut self.reply, self.status);
+        backend::write_ready_for_query(&mut self.reply, self.session.status());
         self.flush();
     }
 
@@ -135,26 +150,17 @@ impl Postgres {
         self.sent.append(&mut self.reply);
     }
 
-    fn commit(&mut self) {
-        self.portals.clear();
-        self.committed_zone.clone_from(&self.zone);
-    }
-
-    fn abort(&mut self) {
-        self.portals.clear();
-        self.zone.clone_from(&self.committed_zone);
-        if self.status == TransactionStatus::InTransaction {
-            self.status = TransactionStatus::Failed;
-        }
-    }
-
     fn query(&mut self, text: &str) -> Outcome {
-        self.check_parse(text)?;
-        if matches!(text.split(' ').next(), Some("select" | "rows")) {
-            write_message(&mut self.reply, tag::ROW_DESCRIPTION, &[0, 0]);
+        let all = statements(text);
+        if all.is_empty() {
+            write_message(&mut self.reply, tag::EMPTY_QUERY_RESPONSE, &[]);
         }
-        let mut portal = Portal { text: text.to_owned(), value: String::new(), row: 0 };
-        self.run(&mut portal, 0, false)
+        for statement in &all {
+            self.check_parse(statement)?;
+            let mut portal = Portal { text: (*statement).to_owned(), value: String::new(), row: 0 };
+            self.run(&mut portal, 0, Manner { extended: false, alone: all.len() == 1 })?;
+        }
+        Ok(())
     }
 
     fn extended(&mut self, tag: u8, body: &[u8]) -> Outcome {
@@ -168,18 +174,19 @@ impl Postgres {
                 self.check_parse(&text(parse.text))?;
                 if parse.name.is_empty() {
                     self.unnamed = Some(text(parse.text));
-                } else if self.statements.contains_key(parse.name) {
+                } else if self.session.prepared.contains_key(parse.name) {
                     let name = text(parse.name);
                     return Err(("42P05", format!("prepared statement \"{name}\" already exists")));
                 } else {
-                    self.statements.insert(parse.name.to_vec(), text(parse.text));
+                    let prepared = Prepared { text: text(parse.text), by_sql: None };
+                    self.session.prepared.insert(parse.name.to_vec(), prepared);
                 }
                 write_message(&mut self.reply, tag::PARSE_COMPLETE, &[]);
             }
             b'B' => {
                 let bind = Bind::parse(body).unwrap();
                 let statement = self.statement(bind.statement)?;
-                self.check_failed(&statement)?;
+                self.session.check_failed(&statement)?;
                 if statement == "need" {
                     let name = text(bind.statement);
                     return Err(("08P01", format!("prepared statement \"{name}\" requires 2")));
@@ -197,7 +204,7 @@ impl Postgres {
                 match target.kind {
                     TargetKind::Statement => {
                         let statement = self.statement(target.name)?;
-                        self.check_failed(&statement)?;
+                        self.session.check_failed(&statement)?;
                         write_message(&mut self.reply, tag::PARAMETER_DESCRIPTION, &[0, 0]);
                     }
                     TargetKind::Portal => drop(self.portal(target.name)?),
@@ -207,13 +214,13 @@ impl Postgres {
             b'E' => {
                 let execute = Execute::parse(body).unwrap();
                 let mut portal = self.portal(execute.portal)?;
-                self.check_failed(&portal.text)?;
+                self.session.check_failed(&portal.text)?;
                 let rows = usize::try_from(execute.max_rows).unwrap();
                 if portal.row == usize::MAX {
                     return Err(("55000", "portal cannot be run".into()));
                 }
                 let returns_rows = matches!(portal.text.split(' ').next(), Some("select" | "rows"));
-                self.run(&mut portal, rows, true)?;
+                self.run(&mut portal, rows, Manner { extended: true, alone: true })?;
                 if !returns_rows {
                     portal.row = usize::MAX;
                 }
@@ -225,7 +232,7 @@ impl Postgres {
                 let target = Target::parse(body).unwrap();
                 match target.kind {
                     TargetKind::Statement if target.name.is_empty() => self.unnamed = None,
-                    TargetKind::Statement => drop(self.statements.remove(target.name)),
+                    TargetKind::Statement => drop(self.session.prepared.remove(target.name)),
                     TargetKind::Portal => drop(self.portals.remove(target.name)),
                 }
                 write_message(&mut self.reply, tag::CLOSE_COMPLETE, &[]);
@@ -240,7 +247,10 @@ impl Postgres {
             b"" => "unnamed prepared statement does not exist".to_owned(),
             name => format!("prepared statement \"{}\" does not exist", name.escape_ascii()),
         };
-        let found = if name.is_empty() { self.unnamed.as_ref() } else { self.statements.get(name) };
+        let found = match name {
+            b"" => self.unnamed.as_ref(),
+            name => self.session.prepared.get(name).map(|prepared| &prepared.text),
+        };
         found.cloned().ok_or_else(|| ("26000", missing()))
     }
 
@@ -252,46 +262,25 @@ impl Postgres {
         if text == "bad" {
             return Err(("42601", "syntax error".into()));
         }
-        self.check_failed(text)
+        self.session.check_failed(text)
     }
 
-    fn check_failed(&self, text: &str) -> Outcome {
-        if self.status == TransactionStatus::Failed
-            && !matches!(text, "commit" | "rollback" | "ROLLBACK" | "")
-        {
-            return Err(("25P02", "current transaction is aborted".into()));
+    fn run(&mut self, portal: &mut Portal, max_rows: usize, manner: Manner) -> Outcome {
+        if let Some(outcome) = self.session.run(&portal.text, !manner.alone) {
+            return self.done(outcome?, manner);
         }
-        Ok(())
-    }
-
-    fn run(&mut self, portal: &mut Portal, max_rows: usize, extended: bool) -> Outcome {
         let (verb, argument) = portal.text.split_once(' ').unwrap_or((&portal.text, ""));
-        let in_block = self.status != TransactionStatus::Idle;
-        let lower = verb.to_lowercase();
-        let verb = if verb == "ROLLBACK" { &lower } else { verb };
-        let mut done = verb.to_uppercase();
-        match (verb, argument) {
+        let done = match (verb, argument) {
             ("", _) => {
                 write_message(&mut self.reply, tag::EMPTY_QUERY_RESPONSE, &[]);
                 return Ok(());
             }
-            ("begin", _) if in_block => self.warn("there is already a transaction in progress"),
-            ("begin", _) => self.status = TransactionStatus::InTransaction,
-            ("commit" | "rollback", _) => {
-                match self.status {
-                    TransactionStatus::Idle => self.warn("there is no transaction in progress"),
-                    TransactionStatus::Failed => done = "ROLLBACK".into(),
-                    TransactionStatus::InTransaction => {}
-                }
-                if done == "ROLLBACK" {
-                    self.zone.clone_from(&self.committed_zone);
-                }
-                self.status = TransactionStatus::Idle;
-                self.commit();
-            }
             ("select" | "rows", _) => {
                 let all = if verb == "rows" { 3 } else { 1 };
                 let first = portal.row;
+                if !manner.extended {
+                    write_message(&mut self.reply, tag::ROW_DESCRIPTION, &[0, 0]);
+                }
                 while portal.row < all {
                     if max_rows > 0 && portal.row - first == max_rows {
                         write_message(&mut self.reply, tag::PORTAL_SUSPENDED, &[]);
@@ -301,7 +290,7 @@ impl Postgres {
                     let row = format!("{argument} {} {}", portal.value, portal.row);
                     write_message(&mut self.reply, tag::DATA_ROW, row.as_bytes());
                 }
-                done = format!("SELECT {}", portal.row - first);
+                format!("SELECT {}", portal.row - first)
             }
             ("fail" | "need", _) => return Err(("22012", "division by zero".into())),
             ("copy", "in" | "trigger") => {
@@ -310,31 +299,40 @@ impl Postgres {
                 if argument == "trigger" {
                     return Err(("P0001", "no".into()));
                 }
-                self.copy = Some(Copy { extended, rows: 0 });
+                self.copy = Some(Copy { extended: manner.extended, rows: 0 });
                 return Ok(());
             }
             ("copy", _) => {
                 write_message(&mut self.reply, tag::COPY_OUT_RESPONSE, &[0, 0, 0]);
                 write_message(&mut self.reply, tag::COPY_DATA, b"line");
                 write_message(&mut self.reply, tag::COPY_DONE, &[]);
-                done = "COPY 1".into();
-            }
-            ("set", zone) => self.zone = zone.to_owned(),
-            ("SELECT", call) => {
-                let (_, rest) = call.split_once("'TimeZone', '").expect("only that is set");
-                self.zone = rest.split_once('\'').unwrap().0.to_owned();
-            }
-            ("discard", _) if in_block => return Err(("25001", "DISCARD ALL in a block".into())),
-            ("deallocate" | "discard", _) => {
-                self.statements.clear();
-                if verb == "discard" {
-                    self.zone = "UTC".into();
-                }
-                done.push_str(" ALL");
+                "COPY 1".into()
             }
             other => panic!("the model knows no {other:?}"),
-        }
+        };
         backend::write_command_complete(&mut self.reply, done.as_bytes());
+        Ok(())
+    }
+
+    /// A statement that concerns the session has been run.
+    fn done(&mut self, done: Done, manner: Manner) -> Outcome {
+        if let Some(text) = done.instead {
+            let mut portal = Portal { text, value: String::new(), row: 0 };
+            return self.run(&mut portal, 0, manner);
+        }
+        if let Some((code, text)) = done.warning {
+            ErrorResponse { severity: Severity::Warning, ..error(code, text) }.write_notice(&mut self.reply);
+        }
+        if matches!(&*done.tag, "COMMIT" | "ROLLBACK") && self.session.status() == TransactionStatus::Idle {
+            self.portals.clear();
+        }
+        if done.rows.is_some() && !manner.extended {
+            write_message(&mut self.reply, tag::ROW_DESCRIPTION, &[0, 0]);
+        }
+        for row in done.rows.iter().flatten() {
+            backend::write_data_row(&mut self.reply, row.iter().map(|value| value.as_deref()));
+        }
+        backend::write_command_complete(&mut self.reply, done.tag.as_bytes());
         Ok(())
     }
 
@@ -360,12 +358,27 @@ impl Postgres {
             }
         }
     }
-
-    fn warn(&mut self, text: &str) {
-        ErrorResponse { severity: Severity::Warning, ..error("25001", text) }.write_notice(&mut self.reply);
-    }
 }
 
 fn error(code: &str, text: &str) -> ErrorResponse {
     ErrorResponse::new(Severity::Error, SqlState::from_bytes(code.as_bytes()).unwrap(), text)
 }
+
+const LOGIN: &str = "super";
+
+const SETTINGS: [(&str, &str); 6] = [
+    ("timezone", "UTC"),
+    ("application_name", ""),
+    ("search_path", "public"),
+    ("work_mem", "4MB"),
+    ("geqo", "on"),
+    ("log_statement", "none"),
+];
+
+/// Settings whose changes are told, and how they are spelt then.
+const REPORTED: [(&str, &str); 4] = [
+    ("timezone", "TimeZone"),
+    ("application_name", "application_name"),
+    ("is_superuser", "is_superuser"),
+    ("session_authorization", "session_authorization"),
+];

@@ -3,10 +3,13 @@
 //! Clients: `Q text`, `P name text`, `B name [portal [value]]`, `D name`, `E [portal [rows]]`, `C name`, `S`,
 //! `H`, `d data`, `c`, `f why`, `F`, `X`. `-` is the unnamed statement or portal; `D` and `C` mean
 //! statements, `Dp` and `Cp` portals.
-//! Servers: `1 2 3 n T t D I s G H c V` bare, `d data`, `C tag`, `Z status`, `E code text`, `Er routine code text`,
-//! `N text`, `S name value`.
+//! Servers: `1 2 3 n T t D I s G H c V` bare, `d data`, `C tag`, `Z status`, `E code text`, `N text`,
+//! `S name value`, `row column column …`, `Er routine code text` (an error of this function of PostgreSQL's).
+//!
+//! The question what a session looks like is shown as `Q look` and what it is about: settings by name, else
+//! `settings`, `role`, `statements`, `temp`, `locks`, `cursors`, `channels`, `slots`; or `everything`.
 
-use howdah_wire::backend::{self, TransactionStatus};
+use howdah_wire::backend::{self, DataRow, TransactionStatus};
 use howdah_wire::error_response::{ErrorResponse, Severity, field};
 use howdah_wire::frontend::{self, TargetKind};
 use howdah_wire::{FrameHeader, SqlState, write_message};
@@ -43,6 +46,35 @@ pub(super) fn from_client(messages: &str) -> Vec<u8> {
     out
 }
 
+/// What a question about the session is about, if this is one.
+pub(super) fn look(query: &str) -> Option<String> {
+    let mut about = Vec::new();
+    for statement in query.split("; ").filter(|statement| !statement.is_empty()) {
+        if statement.contains("pg_prepared_statement()") {
+            about.push("statements");
+            continue;
+        }
+        let mut words = statement.strip_prefix("SELECT '")?.split('\'');
+        about.push(match words.next()? {
+            "n" => words.nth(1)?,
+            "s" => "settings",
+            "r" => "role",
+            "t" => "temp",
+            "l" => "locks",
+            "c" => "cursors",
+            "h" => "channels",
+            "x" => "slots",
+            _ => return None,
+        });
+    }
+    about.dedup();
+    if about.is_empty() {
+        return None;
+    }
+    let about = about.join(" ");
+    Some(about.replace("settings role statements temp locks cursors channels slots", "everything"))
+}
+
 /// A Bind with one value, which the model puts into the rows.
 pub(super) fn write_bind(out: &mut Vec<u8>, name: &[u8], portal: &[u8], value: &[u8]) {
     let mut rest = vec![0, 0, 0, 1];
@@ -67,6 +99,10 @@ pub(super) fn from_server(messages: &str) -> Vec<u8> {
                 ErrorResponse { other: vec![(b'R', routine.into())], ..error(rest) }.write(out);
             }
             "FATAL" => ErrorResponse { severity: Severity::Fatal, ..error(rest) }.write(out),
+            "row" => {
+                let values: Vec<_> = rest.split(' ').map(|value| Some(value.as_bytes())).collect();
+                backend::write_data_row(out, values);
+            }
             "N" => ErrorResponse::new(Severity::Notice, SqlState::INTERNAL_ERROR, rest).write_notice(out),
             "S" => {
                 let (name, value) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -84,7 +120,12 @@ pub(super) fn to_server(bytes: &[u8]) -> String {
         let strings: Vec<_> = body.split(|&b| b == 0).map(named).collect();
         let string = |index: usize| strings.get(index).cloned().unwrap_or_default();
         match tag {
-            'Q' | 'f' => format!("{tag} {}", string(0)).trim_end_matches(" -").to_owned(),
+            'Q' => {
+                let text = str::from_utf8(&body[..body.len() - 1]).unwrap_or_default();
+                let shown = look(text).map(|about| format!("look {about}"));
+                format!("Q {}", shown.unwrap_or_else(|| string(0))).trim_end_matches(" -").to_owned()
+            }
+            'f' => format!("{tag} {}", string(0)).trim_end_matches(" -").to_owned(),
             'P' => format!("P {} {}", string(0), string(1)),
             'B' if string(0) == "-" => format!("B {}", string(1)),
             'B' => format!("B {} {}", string(1), string(0)),
@@ -106,6 +147,12 @@ pub(super) fn to_client(bytes: &[u8]) -> String {
         let text = |bytes: &[u8]| bytes.split(|&b| b == 0).next().unwrap().escape_ascii().to_string();
         let field = |kind| field(body, kind).map(|f| f.escape_ascii().to_string()).unwrap_or_default();
         match tag {
+            'D' if DataRow::parse(body).is_ok_and(|row| !row.values().is_empty()) => {
+                let row = DataRow::parse(body).unwrap();
+                let values: Vec<_> =
+                    row.values().iter().map(|value| text(value.unwrap_or(b"NULL"))).collect();
+                format!("D {}", values.join(" ")).trim_end().to_owned()
+            }
             'C' | 'd' | 'D' => format!("{tag} {}", text(body)).trim_end().to_owned(),
             'Z' => format!("Z {}", text(body)),
             'E' => format!("E {} {}", field(b'C'), field(b'M')),

@@ -51,9 +51,13 @@ fn a_function_call() {
 fn notices_and_notifications_belong_to_no_question() {
     let mut stage = Stage::transaction(1, 1);
     stage.client(0, "Q select 1");
-    assert_eq!(stage.server(0, "N careful / A"), "client 0: N careful / A | 0-0");
+    // Notifications come from the connection that listens for all.
+    assert_eq!(stage.server(0, "N careful / A"), "client 0: N careful | 0-0");
     assert_eq!(stage.server(0, "C SELECT 1 / N late / Z I"), "client 0: C SELECT 1 / N late / Z I");
     assert_eq!(stage.server(0, "N nobody hears"), "");
+    let mut stage = Stage::new(rules(PoolMode::Session, 0), 1, 1);
+    stage.client(0, "Q select 1");
+    assert_eq!(stage.server(0, "A / N careful"), "client 0: A / N careful | 0-0");
 }
 
 #[test]

@@ -209,7 +209,13 @@ impl Stage {
                     }
                 }
                 Verdict::Hold => {
-                    assert!(self.clients[c].held.len() <= Verdict::MAX_HELD);
+                    let client = &mut self.clients[c];
+                    assert!(client.held.len() <= Verdict::MAX_HELD);
+                    // The listener connection hears of channels at once.
+                    if client.session.awaited_channels().is_some() {
+                        client.session.channels_heard();
+                        continue;
+                    }
                     if self.release(c) {
                         continue;
                     }
@@ -272,6 +278,10 @@ impl Stage {
         }
         self.tidy(s);
         if let Some(c) = self.servers[s].client {
+            let client = &mut self.clients[c];
+            if client.session.is_to_be_heard() {
+                client.session.give_ready(&mut client.out);
+            }
             self.pump_client(c);
         }
     }

@@ -1,0 +1,94 @@
+//! The answers to Howdah's questions about a session.
+
+use crate::SqlError;
+use crate::session::{Prepared, Session};
+use crate::token::Token;
+
+type Rows = Vec<Vec<Option<Vec<u8>>>>;
+
+/// To SELECT `rest`, if that is one of them: a letter for the kind of question comes first.
+pub(crate) fn answer(session: &Session, rest: &[Token]) -> Option<Result<Rows, SqlError>> {
+    if rest.first().is_some_and(|first| first.is("case"))
+        && rest.iter().any(|word| word.is("pg_prepared_statement"))
+    {
+        return Some(Ok(prepared(session)));
+    }
+    let [Token::Text(kind), Token::Sign(','), about @ ..] = rest else { return None };
+    let row = |name: &str, value: Option<&str>| {
+        vec![
+            Some(kind.clone().into_bytes()),
+            Some(name.into()),
+            value.map(|value| escape(value).into_bytes()),
+        ]
+    };
+    let first = match about.first() {
+        Some(Token::Text(name)) => name.as_str(),
+        _ => "",
+    };
+    let now = &session.now;
+    Some(Ok(match kind.as_str() {
+        "n" | "r" => vec![row(first, session.setting(first))],
+        "s" => {
+            let all = now.settings.set_here().filter(|(name, _)| !name.contains('.'));
+            all.map(|(name, value)| row(name, Some(value))).collect()
+        }
+        "t" => now.temp.iter().take(1).map(|name| row(name, Some(""))).collect(),
+        "l" => session.locks.keys().take(1).map(|key| row(key, Some(""))).collect(),
+        "c" => now.cursors.iter().take(1).map(|name| row(name, Some(""))).collect(),
+        "h" => session.channels.iter().map(|name| row(name, Some(""))).collect(),
+        "x" => Vec::new(),
+        _ => return None,
+    }))
+}
+
+/// Those of SQL and those of the protocol, but for Howdah's own.
+fn prepared(session: &Session) -> Rows {
+    let all = session.prepared.iter().filter(|(name, _)| !name.starts_with(b"HOWDAH_"));
+    let row = |(name, prepared): (&Vec<u8>, &Prepared)| {
+        let (kind, text) = prepared.by_sql.as_ref().map_or((b"q", &prepared.text), |by_sql| (b"p", by_sql));
+        vec![Some(kind.to_vec()), Some(name.clone()), Some(text.clone().into_bytes())]
+    };
+    all.map(row).collect()
+}
+
+/// PostgreSQL's format `escape`.
+fn escape(value: &str) -> String {
+    let mut escaped = String::new();
+    for byte in value.bytes() {
+        match byte {
+            b'\\' => escaped.push_str("\\\\"),
+            0x80.. => escaped.push_str(&format!("\\{byte:03o}")),
+            _ => escaped.push(char::from(byte)),
+        }
+    }
+    escaped
+}
+
+pub(crate) fn unescape(escaped: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = escaped.as_bytes();
+    while let [first, behind @ ..] = rest {
+        rest = behind;
+        if *first != b'\\' {
+            bytes.push(*first);
+        } else if let [b'\\', behind @ ..] = rest {
+            bytes.push(b'\\');
+            rest = behind;
+        } else if let Some((digits, behind)) = rest.split_at_checked(3) {
+            bytes.push(digits.iter().fold(0, |value, digit| (value << 3) | (digit - b'0')));
+            rest = behind;
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_escaped_can_be_read_again() {
+        assert_eq!(escape(r"é\a"), r"\303\251\\a");
+        assert_eq!(unescape(&escape("é\\a\\303")), "é\\a\\303");
+    }
+}
