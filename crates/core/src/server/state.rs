@@ -37,6 +37,8 @@ pub struct Server {
     pub lives: Asks,
     /// What is being told of a statement.
     pub(crate) shape: Option<Shape>,
+    /// The part of it that the client will be told together with the rest.
+    pub(crate) parameters_told: Vec<u8>,
     /// A question about it that is under way.
     pub(crate) look: Option<Box<Look>>,
     /// Settings that are being tried here.
@@ -115,6 +117,7 @@ impl Server {
             doubts: Doubts::default(),
             lives: Asks::default(),
             shape: None,
+            parameters_told: Vec::new(),
             look: None,
             trial: None,
             login: None,

@@ -21,7 +21,7 @@ use super::{Asks, Expected, Kind, Patch, PinReason, Session, Statement, Subject,
 use crate::server::Server;
 
 /// What a client's statement name is on the server.
-enum ServerName {
+pub(super) enum ServerName {
     /// The same.
     AsIs,
     /// That of a text.
@@ -245,8 +245,15 @@ impl Session {
         let mut expected = expected;
         if let ServerName::Virtual(statement) = &target {
             self.statements_mut().describing(name, Arc::clone(statement), server.outstanding.batch());
-            expected.subject = Subject::Description(statement.id);
+            let first = patch.to_server.is_empty()
+                && server.outstanding.is_empty()
+                && server.outstanding.status() == TransactionStatus::Idle;
             expected.client_op = true;
+            expected.subject = if first {
+                Subject::FirstDescription(statement.id)
+            } else {
+                Subject::Description(statement.id)
+            };
         }
         let name = match target {
             ServerName::AsIs if patch.to_server.is_empty() => return Session::pass(server, expected),
@@ -338,7 +345,7 @@ impl Session {
     }
 
     /// Sees to it that the statement will be there when the next message is carried out, and look as `told`.
-    fn ensure(
+    pub(super) fn ensure(
         &mut self,
         server: &mut Server,
         statement: &Arc<Statement>,

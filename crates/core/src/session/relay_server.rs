@@ -8,7 +8,7 @@ use howdah_wire::sqlstate::SqlState;
 use super::conversation::Rest;
 use super::follow::{discarded, looked};
 use super::outstanding::{Answer, Doubt};
-use super::shape::{Shape, another_shape, is_out_of_date};
+use super::shape::{another_shape, is_out_of_date, settle_description};
 use super::{Expected, Kind, Patch, Session, Subject, Verdict, rename};
 use crate::facts::CloseReason;
 use crate::server::Server;
@@ -122,15 +122,18 @@ fn reply(
         Ok(Answer::Unasked) => return Ok(unasked(session, header)),
         Ok(Answer::Part(expected)) => expected,
         Ok(Answer::Parameters(expected)) => {
-            server.shape = Some(Shape::of_parameters(header, body));
+            if server.told_parameters(expected, header, body) {
+                return Ok(Reply::Swallow);
+            }
             expected
         }
         Ok(Answer::Done(expected)) => {
-            if let Subject::Description(_) = expected.subject {
-                let parameters = server.shape.ok_or(CloseReason::ServerProtocol)?;
-                server.shape = Some(parameters.with_columns(header, body));
-            }
+            let told = expected.subject.described().is_some()
+                && server.told_columns(expected, header, body, patch).ok_or(CloseReason::ServerProtocol)?;
             settle(server, session.as_deref_mut(), expected, Some(expected.kind == Kind::Parse));
+            if told {
+                return Ok(Reply::Swallow);
+            }
             expected
         }
         Err(Doubt) => return Err(CloseReason::ServerProtocol),
@@ -183,6 +186,7 @@ fn ready(server: &mut Server, session: Option<&mut Session>, body: &[u8]) -> Res
     Ok(Reply::Forward)
 }
 
+#[cold]
 fn error(
     server: &mut Server,
     mut session: Option<&mut Session>,
@@ -199,6 +203,7 @@ fn error(
         .as_deref()
         .filter(|_| header.total() <= MAX_BODY)
         .and_then(|session| rename::with_client_names(session, &error, changing));
+    let unanswered = session.as_deref().and_then(|session| session.question_alone(server, &dropped));
     for entry in dropped {
         settle(server, session.as_deref_mut(), entry, None);
     }
@@ -211,8 +216,14 @@ fn error(
     }
     let Ok(Some(asked)) = asked else { return Err(CloseReason::ServerProtocol) };
     match asked.subject {
-        Subject::Used(id) | Subject::Description(id) if is_out_of_date(&error) => {
-            server.statements.retire(id)
+        Subject::Used(id) | Subject::Description(id) | Subject::FirstDescription(id)
+            if is_out_of_date(&error) =>
+        {
+            server.statements.retire(id);
+            if let Some((session, name)) = session.zip(unanswered) {
+                session.ask_again(server, &name, patch);
+                return Ok(Reply::Swallow);
+            }
         }
         Subject::Another => {
             another_shape(server.outstanding.status()).write(&mut patch.to_client);
@@ -255,15 +266,8 @@ fn settle(server: &mut Server, session: Option<&mut Session>, entry: Expected, p
     match entry.subject {
         Subject::Statement(id) => server.statements.settle(id, present),
         Subject::Unnamed(generation) => server.unnamed.settle(generation, present.is_some()),
-        Subject::Description(id) => {
-            let shape = server.shape.take().filter(|_| present.is_some());
-            server.statements.described(id, shape);
-            if let Some(session) = session
-                && entry.client_op
-            {
-                session.described(shape);
-            }
-            return;
+        Subject::Description(id) | Subject::FirstDescription(id) => {
+            return settle_description(server, session, entry, id, present.is_some());
         }
         _ => {}
     }

@@ -7,7 +7,8 @@
 //! like, that is asked before the client's Bind is carried out; if it is something else, the Bind fails as on a
 //! direct connection. Who was told nothing takes what comes.
 //!
-//! Sent ahead of a batch that fails for it is only Howdah's own question.
+//! A client that prepares a text may be the first to find out that what a server connection has under that
+//! number is out of date. Nothing has come of its batch then, and it asks under the new number once more.
 
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use howdah_wire::backend::{TransactionStatus, tag};
 use howdah_wire::error_response::{ErrorResponse, Severity};
 use howdah_wire::frontend::{self, TargetKind};
-use howdah_wire::{FrameHeader, SqlState};
+use howdah_wire::{FrameHeader, SqlState, write_message};
 
 use super::prepared::send_close;
 use super::statements::Statement;
@@ -67,12 +68,60 @@ impl Shape {
 
 impl Server {
     /// The next reply tells of a statement's shape, and is read as a whole.
+    #[cold]
     #[must_use]
     pub(super) fn is_describing(&self, header: FrameHeader) -> bool {
         matches!(header.tag, tag::PARAMETER_DESCRIPTION | tag::ROW_DESCRIPTION)
             && header.total() <= MAX_DESCRIPTION
-            && self.outstanding.head().is_some_and(|head| matches!(head.subject, Subject::Description(_)))
+            && self.outstanding.head().is_some_and(|head| head.subject.described().is_some())
     }
+
+    /// The parameters of a statement are told. True: the client is told later.
+    #[cold]
+    pub(super) fn told_parameters(&mut self, asked: Expected, header: FrameHeader, body: &[u8]) -> bool {
+        self.shape = Some(Shape::of_parameters(header, body));
+        let later = matches!(asked.subject, Subject::FirstDescription(_));
+        if later {
+            self.parameters_told.clear();
+            write_message(&mut self.parameters_told, header.tag, body);
+        }
+        later
+    }
+
+    /// The columns of a statement are told, or that it has none. True: the client is told by `patch`. `None`: the
+    /// parameters were not.
+    #[cold]
+    pub(super) fn told_columns(
+        &mut self,
+        asked: Expected,
+        header: FrameHeader,
+        body: &[u8],
+        patch: &mut Patch,
+    ) -> Option<bool> {
+        self.shape = Some(self.shape?.with_columns(header, body));
+        let later = matches!(asked.subject, Subject::FirstDescription(_));
+        if later {
+            patch.to_client.append(&mut self.parameters_told);
+            write_message(&mut patch.to_client, header.tag, body);
+        }
+        Some(later)
+    }
+}
+
+/// A question what a statement looks like was answered, or dropped.
+#[cold]
+pub(super) fn settle_description(
+    server: &mut Server,
+    session: Option<&mut Session>,
+    entry: Expected,
+    id: u64,
+    answered: bool,
+) {
+    let shape = server.shape.take().filter(|_| answered);
+    server.statements.described(id, shape);
+    let Some(session) = session.filter(|_| entry.client_op) else { return };
+    let statements = session.statements_mut();
+    if shape.is_some() { statements.confirm(shape) } else { statements.forget() }
 }
 
 impl Session {
@@ -108,10 +157,39 @@ impl Session {
         successor
     }
 
-    /// The oldest of the client's questions what a statement looks like was answered, or dropped (`None`).
-    pub(super) fn described(&mut self, shape: Option<Shape>) {
-        let statements = self.statements_mut();
-        if shape.is_some() { statements.confirm(shape) } else { statements.forget() }
+    /// The name that the client asked about, if that is all that failed and nothing else was to be done.
+    pub(super) fn question_alone(&self, server: &Server, failed: &[Expected]) -> Option<Box<[u8]>> {
+        let [Expected { subject: Subject::FirstDescription(_), client_op: true, .. }] = failed else {
+            return None;
+        };
+        if !server.outstanding.owes_end_only() || self.is_mid_message() {
+            return None;
+        }
+        self.statements.as_ref()?.oldest().map(Box::from)
+    }
+
+    /// The client's first message of a batch asks what `name` looks like, and what is there is out of date.
+    #[cold]
+    pub(super) fn ask_again(&mut self, server: &mut Server, name: &[u8], patch: &mut Patch) {
+        let ended = server.outstanding.take_over_end();
+        if !ended {
+            frontend::write_sync(&mut patch.to_server);
+            server.outstanding.push(Expected::ours(Kind::Sync));
+        }
+        if let Some((statement, _)) = self.resolve(server, name, patch) {
+            self.ensure(server, &statement, None, patch);
+            self.statements_mut().describing(name, Arc::clone(&statement), server.outstanding.batch());
+            let subject = Subject::Description(statement.id);
+            let expected = Expected { subject, client_op: true, ..Expected::theirs(Kind::Describe) };
+            server.outstanding.push(expected);
+            frontend::write_describe(&mut patch.to_server, TargetKind::Statement, &statement.name());
+        }
+        if ended {
+            frontend::write_sync(&mut patch.to_server);
+            server.outstanding.push(Expected::theirs(Kind::Sync));
+        } else {
+            frontend::write_flush(&mut patch.to_server);
+        }
     }
 
     /// Asks what a statement looks like that will be there.

@@ -275,6 +275,12 @@ impl ClientStatements {
         }
     }
 
+    /// The name that the oldest change is about.
+    #[must_use]
+    pub fn oldest(&self) -> Option<&[u8]> {
+        self.pending.front().map(|change| &*change.name)
+    }
+
     /// The oldest change that was sent will not happen.
     pub fn forget(&mut self) {
         self.pop();

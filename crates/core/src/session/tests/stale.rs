@@ -153,6 +153,55 @@ fn different_answers_on_different_server_connections_are_noticed_at_once() {
 }
 
 #[test]
+fn who_comes_after_the_change_and_finds_it_first_does_not_notice() {
+    for (sent, asked, again) in [
+        ("P b q / D b / S", "D HOWDAH_1 / S", "C HOWDAH_1 / P HOWDAH_2 q / D HOWDAH_2 / S"),
+        ("P b q / D b / H", "D HOWDAH_1 / H", "S / C HOWDAH_1 / P HOWDAH_2 q / D HOWDAH_2 / H"),
+    ] {
+        let mut stage = told(2);
+        assert_eq!(stage.client(1, sent), format!("server 0: {asked} | client 1: 1 | 1-0"));
+        assert_eq!(stage.server(0, &format!("t / {FROM_SERVER}")), format!("server 0: {again} | 1-0"));
+        assert_eq!(stage.server(0, "Z I / 3 / 1"), "1-0");
+        assert_eq!(stage.server(0, &format!("t / {}", row("m", 1))), "client 1: t / T | 1-0");
+        if sent.ends_with('H') {
+            assert_eq!(stage.client(1, "S"), "server 0: S | 1-0");
+        }
+        assert_eq!(stage.server(0, "Z I"), "client 1: Z I");
+        assert_eq!(stage.client(1, "B b / E / S"), "server 0: B HOWDAH_2 / E / S | 1-0");
+    }
+}
+
+#[test]
+fn a_question_among_others_is_not_asked_again() {
+    for sent in ["D a / B a / S", "D a / C a / S", "D a / S / D a / S"] {
+        let mut stage = told(1);
+        stage.client(0, sent);
+        stage.report();
+        assert_eq!(stage.server(0, FROM_SERVER), format!("client 0: {STALE} | 0-0"), "{sent}");
+    }
+    let mut stage = told(1);
+    stage.client(0, "Q begin");
+    stage.server(0, "C BEGIN / Z T");
+    stage.client(0, "D a / S");
+    stage.report();
+    assert_eq!(
+        stage.server(0, &format!("t / {FROM_SERVER} / Z E")),
+        format!("client 0: t / {STALE} / Z E | 0-0")
+    );
+}
+
+#[test]
+fn a_table_that_has_gone_is_said_to_have_gone() {
+    let mut stage = told(2);
+    stage.client(1, "P b q / D b / S");
+    stage.report();
+    let gone = "E 42P01 relation does not exist";
+    stage.server(0, &format!("t / {gone} / Z I / 3"));
+    stage.report();
+    assert_eq!(stage.server(0, &format!("{gone} / Z I")), format!("client 1: {gone} / Z I"));
+}
+
+#[test]
 fn a_question_of_howdahs_own_that_fails_fails_the_batch() {
     let mut stage = told(2);
     elsewhere(&mut stage);
