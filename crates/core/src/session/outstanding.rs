@@ -111,6 +111,12 @@ pub enum Subject {
 }
 
 impl Subject {
+    /// Its answer is of interest for what it says about a statement.
+    #[inline]
+    pub(super) fn is_delicate(self) -> bool {
+        matches!(self, Subject::Description(_) | Subject::FirstDescription(_) | Subject::Another)
+    }
+
     /// The statement whose looks are asked for.
     #[inline]
     pub(super) fn described(self) -> Option<u64> {
@@ -126,8 +132,6 @@ impl Subject {
 pub enum Answer {
     /// Part of the answer to the entry at the head.
     Part(Expected),
-    /// The same, the parameters of a statement.
-    Parameters(Expected),
     /// The entry is answered and has left the queue.
     Done(Expected),
     /// Belongs to no question: notices, notifications, parameter changes.
@@ -303,8 +307,8 @@ impl Outstanding {
             (Kind::Query | Kind::Execute, tag::DATA_ROW | tag::COPY_DATA | tag::COPY_DONE)
             | (Kind::Query, tag::ROW_DESCRIPTION | tag::EMPTY_QUERY_RESPONSE)
             | (Kind::Query | Kind::Execute, tag::COPY_OUT_RESPONSE)
-            | (Kind::FunctionCall, tag::FUNCTION_CALL_RESPONSE) => Ok(Answer::Part(head)),
-            (Kind::Describe, tag::PARAMETER_DESCRIPTION) => Ok(Answer::Parameters(head)),
+            | (Kind::FunctionCall, tag::FUNCTION_CALL_RESPONSE)
+            | (Kind::Describe, tag::PARAMETER_DESCRIPTION) => Ok(Answer::Part(head)),
             (Kind::Query | Kind::Execute, tag::COPY_IN_RESPONSE) => {
                 self.begin_copy_in();
                 Ok(Answer::Part(head))
@@ -318,7 +322,6 @@ impl Outstanding {
                 Ok(self.done(head))
             }
             (Kind::Parse, tag::PARSE_COMPLETE) if head.subject != Subject::Taken => Ok(self.done(head)),
-            (Kind::Bind, tag::BIND_COMPLETE) if head.subject == Subject::Another => Err(Doubt),
             (Kind::Bind, tag::BIND_COMPLETE)
             | (Kind::Close, tag::CLOSE_COMPLETE)
             | (Kind::Describe, tag::ROW_DESCRIPTION | tag::NO_DATA)

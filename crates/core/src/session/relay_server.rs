@@ -100,7 +100,8 @@ fn between_replies(server: &mut Server, session: Option<&mut Session>, patch: &m
     }
 }
 
-enum Reply {
+/// What becomes of a reply.
+pub(super) enum Reply {
     Forward,
     Swallow,
 }
@@ -116,24 +117,17 @@ fn reply(
         tag::ERROR_RESPONSE => return error(server, session, header, body, patch),
         tag::READY_FOR_QUERY => return ready(server, session, body),
         tag::PARAMETER_STATUS => return Ok(parameter(server, session, body)),
+        tag::PARAMETER_DESCRIPTION => return server.told_parameters(header, body),
         _ => {}
     }
     let expected = match server.outstanding.answer(header.tag) {
         Ok(Answer::Unasked) => return Ok(unasked(session, header)),
         Ok(Answer::Part(expected)) => expected,
-        Ok(Answer::Parameters(expected)) => {
-            if server.told_parameters(expected, header, body) {
-                return Ok(Reply::Swallow);
-            }
-            expected
-        }
         Ok(Answer::Done(expected)) => {
-            let told = expected.subject.described().is_some()
-                && server.told_columns(expected, header, body, patch).ok_or(CloseReason::ServerProtocol)?;
-            settle(server, session.as_deref_mut(), expected, Some(expected.kind == Kind::Parse));
-            if told {
-                return Ok(Reply::Swallow);
+            if expected.subject.is_delicate() {
+                return server.told_columns(session, expected, header, body, patch);
             }
+            settle(server, session.as_deref_mut(), expected, Some(expected.kind == Kind::Parse));
             expected
         }
         Err(Doubt) => return Err(CloseReason::ServerProtocol),

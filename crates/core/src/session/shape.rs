@@ -18,9 +18,12 @@ use howdah_wire::error_response::{ErrorResponse, Severity};
 use howdah_wire::frontend::{self, TargetKind};
 use howdah_wire::{FrameHeader, SqlState, write_message};
 
+use super::outstanding::Answer;
 use super::prepared::send_close;
+use super::relay_server::Reply;
 use super::statements::Statement;
 use super::{Expected, Kind, Patch, Session, Subject};
+use crate::facts::CloseReason;
 use crate::server::Server;
 
 /// Parameter types and columns of a statement, as far as PostgreSQL compares them: not what table a column is
@@ -76,35 +79,46 @@ impl Server {
             && self.outstanding.head().is_some_and(|head| head.subject.described().is_some())
     }
 
-    /// The parameters of a statement are told. True: the client is told later.
+    /// The parameters of a statement are told.
     #[cold]
-    pub(super) fn told_parameters(&mut self, asked: Expected, header: FrameHeader, body: &[u8]) -> bool {
+    pub(super) fn told_parameters(&mut self, header: FrameHeader, body: &[u8]) -> Result<Reply, CloseReason> {
+        let Ok(Answer::Part(asked)) = self.outstanding.answer(header.tag) else {
+            return Err(CloseReason::ServerProtocol);
+        };
         self.shape = Some(Shape::of_parameters(header, body));
-        let later = matches!(asked.subject, Subject::FirstDescription(_));
-        if later {
+        if let Subject::FirstDescription(_) = asked.subject {
+            // It is not certain that the rest can be told.
             self.parameters_told.clear();
             write_message(&mut self.parameters_told, header.tag, body);
+            return Ok(Reply::Swallow);
         }
-        later
+        Ok(if asked.ours { Reply::Swallow } else { Reply::Forward })
     }
 
-    /// The columns of a statement are told, or that it has none. True: the client is told by `patch`. `None`: the
-    /// parameters were not.
+    /// The columns of a statement are told, or that it has none.
     #[cold]
     pub(super) fn told_columns(
         &mut self,
+        session: Option<&mut Session>,
         asked: Expected,
         header: FrameHeader,
         body: &[u8],
         patch: &mut Patch,
-    ) -> Option<bool> {
-        self.shape = Some(self.shape?.with_columns(header, body));
-        let later = matches!(asked.subject, Subject::FirstDescription(_));
-        if later {
+    ) -> Result<Reply, CloseReason> {
+        // Not a Bind that should have failed, and not without its parameters.
+        let id = asked.subject.described().ok_or(CloseReason::ServerProtocol)?;
+        let parameters = self.shape.ok_or(CloseReason::ServerProtocol)?;
+        self.shape = Some(parameters.with_columns(header, body));
+        let told = session.is_some();
+        settle_description(self, session, asked, id, true);
+        if let Subject::FirstDescription(_) = asked.subject
+            && told
+        {
             patch.to_client.append(&mut self.parameters_told);
             write_message(&mut patch.to_client, header.tag, body);
+            return Ok(Reply::Swallow);
         }
-        Some(later)
+        Ok(if asked.ours { Reply::Swallow } else { Reply::Forward })
     }
 }
 
