@@ -55,8 +55,9 @@ fn the_welcome_and_the_settings_are_those_of_a_direct_connection() {
         let mut theirs = Client::start(RawClient::tcp(postgres().address()), &database, settings);
         assert_eq!(ours.statuses, theirs.statuses, "{settings:?}");
         for name in shown {
-            let show =
-                format!("select nullif(encode(convert_to(current_setting('{name}', true), 'UTF8'), 'escape'), '')");
+            let show = format!(
+                "select nullif(encode(convert_to(current_setting('{name}', true), 'UTF8'), 'escape'), '')"
+            );
             assert_eq!(ours.answer(&show), theirs.answer(&show), "{name} with {settings:?}");
             assert_eq!(other.raw.value("show datestyle"), "German, DMY");
         }

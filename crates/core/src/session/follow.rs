@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Instant;
 
 use howdah_wire::frontend;
 use howdah_wire::sql::{Sign, Signs};
@@ -11,13 +12,15 @@ use super::state::{Asks, Look, Replay, SessionState, share};
 use super::{Beginning, Expected, Kind, Parameters, Patch, PinReason, Session, Tracked};
 use crate::listen::Channel;
 use crate::server::Server;
+use crate::settings::{Policy, StateKind};
 
 impl Session {
     /// Client and server connection have been joined: appends what makes the server fit for this client.
     /// It travels before, and in the same write as, the client's first message; but where the client acts as
     /// somebody else than who is logged in, nothing of it is sent before that is settled
     /// ([`Outstanding::is_full`](super::Outstanding::is_full)).
-    pub fn join(&mut self, server: &mut Server, to_server: &mut Vec<u8>) {
+    pub fn join(&mut self, server: &mut Server, now: Instant, to_server: &mut Vec<u8>) {
+        self.joined = now;
         self.parameters.fill_from(&server.parameters);
         if self.out_of_step || !same(self.state.as_ref(), server.state.as_ref()) {
             return self.replay(server, to_server);
@@ -31,13 +34,15 @@ impl Session {
     #[cold]
     fn replay(&mut self, server: &mut Server, to_server: &mut Vec<u8>) {
         self.out_of_step = false;
-        let reported = self.rules.tracked.set_query(self.parameters.differing(&server.parameters));
+        let wanted = self.wanted_parameters();
+        let reported = self.rules.tracked.set_query(wanted.differing(&server.parameters));
         let replay = Replay::new(server.state.as_deref(), self.state.as_deref(), reported);
         server.state.clone_from(&self.state);
         if replay.query.is_empty() {
             return;
         }
         send(server, &replay.query, to_server);
+        server.tally.state_replays += 1;
         if replay.changes_role {
             server.outstanding.stall();
         }
@@ -47,8 +52,10 @@ impl Session {
     pub fn begin(&mut self, beginning: &Beginning, plain: &Parameters) {
         self.start.clone_from(&beginning.start);
         self.state.clone_from(&beginning.state);
+        self.began.clone_from(&beginning.state);
         self.parameters.clone_from(&beginning.parameters);
         self.parameters.fill_from(plain);
+        self.keep_beginning();
     }
 
     /// A text with these signs is sent to the server.
@@ -58,7 +65,8 @@ impl Session {
             return;
         }
         let (tracked, parameters) = (&server.tracked, &server.parameters);
-        let reported = |name: &str| is_reported(tracked, parameters, name);
+        let kept = self.conduct.began_with.is_some();
+        let reported = |name: &str| !kept && is_reported(tracked, parameters, name);
         server.doubts.raise(signs, server.lives, reported, text);
         if signs.has(Sign::Prepare) {
             self.prepared_signs.get_or_insert_default().merge(signs);
@@ -74,9 +82,11 @@ impl Session {
         if self.rules.always_asks() {
             server.doubts.add(Asks::EVERYTHING, text);
         }
-        for (sign, reason) in [(Sign::Seed, PinReason::Seed), (Sign::Load, PinReason::Library)] {
-            if signs.has(sign) {
-                server.spoiled.get_or_insert(reason);
+        for (sign, kind) in [(Sign::Seed, StateKind::Seed), (Sign::Load, StateKind::Libraries)] {
+            if signs.has(sign) && self.rules.state.policy.of(kind) == Policy::Warn {
+                server.unfit = true;
+            } else if signs.has(sign) {
+                server.spoil(PinReason::of(kind), text);
             }
         }
     }
@@ -87,7 +97,7 @@ impl Session {
         if server.doubts.about_naming() || server.look.is_some() {
             return self.rules.registry.unlike_any_other().to_vec().into();
         }
-        match &self.state {
+        match &server.state {
             None => Cow::Borrowed(b""),
             Some(state) => state.naming().into(),
         }
@@ -129,7 +139,10 @@ impl Session {
 
     /// The server has answered what this client's session looks like.
     fn learn(&mut self, server: &Server, look: &Look) {
-        self.state.clone_from(&server.state);
+        self.state = match self.carried(server.state.as_deref()) {
+            None => server.state.clone(),
+            Some(carried) => share(carried),
+        };
         let Some(start) = self.start.clone() else { return };
         let followed = |name: &str| is_reported(&server.tracked, &server.parameters, name);
         let mut wanted = self.state.as_deref().cloned().unwrap_or_default();
@@ -151,7 +164,7 @@ impl Session {
 
 /// The answer to a question of Howdah's has ended.
 #[cold]
-pub(super) fn looked(server: &mut Server, session: Option<&mut Session>) {
+pub(super) fn looked(server: &mut Server, session: Option<&mut Session>, patch: &mut Patch) {
     let Some(look) = server.look.take() else { return };
     if look.failed {
         server.doubts.postpone(look.about);
@@ -180,6 +193,7 @@ pub(super) fn looked(server: &mut Server, session: Option<&mut Session>) {
         if look.about.has(Asks::STATEMENTS) {
             session.learn_statements(server, &look);
         }
+        session.judge(server, &look, patch);
     } else if look.about.has(Asks::STATEMENTS) {
         forget_statements(server, &look);
     }
