@@ -17,6 +17,7 @@ use rustc_hash::FxHashMap;
 use crate::cancel_keys::CancelKeys;
 use crate::configuration::Configuration;
 use crate::control::Job;
+use crate::exchange::Exchange;
 use crate::net::Net;
 use crate::shared_pool::SharedPool;
 use crate::statistics::Period;
@@ -78,6 +79,7 @@ struct Routes {
     welcomes: FxHashMap<PoolId, Arc<Welcome>>,
     pins: FxHashMap<PoolId, Arc<PinLedger>>,
     beginnings: FxHashMap<PoolId, Arc<Beginnings>>,
+    exchanges: FxHashMap<Arc<str>, Arc<Exchange>>,
 }
 
 /// From a client's database and user to a pool.
@@ -90,6 +92,8 @@ pub(crate) struct Route {
     pub(crate) rules: ArcSwap<SessionRules>,
     /// The settings that clients of this pool have begun with.
     pub(crate) beginnings: Arc<Beginnings>,
+    /// Who listens in this database.
+    pub(crate) exchange: Arc<Exchange>,
 }
 
 /// What the first server connection of a pool reported about itself.
@@ -179,7 +183,11 @@ impl Shared {
         });
         let rules = ArcSwap::from_pointee(self.rules(&settings, client, Arc::clone(pins)));
         let beginnings = Arc::clone(routes.beginnings.entry(pool).or_default());
-        let route = Arc::new(Route { client: client.clone(), server, pool, rules, beginnings });
+        let exchanges = &mut routes.exchanges;
+        let exchange =
+            exchanges.entry(Arc::clone(&server.database)).or_insert_with(|| Arc::new(Exchange::new()));
+        let exchange = Arc::clone(exchange);
+        let route = Arc::new(Route { client: client.clone(), server, pool, rules, beginnings, exchange });
         routes.by_client.insert(client.clone(), Arc::clone(&route));
         Some(route)
     }

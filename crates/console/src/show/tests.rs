@@ -136,6 +136,7 @@ fn stats_row(database: &str) -> StatsRow {
         server_parses: 119 * times,
         binds: 0,
         logins: 125 * times,
+        notifications: 0,
         pins: 240 * times,
         pin_time: 720 * times,
         pins_refused: 121 * times,

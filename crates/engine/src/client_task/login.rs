@@ -184,6 +184,7 @@ impl Visit {
                 remote_pid: pid,
                 cancel_pid: key.pid,
             },
+            hearing: None,
         });
         self.card = Some(Rc::clone(&card));
         card.adopt_task().await;

@@ -12,6 +12,8 @@ pub struct Doubts {
     pub(super) asks: Asks,
     /// Settings that may have changed, by name.
     pub(super) names: Vec<Box<str>>,
+    /// Any setting may be among them.
+    unknown: bool,
     /// The text that raised the first of them, or the first of those that pin.
     cause: Box<str>,
     /// It is one that pins, by its own words.
@@ -103,11 +105,15 @@ impl Doubts {
         self.asks.has(asks)
     }
 
-    /// The names that statements are analysed under may have changed.
+    /// It cannot be told from texts which settings have changed.
     #[must_use]
-    pub fn about_naming(&self) -> bool {
-        self.asks.has(Asks::SETTINGS.and(Asks::ROLE))
-            || self.names.iter().any(|name| &**name == "search_path")
+    pub fn is_unknown(&self) -> bool {
+        self.unknown
+    }
+
+    /// It cannot be told any more which settings have changed.
+    pub fn set_unknown(&mut self) {
+        self.unknown = true;
     }
 
     /// The text that raised them.
@@ -141,6 +147,7 @@ impl Doubts {
             self.cause = head_of(text);
         }
         self.add(asks, text);
+        self.unknown |= signs.has(Sign::SettingUnknown) || signs.has(Sign::Opaque);
         for name in signs.names().iter().filter(|name| !reported(name)) {
             self.add_name(name);
         }
@@ -189,7 +196,8 @@ impl Doubts {
 
     /// The question failed.
     pub(crate) fn postpone(&mut self, unanswered: Doubts) {
-        let Doubts { asks, names, cause, .. } = unanswered;
+        let Doubts { asks, names, cause, unknown, .. } = unanswered;
+        self.unknown |= unknown;
         if self.asks.is_none() {
             self.cause = cause;
         }

@@ -5,6 +5,7 @@
 //! what comes out on either side; `invariance` and `differential` try what nobody has thought of.
 
 mod batches;
+mod channels;
 mod cleanup;
 mod copying;
 mod differential;
@@ -18,4 +19,5 @@ mod prepared;
 mod refusals;
 mod simple;
 mod stage;
+mod stale;
 mod unnamed;
