@@ -339,7 +339,7 @@ impl Session {
     fn add_to_trail(&self, server: &mut Server, name: &[u8], values: &[u8]) {
         let (text, signs) = match name {
             b"" => (self.unnamed.text().to_vec(), self.unnamed.signs.clone()),
-            _ => match self.statements.as_ref().and_then(|known| known.resolve(name)) {
+            _ => match self.statements.as_ref().and_then(|statements| statements.resolve(name)) {
                 Some((statement, _)) => (statement.text().to_vec(), statement.signs.clone()),
                 None => return,
             },
