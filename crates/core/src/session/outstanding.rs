@@ -376,6 +376,12 @@ impl Outstanding {
         self.drop_idle_copy_marks();
     }
 
+    /// The simple query at the head is the last that was sent.
+    #[must_use]
+    pub fn head_is_last_query(&self) -> bool {
+        self.queue.len() == 1 && self.queue.front().is_some_and(|head| head.kind == Kind::Query)
+    }
+
     /// The reply at the head is Howdah's to swallow.
     #[must_use]
     pub fn head_is_ours(&self) -> bool {

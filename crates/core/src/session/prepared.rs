@@ -148,7 +148,7 @@ impl Session {
         let Some(names) = BindNames::parse(body_so_far(header, input)) else {
             return more_or_malformed(header, input, 2 * MAX_NAME, patch);
         };
-        if self.is_in_doubt(server, names.statement) {
+        if self.is_in_doubt(server, names.statement) || self.means_names_in_doubt(server, names.statement) {
             return wait(server);
         }
         let taken = FrameHeader::SIZE + names.rest_offset;
@@ -283,6 +283,18 @@ impl Session {
         signs.is_some_and(|signs| signs.has(Sign::SettingUnknown) || signs.has(Sign::Opaque))
     }
 
+    /// What the statement of this name says of others by name depends on the fate of an earlier batch.
+    fn means_names_in_doubt(&self, server: &Server, name: &[u8]) -> bool {
+        if name.is_empty() {
+            let signs = self.unnamed.signs.as_deref();
+            return signs.is_some_and(|signs| self.names_in_doubt(server, signs, self.unnamed.text()));
+        }
+        self.resolve(name).is_some_and(|statement| {
+            let signs = statement.signs.as_ref();
+            signs.is_some_and(|signs| self.names_in_doubt(server, signs, statement.text()))
+        })
+    }
+
     /// What `name` stands for depends on the fate of a batch that has not been answered yet.
     fn is_in_doubt(&self, server: &Server, name: &[u8]) -> bool {
         if name.is_empty() {
@@ -371,7 +383,7 @@ fn signs_of(definition: &[u8], hints: &Hints) -> Signs {
 }
 
 /// The client's message depends on how one of those before it fares.
-fn wait(server: &mut Server) -> Step {
+pub(super) fn wait(server: &mut Server) -> Step {
     server.outstanding.stall();
     Step::Hold
 }

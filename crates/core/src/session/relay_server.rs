@@ -259,14 +259,14 @@ fn parameter(server: &mut Server, session: Option<&mut Session>, body: &[u8]) ->
     if news || !server.outstanding.head_is_ours() { Reply::Forward } else { Reply::Swallow }
 }
 
-fn command_complete(server: &mut Server, session: Option<&mut Session>, body: &[u8]) {
+fn command_complete(server: &mut Server, mut session: Option<&mut Session>, body: &[u8]) {
     let Ok(CommandComplete { tag: tag @ (b"DEALLOCATE ALL" | b"DISCARD ALL") }) =
         CommandComplete::parse(body)
     else {
         return;
     };
     if tag == b"DISCARD ALL" {
-        discarded(server, session.is_some());
+        discarded(server, session.as_deref_mut());
     }
     server.statements.clear();
     server.sql.clear();

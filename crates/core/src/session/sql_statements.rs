@@ -93,6 +93,19 @@ impl Session {
         }
     }
 
+    /// What this text means by name depends on the fate of a batch that has not been answered yet.
+    pub(super) fn names_in_doubt(&self, server: &Server, signs: &Signs, text: &[u8]) -> bool {
+        let Some(statements) = self.statements.as_ref().filter(|_| self.rules.follows_state()) else {
+            return false;
+        };
+        let batch = server.outstanding.batch();
+        if [Sign::PreparedView, Sign::Opaque].into_iter().any(|sign| signs.has(sign)) {
+            return statements.are_in_doubt(batch);
+        }
+        [Sign::Prepare, Sign::Execute, Sign::Deallocate].into_iter().any(|sign| signs.has(sign))
+            && StatementNames::of(text).any(|statement| statements.is_in_doubt(&statement.name, batch))
+    }
+
     /// The same before a simple query: what it takes is a batch of its own, whose failure must not keep the
     /// query from being carried out.
     pub(super) fn prepare_names_of_query(

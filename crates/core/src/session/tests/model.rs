@@ -70,9 +70,10 @@ impl Postgres {
         }
     }
 
-    /// Statements prepared by Parse messages.
+    /// How many statements Howdah has prepared for its clients, under names that are numbers.
     pub(super) fn parsed(&self) -> usize {
-        self.session.prepared.values().filter(|prepared| prepared.by_sql.is_none()).count()
+        let number = |name: &[u8]| name.strip_prefix(b"HOWDAH_").is_some_and(|rest| rest[0].is_ascii_digit());
+        self.session.prepared.keys().filter(|name| number(name)).count()
     }
 
     pub(super) fn receive(&mut self, bytes: &[u8]) {
