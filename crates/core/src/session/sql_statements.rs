@@ -93,17 +93,18 @@ impl Session {
         }
     }
 
-    /// What this text means by name depends on the fate of a batch that has not been answered yet.
+    /// What this text means by name depends on the fate of something that has not been answered yet.
     pub(super) fn names_in_doubt(&self, server: &Server, signs: &Signs, text: &[u8]) -> bool {
-        let Some(statements) = self.statements.as_ref().filter(|_| self.rules.follows_state()) else {
+        let has = |any: &[Sign]| any.iter().any(|sign| signs.has(*sign));
+        let all = has(&[Sign::PreparedView, Sign::Opaque]);
+        if !self.rules.follows_state() || !all && !has(&[Sign::Prepare, Sign::Execute, Sign::Deallocate]) {
             return false;
-        };
-        let batch = server.outstanding.batch();
-        if [Sign::PreparedView, Sign::Opaque].into_iter().any(|sign| signs.has(sign)) {
-            return statements.are_in_doubt(batch);
         }
-        [Sign::Prepare, Sign::Execute, Sign::Deallocate].into_iter().any(|sign| signs.has(sign))
-            && StatementNames::of(text).any(|statement| statements.is_in_doubt(&statement.name, batch))
+        let Some(statements) = &self.statements else { return false };
+        let batch = server.outstanding.batch();
+        server.outstanding.is_clearing()
+            || all && statements.are_in_doubt(batch)
+            || !all && StatementNames::of(text).any(|statement| statements.is_in_doubt(&statement.name, batch))
     }
 
     /// The same before a simple query: what it takes is a batch of its own, whose failure must not keep the

@@ -9,7 +9,7 @@ use std::fmt;
 
 use proptest::prelude::*;
 
-use super::model::Postgres;
+use super::model::{Postgres, SETTINGS};
 use super::notation;
 use super::scripts;
 use super::stage::{Stage, rules};
@@ -181,7 +181,9 @@ impl Run {
 /// What Howdah takes a server connection's session for.
 fn believed(server: &Server) -> String {
     let state = server.state.as_deref().cloned().unwrap_or_default();
-    let settings = state.settings.iter().map(|(name, value)| format!("{name}={value}"));
+    // A setting asked for by name may have its default value.
+    let set = state.settings.iter().filter(|(name, value)| !SETTINGS.contains(&(name, value)));
+    let settings = set.map(|(name, value)| format!("{name}={value}"));
     let roles = [("role", &state.role), ("session_authorization", &state.authorization)]
         .into_iter()
         .filter_map(|(name, value)| Some(format!("{name}={}", value.as_ref()?)));

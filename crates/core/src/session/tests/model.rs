@@ -367,7 +367,8 @@ fn error(code: &str, text: &str) -> ErrorResponse {
 
 const LOGIN: &str = "super";
 
-const SETTINGS: [(&str, &str); 6] = [
+/// As they are where nothing is set.
+pub(super) const SETTINGS: [(&str, &str); 6] = [
     ("timezone", "UTC"),
     ("application_name", ""),
     ("search_path", "public"),
