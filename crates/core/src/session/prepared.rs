@@ -43,7 +43,7 @@ impl Session {
         input: &[u8],
         patch: &mut Patch,
     ) -> Step {
-        if server.outstanding.is_clearing() {
+        if server.outstanding.is_clearing() || names_are_unknown(server) {
             return wait(server);
         }
         match header.tag {
@@ -380,6 +380,12 @@ impl Effects {
 /// What executing a statement with this text and these parameter types may do.
 fn signs_of(definition: &[u8], hints: &Hints) -> Signs {
     until_nul(definition).map_or_else(Signs::unseen, |text| Signs::of(text, hints))
+}
+
+/// SQL may have given names or taken them away, and the answer to the question which is on its way.
+fn names_are_unknown(server: &Server) -> bool {
+    let asked = server.look.as_ref().is_some_and(|look| look.about.has(Asks::STATEMENTS));
+    asked || server.doubts.has(Asks::STATEMENTS) && !server.outstanding.status_is_known()
 }
 
 /// The client's message depends on how one of those before it fares.
