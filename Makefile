@@ -51,3 +51,9 @@ regress: ## PostgreSQL's own regression tests through Howdah; REGRESS='--help' l
 	@scripts/setup
 	$(CARGO) build --package howdah
 	@scripts/regression-suite $(REGRESS)
+
+.PHONY: watch
+watch: setup ## Many clients look 100,000 times whether their session is theirs; HOWDAH_WATCH_LOOKS, HOWDAH_WATCH_SEED
+	$(CARGO) build --package howdah
+	HOWDAH_WATCH_LOOKS=$${HOWDAH_WATCH_LOOKS:-100000} \
+		$(CARGO) test --package howdah-tests --test foreign_state no_client -- --nocapture

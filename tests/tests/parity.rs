@@ -59,6 +59,19 @@ fn exceptions() {
     parity::check("exceptions");
 }
 
+/// Here every client has a server connection as long as it stays; the one before it must have left no trace.
+#[test]
+fn session_mode() {
+    parity::check_in_session_mode();
+}
+
+/// Otherwise the scripts would prove nothing.
+#[test]
+fn between_two_transactions_a_client_is_brought_to_another_server_connection() {
+    let (moved, not_moved) = parity::scatters("transactions");
+    assert!(moved > 10 * not_moved, "{moved} times it was, {not_moved} times not");
+}
+
 #[test]
 fn every_file_is_played() {
     let source = include_str!("parity.rs");

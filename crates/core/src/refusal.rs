@@ -55,24 +55,35 @@ pub fn no_user() -> ErrorResponse {
     fatal(SqlState::INVALID_AUTHORIZATION, "no username supplied")
 }
 
-/// A startup parameter that can neither follow the client nor be ignored.
+/// A word in `options` that no PostgreSQL backend understands.
 #[must_use]
-pub fn startup_parameter(name: &str) -> ErrorResponse {
-    protocol(format!("unsupported startup parameter: {name}"))
-        .hint("Add it to track_extra_parameters, or to ignore_startup_parameters.")
+pub fn backend_switch(word: &str) -> ErrorResponse {
+    fatal(SqlState::SYNTAX_ERROR, format!("invalid command-line argument for server process: {word}"))
+        .hint("Try \"postgres --help\" for more information.")
 }
 
-/// The same inside `options`.
+/// `-c name` or `--name` in `options`, without a value.
 #[must_use]
-pub fn startup_parameter_in_options(name: &str) -> ErrorResponse {
-    protocol(format!("unsupported startup parameter in options: {name}"))
-        .hint("Add it to track_extra_parameters, or to ignore_startup_parameters.")
+pub fn switch_without_value(switch: char, name: &str) -> ErrorResponse {
+    let space = if switch == 'c' { " " } else { "" };
+    fatal(SqlState::SYNTAX_ERROR, format!("-{switch}{space}{name} requires a value"))
 }
 
-/// `options` that are no list of settings.
+/// A setting that only a superuser may begin with.
 #[must_use]
-pub fn startup_options() -> ErrorResponse {
-    protocol("unsupported options startup parameter: only '-c config=val' is allowed")
+pub fn start_setting_denied(name: &str) -> ErrorResponse {
+    fatal(SqlState::INSUFFICIENT_PRIVILEGE, format!("permission denied to set parameter \"{name}\""))
+}
+
+/// A setting that is fixed when a server connection is opened, and so cannot be a client's.
+#[must_use]
+pub fn start_setting_without_effect(name: &str) -> ErrorResponse {
+    let text = format!("parameter \"{name}\" has no effect through a connection pool");
+    ErrorResponse::new(Severity::Warning, SqlState::FEATURE_NOT_SUPPORTED, text)
+        .detail(
+            "It is fixed when a server connection is opened, and server connections are shared by clients.",
+        )
+        .hint("Give it in the database's entry of the configuration, or connect to the server directly.")
 }
 
 /// `replication=…`

@@ -11,6 +11,7 @@ use howdah_core::pool::{ServerId, WorkerId};
 use howdah_core::session::Session;
 use tokio::sync::oneshot;
 
+use crate::exchange::Hearing;
 use crate::shared::Route;
 
 /// What SHOW CLIENTS, the janitor and the console know of a client, and how they reach it.
@@ -24,6 +25,8 @@ pub(crate) struct ClientCard {
     /// Part of a server's message has gone to the client: whatever is said now would be read as its rest.
     pub(crate) mid_reply: Cell<bool>,
     pub(crate) counters: Rc<RefCell<Counters>>,
+    /// Its line to the exchange, from its first LISTEN or NOTIFY on.
+    pub(crate) hearing: RefCell<Option<Box<Hearing>>>,
     order: Cell<Option<Order>>,
     waker: RefCell<Waker>,
 }
@@ -44,6 +47,7 @@ pub(crate) struct Caller {
 pub(crate) struct Guest {
     pub(crate) session: Session,
     pub(crate) caller: Caller,
+    pub(crate) hearing: Option<Box<Hearing>>,
 }
 
 /// What a client's task is told by others.
@@ -67,6 +71,7 @@ impl ClientCard {
             waiting_since: Cell::new(None),
             mid_reply: Cell::new(false),
             counters,
+            hearing: RefCell::new(guest.hearing),
             order: Cell::new(None),
             waker: RefCell::new(Waker::noop().clone()),
         }
@@ -85,7 +90,7 @@ impl ClientCard {
 
     /// The client leaves this worker.
     pub(crate) fn into_guest(self) -> Guest {
-        Guest { session: self.session.into_inner(), caller: self.caller }
+        Guest { session: self.session.into_inner(), caller: self.caller, hearing: self.hearing.into_inner() }
     }
 
     #[inline]
@@ -97,6 +102,9 @@ impl ClientCard {
     pub(crate) async fn adopt_task(&self) {
         std::future::poll_fn(|cx| {
             self.waker.borrow_mut().clone_from(cx.waker());
+            if let Some(hearing) = &*self.hearing.borrow() {
+                hearing.adopt(cx.waker());
+            }
             Poll::Ready(())
         })
         .await;

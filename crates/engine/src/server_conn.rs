@@ -37,6 +37,8 @@ pub(crate) struct ServerCard {
     pub(crate) backend_pid: u32,
     /// The client it is linked to; 0: none.
     pub(crate) link: AtomicU64,
+    /// The number of the client that had it last, or has it; 0: none had.
+    pub(crate) holder: AtomicU32,
     /// When it was last given to a client, in microseconds since it was opened.
     requested: AtomicU64,
     pub(crate) prepared_statements: AtomicU32,
@@ -130,6 +132,7 @@ impl ServerCard {
             opened: now,
             backend_pid,
             link: AtomicU64::new(0),
+            holder: AtomicU32::new(0),
             requested: AtomicU64::new(0),
             prepared_statements: AtomicU32::new(0),
             application_name: Mutex::new("".into()),

@@ -8,13 +8,16 @@ use arc_swap::ArcSwap;
 use howdah_core::client::{Admission, Credentials};
 use howdah_core::control::ConsoleDoor;
 use howdah_core::pool::{PoolConfig, PoolId, PoolKey, WorkerId};
-use howdah_core::session::{Parameters, PinLedger, PinNews, SessionRules, StatementRegistry, Tracked};
+use howdah_core::session::{
+    Beginnings, Parameters, PinLedger, PinNews, SessionRules, StatementRegistry, Tracked,
+};
 use howdah_core::settings::{Database, Settings, StateRules};
 use rustc_hash::FxHashMap;
 
 use crate::cancel_keys::CancelKeys;
 use crate::configuration::Configuration;
 use crate::control::Job;
+use crate::exchange::Exchange;
 use crate::net::Net;
 use crate::shared_pool::SharedPool;
 use crate::statistics::Period;
@@ -75,6 +78,8 @@ struct Routes {
     by_client: FxHashMap<PoolKey, Arc<Route>>,
     welcomes: FxHashMap<PoolId, Arc<Welcome>>,
     pins: FxHashMap<PoolId, Arc<PinLedger>>,
+    beginnings: FxHashMap<PoolId, Arc<Beginnings>>,
+    exchanges: FxHashMap<Arc<str>, Arc<Exchange>>,
 }
 
 /// From a client's database and user to a pool.
@@ -85,6 +90,10 @@ pub(crate) struct Route {
     pub(crate) server: PoolKey,
     pub(crate) pool: PoolId,
     pub(crate) rules: ArcSwap<SessionRules>,
+    /// The settings that clients of this pool have begun with.
+    pub(crate) beginnings: Arc<Beginnings>,
+    /// Who listens in this database.
+    pub(crate) exchange: Arc<Exchange>,
 }
 
 /// What the first server connection of a pool reported about itself.
@@ -173,7 +182,12 @@ impl Shared {
             Arc::new(PinLedger::new(server.clone(), max_pinned(&settings, &server), log_pin))
         });
         let rules = ArcSwap::from_pointee(self.rules(&settings, client, Arc::clone(pins)));
-        let route = Arc::new(Route { client: client.clone(), server, pool, rules });
+        let beginnings = Arc::clone(routes.beginnings.entry(pool).or_default());
+        let exchanges = &mut routes.exchanges;
+        let exchange =
+            exchanges.entry(Arc::clone(&server.database)).or_insert_with(|| Arc::new(Exchange::new()));
+        let exchange = Arc::clone(exchange);
+        let route = Arc::new(Route { client: client.clone(), server, pool, rules, beginnings, exchange });
         routes.by_client.insert(client.clone(), Arc::clone(&route));
         Some(route)
     }
@@ -206,6 +220,7 @@ impl Shared {
         self.credentials.retain_for(&settings);
         let routes = self.routes();
         for route in routes.by_client.values() {
+            route.beginnings.forget();
             let config = PoolConfig::resolve(&settings, &route.server.database, &route.server.user);
             self.pools.lock().pools.configure(route.pool, config);
             let pins = Arc::clone(&route.rules.load().pins);

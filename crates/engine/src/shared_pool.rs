@@ -4,6 +4,7 @@
 //! The lock is held for tens of nanoseconds and never across an await. What an effect wants done outside it
 //! (opening, closing) is handed to the caller as [`Errands`].
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use howdah_core::pool::{
 };
 use rustc_hash::FxHashMap;
 
+use crate::net::Endpoint;
 use crate::server_conn::{ServerCard, ServerConn};
 
 /// All pools of this Howdah.
@@ -110,22 +112,19 @@ impl SharedPool {
         waker: &Waker,
         now: Instant,
     ) -> (Taken, Errands) {
-        let mut inner = self.lock();
-        let mut effects = std::mem::take(&mut inner.effects);
-        let checkout = inner.pools.checkout(pool, worker, now, &mut effects);
-        let taken = match checkout {
-            Checkout::Granted { server, check } => match inner.parked.remove(&server) {
-                Some(conn) => Taken::Granted { conn, check },
-                None => Taken::Refused(Refusal::Killed),
-            },
-            Checkout::Queued(ticket) => {
-                inner.waiting.insert(ticket, Waiting { waker: waker.clone(), news: None, notice: None });
-                Taken::Queued(ticket)
-            }
-            Checkout::Refused(refusal) => Taken::Refused(refusal),
-        };
-        let errands = inner.carry_out(effects, None);
-        (taken, errands)
+        self.lock().take(waker, |pools, fx| pools.checkout(pool, worker, now, fx))
+    }
+
+    /// The same for a listener connection, which goes before all others.
+    #[must_use]
+    pub(crate) fn checkout_listener(
+        &self,
+        pool: PoolId,
+        worker: WorkerId,
+        waker: &Waker,
+        now: Instant,
+    ) -> (Taken, Errands) {
+        self.lock().take(waker, |pools, fx| pools.checkout_listener(pool, worker, now, fx))
     }
 
     /// News for somebody in line.
@@ -244,6 +243,35 @@ impl SharedPool {
 }
 
 impl Inner {
+    #[inline]
+    fn take(
+        &mut self,
+        waker: &Waker,
+        checkout: impl FnOnce(&mut Pools, &mut Vec<Effect>) -> Checkout,
+    ) -> (Taken, Errands) {
+        let mut effects = std::mem::take(&mut self.effects);
+        let taken = match checkout(&mut self.pools, &mut effects) {
+            Checkout::Granted { server, check } => match self.parked.remove(&server) {
+                Some(conn) => Taken::Granted { conn, check },
+                None => Taken::Refused(Refusal::Killed),
+            },
+            Checkout::Queued(ticket) => {
+                self.waiting.insert(ticket, Waiting { waker: waker.clone(), news: None, notice: None });
+                Taken::Queued(ticket)
+            }
+            Checkout::Refused(refusal) => Taken::Refused(refusal),
+        };
+        let errands = self.carry_out(effects, None);
+        (taken, errands)
+    }
+
+    /// The number given to the client that a backend serves, or served last; `None`: it is none of ours.
+    pub(crate) fn client_of(&self, endpoint: &Endpoint, backend_pid: u32) -> Option<u32> {
+        let ours = |card: &&Arc<ServerCard>| card.backend_pid == backend_pid && card.endpoint == *endpoint;
+        let holder = self.cards.values().find(ours)?.holder.load(Ordering::Relaxed);
+        (holder != 0).then_some(holder)
+    }
+
     fn give_back(
         &mut self,
         mut conn: Box<ServerConn>,

@@ -24,4 +24,4 @@ mod text;
 mod theatre;
 
 pub use script::Script;
-pub use theatre::{check, check_direct, check_exceptions, files, scatters};
+pub use theatre::{check, check_direct, check_exceptions, check_in_session_mode, files, scatters};

@@ -72,10 +72,11 @@ impl Seat {
         heard
     }
 
-    /// Says farewell.
+    /// Says farewell and waits until the other side has hung up: a backend does so with its end.
     pub(super) fn leave(mut self) {
         // Whoever is gone need not be told.
         let _ = self.connection.try_send(&message::terminate());
+        while let Ok(Some(_)) = self.connection.read_within(PATIENCE) {}
     }
 
     /// The process id that it was given.

@@ -11,8 +11,8 @@ use crate::raw::client::RawClient;
 pub(super) enum Stage {
     /// PostgreSQL.
     Direct { socket: PathBuf, database: String },
-    /// A pool of Howdah's for each user, each with its crowd.
-    Howdah { socket: PathBuf, pool: String, pool_size: usize, crowds: BTreeMap<String, Crowd> },
+    /// A pool of Howdah's for each user, each with its crowd; nobody else in session mode.
+    Howdah { socket: PathBuf, pool: String, pool_size: usize, crowds: Option<BTreeMap<String, Crowd>> },
 }
 
 impl Stage {
@@ -33,7 +33,7 @@ impl Stage {
 
     /// Lets the others use the server connections and leaves to the client at `seat` one that it did not have before.
     pub(super) fn scatter(&mut self, letter: char, seats: &BTreeMap<char, Seat>) {
-        let Self::Howdah { socket, pool, pool_size, crowds } = self else { return };
+        let Self::Howdah { socket, pool, pool_size, crowds: Some(crowds) } = self else { return };
         let Some(seat) = seats.get(&letter) else { return };
         let user = seat.user();
         let held = seats.values().filter(|other| other.user() == user && other.holds_a_server()).count();
@@ -44,26 +44,29 @@ impl Stage {
 
     /// Lets the others end their transactions.
     pub(super) fn disperse(&mut self) {
-        if let Self::Howdah { crowds, .. } = self {
-            crowds.values_mut().for_each(Crowd::disperse);
-        }
+        self.crowds().for_each(Crowd::disperse);
+    }
+
+    /// Another script begins.
+    pub(super) fn forget(&mut self) {
+        self.crowds().for_each(Crowd::forget);
     }
 
     /// What the others found that was not theirs, since the last time.
     pub(super) fn complaints(&mut self) -> Vec<String> {
-        match self {
-            Self::Direct { .. } => Vec::new(),
-            Self::Howdah { crowds, .. } => crowds.values_mut().flat_map(Crowd::complaints).collect(),
-        }
+        self.crowds().flat_map(Crowd::complaints).collect()
     }
 
     /// How often a client was brought to another server connection, and how often not.
-    pub(super) fn scatters(&self) -> (usize, usize) {
-        match self {
-            Self::Direct { .. } => (0, 0),
-            Self::Howdah { crowds, .. } => crowds
-                .values()
-                .fold((0, 0), |sum, crowd| (sum.0 + crowd.scatters.0, sum.1 + crowd.scatters.1)),
-        }
+    pub(super) fn scatters(&mut self) -> (usize, usize) {
+        self.crowds().fold((0, 0), |sum, crowd| (sum.0 + crowd.scatters.0, sum.1 + crowd.scatters.1))
+    }
+
+    fn crowds(&mut self) -> impl Iterator<Item = &mut Crowd> {
+        let crowds = match self {
+            Self::Howdah { crowds: Some(crowds), .. } => Some(crowds),
+            _ => None,
+        };
+        crowds.into_iter().flat_map(BTreeMap::values_mut)
     }
 }

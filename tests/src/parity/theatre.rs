@@ -1,11 +1,9 @@
 //! The PostgreSQL and the Howdah in which the scripts of a file are played, and what all of them may use.
 
-use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use super::crowd::Crowd;
 use super::play::{play, until};
 use super::report::verdict;
 use super::script::Script;
@@ -21,10 +19,23 @@ use crate::raw::client::RawClient;
 /// Some have other replies through Howdah, or somebody else finds something of theirs; all of them are named.
 #[track_caller]
 pub fn check(name: &str) {
-    let file = load(name);
-    let mut theatre = Theatre::open(&file);
-    let failures = file.scripts.iter().filter_map(|script| theatre.compare(script)).collect();
-    complain(name, &file, failures);
+    if let Some(report) = compare_all(name, &load(name), PoolMode::Transaction) {
+        panic!("{report}");
+    }
+}
+
+/// Plays the scripts of all files but the exceptions both ways, with a server connection for each client as long as
+/// it stays.
+///
+/// # Panics
+/// Some have other replies through Howdah; all of them are named.
+#[track_caller]
+pub fn check_in_session_mode() {
+    let files = all();
+    let compared = files.iter().filter(|(name, _)| *name != "exceptions");
+    let reports: Vec<_> =
+        compared.filter_map(|(name, file)| compare_all(name, file, PoolMode::Session)).collect();
+    assert!(reports.is_empty(), "{}", reports.join("\n"));
 }
 
 /// Plays all scripts of all files on direct connections twice.
@@ -34,6 +45,7 @@ pub fn check(name: &str) {
 #[track_caller]
 pub fn check_direct() {
     let mut theatre = Theatre::without_howdah();
+    let mut reports = Vec::new();
     for (name, file) in all() {
         let failures = file.scripts.iter().filter_map(|script| {
             let (one, two) = (theatre.play_directly(script), theatre.play_directly(script));
@@ -43,9 +55,9 @@ pub fn check_direct() {
             };
             verdict(&plain, &one, &two).map(|what| format!("{} (line {})\n{what}", script.name, script.line))
         });
-        let failures = failures.collect();
-        complain(&name, &file, failures);
+        reports.extend(report(&name, &file, &failures.collect::<Vec<_>>()));
     }
+    assert!(reports.is_empty(), "{}", reports.join("\n"));
 }
 
 /// Sees that exceptions and `docs/transparency.md` speak of each other.
@@ -56,26 +68,33 @@ pub fn check_direct() {
 pub fn check_exceptions() {
     let page = root().join("../docs/transparency.md");
     let page = std::fs::read_to_string(&page).unwrap_or_else(|error| panic!("{page:?}: {error}"));
-    let mut shown = 0;
+    let rows: Vec<_> = page.lines().filter(|line| line.starts_with("| ")).collect();
+    let mut shown = BTreeSet::new();
     for (file, script) in all().iter().flat_map(|(name, file)| file.scripts.iter().map(move |it| (name, it)))
     {
+        let name = format!("{file}: {}", script.name);
         let differs = script.steps.iter().any(|step| !step.instead.is_empty());
-        let place = format!("{file}, {:?}", script.name);
-        let Some(exception) = &script.exception else {
-            assert!(!differs, "{place} differs without an exception");
-            continue;
-        };
-        assert!(differs, "{place} does not say what differs");
-        let named = format!("`{file}: {}`", script.name);
-        let line = page.lines().find(|line| line.contains(exception.as_str()));
-        let line =
-            line.unwrap_or_else(|| panic!("docs/transparency.md does not know {exception:?} of {place}"));
-        assert!(line.contains(&named), "docs/transparency.md does not name {named}: {line}");
-        shown += 1;
+        assert_eq!(
+            differs,
+            script.exception.is_some(),
+            "{name}: a difference and an exception belong together"
+        );
+        let Some(exception) = &script.exception else { continue };
+        let row =
+            rows.iter().find(|row| row.contains(exception.as_str()) && row.contains(&format!("`{name}`")));
+        assert!(row.is_some(), "docs/transparency.md has no line with {exception:?} and `{name}`");
+        shown.insert(name);
     }
-    let claimed =
-        page.lines().filter(|line| line.starts_with("| ") && line.contains(": ") && line.contains('`'));
-    assert_eq!(claimed.filter(|line| line.contains(".script") || line.ends_with("` |")).count(), shown);
+    let files = files();
+    let is_script =
+        |code: &&str| code.split_once(": ").is_some_and(|(file, _)| files.iter().any(|it| it == file));
+    let claimed: BTreeSet<_> = rows
+        .iter()
+        .flat_map(|row| row.split('`').skip(1).step_by(2))
+        .filter(is_script)
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(claimed, shown, "docs/transparency.md and the scripts with an exception");
 }
 
 /// The names of the files.
@@ -89,26 +108,44 @@ pub fn files() -> Vec<String> {
 #[must_use]
 pub fn scatters(name: &str) -> (usize, usize) {
     let file = load(name);
-    let mut theatre = Theatre::open(&file);
+    let mut theatre = Theatre::open(&file, PoolMode::Transaction);
     for script in &file.scripts {
         theatre.play_through_howdah(script);
     }
     theatre.scatters()
 }
 
+/// How the Howdah of a theatre pools.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PoolMode {
+    Transaction,
+    Session,
+}
+
+impl PoolMode {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Transaction => "transaction",
+            Self::Session => "session",
+        }
+    }
+}
+
 struct Theatre {
     database: Database,
     superuser: RawClient,
     howdah: Option<Howdah>,
+    pool_mode: PoolMode,
     /// By the number of scripted clients.
     stages: BTreeMap<usize, Stage>,
 }
 
 impl Theatre {
-    fn open(file: &File) -> Self {
+    fn open(file: &File, pool_mode: PoolMode) -> Self {
         let mut theatre = Self::without_howdah();
+        theatre.pool_mode = pool_mode;
         let mut builder = Howdah::builder()
-            .setting("pool_mode", "transaction")
+            .setting("pool_mode", pool_mode.name())
             .setting("max_client_conn", 1000)
             .setting("query_wait_timeout", 20);
         for clients in CLIENTS {
@@ -129,7 +166,7 @@ impl Theatre {
         let database = Database::create();
         let mut superuser = database.direct();
         superuser.run(DATABASE_SQL);
-        Self { database, superuser, howdah: None, stages: BTreeMap::new() }
+        Self { database, superuser, howdah: None, pool_mode: PoolMode::Transaction, stages: BTreeMap::new() }
     }
 
     /// What is wrong with a script.
@@ -163,11 +200,9 @@ impl Theatre {
             socket,
             pool: format!("of_{clients}"),
             pool_size: clients + SPARE,
-            crowds: BTreeMap::new(),
+            crowds: (self.pool_mode == PoolMode::Transaction).then(BTreeMap::new),
         });
-        if let Stage::Howdah { crowds, .. } = stage {
-            crowds.values_mut().for_each(Crowd::forget);
-        }
+        stage.forget();
         let replies = play(script, stage, &mut self.superuser);
         let mut complaints = stage.complaints();
         if !until(&mut self.superuser, NOTHING_IS_HELD) {
@@ -191,28 +226,27 @@ impl Theatre {
         self.superuser.run(CLEAN_SQL);
     }
 
-    fn scatters(&self) -> (usize, usize) {
+    fn scatters(&mut self) -> (usize, usize) {
         self.stages
-            .values()
+            .values_mut()
             .map(Stage::scatters)
             .fold((0, 0), |sum, stage| (sum.0 + stage.0, sum.1 + stage.1))
     }
+}
+
+fn compare_all(name: &str, file: &File, pool_mode: PoolMode) -> Option<String> {
+    let mut theatre = Theatre::open(file, pool_mode);
+    let failures: Vec<_> = file.scripts.iter().filter_map(|script| theatre.compare(script)).collect();
+    report(name, file, &failures)
 }
 
 fn without_exception(step: super::script::Step) -> super::script::Step {
     super::script::Step { instead: Vec::new(), ..step }
 }
 
-#[track_caller]
-fn complain(name: &str, file: &File, failures: Vec<String>) {
-    if failures.is_empty() {
-        return;
-    }
-    let mut text = format!("{name}: {} of {} scripts differ\n\n", failures.len(), file.scripts.len());
-    for failure in failures {
-        writeln!(text, "{failure}").expect("a String takes all");
-    }
-    panic!("{text}");
+fn report(name: &str, file: &File, failures: &[String]) -> Option<String> {
+    let head = format!("{name}: {} of {} scripts differ", failures.len(), file.scripts.len());
+    (!failures.is_empty()).then(|| format!("{head}\n\n{}", failures.join("\n")))
 }
 
 fn load(name: &str) -> File {

@@ -190,6 +190,7 @@ fn averages(period: &Counters, length: Duration) -> Counters {
         server_parses: per_second(period.server_parses),
         binds: per_second(period.binds),
         logins: per_second(period.logins),
+        notifications: per_second(period.notifications),
         pins: per_second(period.pins),
         pin_time: per_second(period.pin_time),
         pins_refused: per_second(period.pins_refused),

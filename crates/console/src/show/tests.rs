@@ -55,7 +55,11 @@ pub(crate) fn sample() -> Snapshot {
             load_balance_hosts: None,
             sv_pinned: 12,
         }],
-        clients: vec![pinned, client(18, ClientState::Waiting, None), client(19, ClientState::Login, None)],
+        clients: vec![
+            pinned(client(17, ClientState::Active, Some(258))),
+            client(18, ClientState::Waiting, None),
+            client(19, ClientState::Login, None),
+        ],
         servers: vec![ServerRow {
             id: 258,
             user: name("ann"),
@@ -132,6 +136,7 @@ fn stats_row(database: &str) -> StatsRow {
         server_parses: 119 * times,
         binds: 0,
         logins: 125 * times,
+        notifications: 0,
         pins: 240 * times,
         pin_time: 720 * times,
         pins_refused: 121 * times,

@@ -28,7 +28,7 @@ pub struct Identity {
     pub user: Arc<str>,
     /// Minor number of the protocol agreed on, 0 to 2.
     pub minor: u16,
-    /// Startup parameters that shall follow the client, named as PostgreSQL reports them.
+    /// The settings it asks for, in PostgreSQL's order, spelled as the client spells them; none twice.
     pub parameters: Vec<(String, String)>,
     /// It came to the console.
     pub admin: Option<AdminRole>,

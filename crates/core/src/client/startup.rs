@@ -1,12 +1,11 @@
 //! What a startup packet wishes for: who, where, and with which settings.
 //!
-//! Settings that PostgreSQL reports can follow a client from server connection to server connection, so these
-//! are kept; those in `ignore_startup_parameters` are dropped; any other is refused, since it would silently
-//! not be in force.
+//! Settings may be any; PostgreSQL itself is asked later what it thinks of them. As there, those in `options`
+//! come first, and the last value of a setting counts. Those in `ignore_startup_parameters` are dropped.
 
 use howdah_wire::{ErrorResponse, ProtocolVersion, Startup};
 
-use super::Peer;
+use super::{Peer, options};
 use crate::refusal;
 use crate::settings::Auth;
 
@@ -24,21 +23,24 @@ pub(super) struct Wish {
 impl Wish {
     pub(super) fn read(startup: Startup, auth: &Auth, peer: &Peer) -> Result<Wish, ErrorResponse> {
         let mut parameters = Parameters { auth, kept: Vec::new() };
-        let mut unknown = Vec::new();
-        let (mut user, mut database) = (String::new(), String::new());
+        let (mut named, mut unknown) = (Vec::new(), Vec::new());
+        let (mut user, mut database, mut options) = (String::new(), String::new(), String::new());
         for (name, value) in startup.parameters {
             match name.as_str() {
                 "user" => user = value,
                 "database" => database = value,
-                "options" => parameters.options(&value)?,
+                "options" => options = value,
                 "replication" if !parameters.ignores(&name) && !is_false(&value) => {
                     return Err(refusal::replication());
                 }
                 "replication" => {}
                 option if option.starts_with("_pq_.") => unknown.push(name),
-                _ if parameters.keep(&name, value) || parameters.ignores(&name) => {}
-                _ => return Err(refusal::startup_parameter(&name)),
+                _ => named.push((name, value)),
             }
+        }
+        parameters.options(&options)?;
+        for (name, value) in named {
+            parameters.keep(name, value);
         }
         if user.is_empty() {
             return Err(refusal::no_user());
@@ -56,79 +58,56 @@ impl Wish {
     }
 }
 
-/// The settings kept so far.
+/// The settings kept so far, as they were spelled.
 struct Parameters<'a> {
     auth: &'a Auth,
     kept: Vec<(String, String)>,
 }
 
 impl Parameters<'_> {
-    /// Keeps a setting if it is one that can follow the client; the last value counts.
-    fn keep(&mut self, name: &str, value: String) -> bool {
-        let same = |known: &&str| known.eq_ignore_ascii_case(name);
-        let extra = || self.auth.track_extra_parameters.iter().map(String::as_str);
-        let known = TRACKED.into_iter().find(same).or_else(|| {
-            // Reported under PostgreSQL's spelling, whatever the configuration's.
-            extra().find(same).map(|spelled| MIXED_CASE.into_iter().find(same).unwrap_or(spelled))
-        });
-        let Some(known) = known else { return false };
-        match self.kept.iter_mut().find(|(kept, _)| kept == known) {
-            Some((_, kept)) => *kept = value,
-            None => self.kept.push((known.to_owned(), value)),
+    fn keep(&mut self, name: String, value: String) {
+        if self.ignores(&name) {
+            return;
         }
-        true
+        match self.kept.iter_mut().find(|(kept, _)| kept.eq_ignore_ascii_case(&name)) {
+            Some(kept) => *kept = (name, value),
+            None => self.kept.push((name, value)),
+        }
     }
 
     fn ignores(&self, name: &str) -> bool {
-        self.auth.ignore_startup_parameters.iter().any(|ignored| ignored.eq_ignore_ascii_case(name))
+        !self.always_follows(name)
+            && self.auth.ignore_startup_parameters.iter().any(|ignored| ignored.eq_ignore_ascii_case(name))
     }
 
-    /// `-c name=value`, `-cname=value` and `--name=value`, as PostgreSQL splits and reads them.
-    fn options(&mut self, options: &str) -> Result<(), ErrorResponse> {
-        let lenient = self.ignores("options");
-        let mut words = split_words(options).into_iter();
-        while let Some(word) = words.next() {
-            let assignment = match word.strip_prefix("--").or_else(|| word.strip_prefix("-c")) {
-                Some("") if word == "-c" => words.next(),
-                Some(assignment) => Some(assignment.to_owned()),
-                None => None,
-            };
-            match assignment.as_deref().and_then(|assignment| assignment.split_once('=')) {
-                Some((name, value)) => {
-                    let name = name.replace('-', "_");
-                    if !(self.keep(&name, value.to_owned()) || lenient || self.ignores(&name)) {
-                        return Err(refusal::startup_parameter_in_options(&name));
+    /// PgBouncer lets it follow the client, whatever is to be ignored.
+    fn always_follows(&self, name: &str) -> bool {
+        let extra = self.auth.track_extra_parameters.iter().map(String::as_str);
+        ALWAYS_FOLLOWED.into_iter().chain(extra).any(|tracked| tracked.eq_ignore_ascii_case(name))
+    }
+
+    fn options(&mut self, text: &str) -> Result<(), ErrorResponse> {
+        let ignored = self.ignores("options");
+        match options::settings(text) {
+            Ok(settings) => {
+                for (name, value) in settings {
+                    if !ignored || self.always_follows(&name) {
+                        self.keep(name, value);
                     }
                 }
-                None if lenient => {}
-                None => return Err(refusal::startup_options()),
             }
+            Err(_) if ignored => {}
+            Err(error) => return Err(error),
         }
         Ok(())
     }
 
     fn add_host(&mut self, peer: &Peer) {
-        let name = self.kept.iter().find(|(name, _)| name == APPLICATION_NAME);
+        let name = self.kept.iter().find(|(name, _)| name.eq_ignore_ascii_case(APPLICATION_NAME));
         let name = name.map_or("app", |(_, value)| value.as_str());
         let named = format!("{name} - {}:{}", peer.address.host, peer.address.port);
-        self.keep(APPLICATION_NAME, named);
+        self.keep(APPLICATION_NAME.to_owned(), named);
     }
-}
-
-/// Words between white space; a backslash takes the next character as it is.
-fn split_words(text: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut word: Option<String> = None;
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            c if c.is_ascii_whitespace() || c == '\x0b' => words.extend(word.take()),
-            '\\' => word.get_or_insert_default().extend(chars.next()),
-            c => word.get_or_insert_default().push(c),
-        }
-    }
-    words.extend(word);
-    words
 }
 
 /// PostgreSQL's ways to say no: any beginning of `false` or `no`, `off`, `0`.
@@ -138,11 +117,8 @@ fn is_false(value: &str) -> bool {
     begins("false") || begins("no") || value == "of" || value == "off" || value == "0"
 }
 
-/// Settings every PostgreSQL reports and every pooler lets follow the client.
-const TRACKED: [&str; 5] =
+const ALWAYS_FOLLOWED: [&str; 5] =
     ["client_encoding", "DateStyle", "TimeZone", "standard_conforming_strings", APPLICATION_NAME];
-/// Further settings whose names PostgreSQL reports in mixed case.
-const MIXED_CASE: [&str; 1] = ["IntervalStyle"];
 const APPLICATION_NAME: &str = "application_name";
 
 #[cfg(test)]
@@ -179,45 +155,34 @@ mod tests {
     fn as_is(_: &mut Auth) {}
 
     #[test]
-    fn reported_settings_are_kept_under_postgresqls_spelling() {
-        let sent =
-            [("datestyle", "ISO"), ("TIMEZONE", "UTC"), ("intervalstyle", "iso_8601"), ("TimeZone", "CET")];
-        assert_eq!(kept(as_is, &sent), "DateStyle=ISO; TimeZone=CET; IntervalStyle=iso_8601");
-        let track = |auth: &mut Auth| auth.track_extra_parameters = vec!["search_path".into()];
-        assert_eq!(kept(track, &[("Search_Path", "a, b")]), "search_path=a, b");
-        assert_eq!(kept(track, &[("IntervalStyle", "x")]), "unsupported startup parameter: IntervalStyle");
+    fn any_setting_is_kept_and_the_last_value_counts() {
+        let sent = [("datestyle", "ISO"), ("work_mem", "1MB"), ("app.user", "ann"), ("DateStyle", "SQL")];
+        assert_eq!(kept(as_is, &sent), "DateStyle=SQL; work_mem=1MB; app.user=ann");
     }
 
     #[test]
-    fn others_are_refused_or_ignored() {
-        assert_eq!(kept(as_is, &[("geqo", "off")]), "unsupported startup parameter: geqo");
-        let ignore = |auth: &mut Auth| auth.ignore_startup_parameters = vec!["extra_float_digits".into()];
-        assert_eq!(kept(ignore, &[("extra_float_digits", "2"), ("timezone", "UTC")]), "TimeZone=UTC");
+    fn what_is_to_be_ignored_is_dropped() {
+        let ignore = |auth: &mut Auth| {
+            auth.ignore_startup_parameters = vec!["extra_float_digits".into(), "TimeZone".into()]
+        };
+        assert_eq!(kept(ignore, &[("extra_float_digits", "2"), ("timezone", "UTC")]), "timezone=UTC");
+        assert_eq!(kept(ignore, &[("options", "-c extra_float_digits=2 -c geqo=off")]), "geqo=off");
+        let track = |auth: &mut Auth| {
+            auth.ignore_startup_parameters = vec!["search_path".into()];
+            auth.track_extra_parameters = vec!["Search_Path".into()];
+        };
+        assert_eq!(kept(track, &[("search_path", "a, b")]), "search_path=a, b");
     }
 
     #[test]
-    fn options_are_settings_in_another_coat() {
-        let options = |text: &'static str| [("options", text)];
-        let words = r"-c datestyle=ISO\,\ MDY --timezone=UTC  -cintervalstyle=a\\b --application-name=x=y ";
-        assert_eq!(
-            kept(as_is, &options(words)),
-            r"DateStyle=ISO, MDY; TimeZone=UTC; IntervalStyle=a\b; application_name=x=y"
-        );
-        assert_eq!(kept(as_is, &options("")), "");
-        assert_eq!(kept(as_is, &options("-c geqo=off")), "unsupported startup parameter in options: geqo");
-        for nonsense in ["-c", "-c geqo", "-B 100", "timezone=UTC", "--", "-", "\\"] {
-            assert_eq!(
-                kept(as_is, &options(nonsense)),
-                "unsupported options startup parameter: only '-c config=val' is allowed",
-                "{nonsense:?}"
-            );
-            let lenient = |auth: &mut Auth| auth.ignore_startup_parameters = vec!["options".into()];
-            assert_eq!(kept(lenient, &options(nonsense)), "", "{nonsense:?}");
-        }
-        let ignore = |auth: &mut Auth| auth.ignore_startup_parameters = vec!["geqo".into()];
-        assert_eq!(kept(ignore, &options("-c geqo=off -c timezone=UTC")), "TimeZone=UTC");
+    fn options_come_first() {
+        let sent = [("geqo", "on"), ("options", "-c GEQO=off -c work_mem=1MB"), ("work_mem", "2MB")];
+        assert_eq!(kept(as_is, &sent), "geqo=on; work_mem=2MB");
+        let nonsense = [("options", "-z"), ("geqo", "on")];
+        assert_eq!(kept(as_is, &nonsense), "invalid command-line argument for server process: -z");
         let lenient = |auth: &mut Auth| auth.ignore_startup_parameters = vec!["options".into()];
-        assert_eq!(kept(lenient, &options("-c geqo=off -c timezone=UTC")), "TimeZone=UTC");
+        assert_eq!(kept(lenient, &nonsense), "geqo=on");
+        assert_eq!(kept(lenient, &[("options", "-c geqo=off -c timezone=UTC")]), "timezone=UTC");
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub struct Counters {
     pub binds: u64,
     /// Clients that logged in.
     pub logins: u64,
+    /// Notifications handed to clients that listen through the listener connection.
+    pub notifications: u64,
     /// Pins that began.
     pub pins: u64,
     /// Time that clients were pinned.
@@ -53,6 +55,7 @@ macro_rules! each_field {
             client_parses,
             server_parses,
             binds,
+            notifications,
             logins,
             pins,
             pin_time,

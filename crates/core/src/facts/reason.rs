@@ -54,6 +54,9 @@ pub enum CloseReason {
     /// A transaction block in statement mode.
     #[error("transaction blocks not allowed in statement pooling mode")]
     TransactionInStatementMode,
+    /// It leaves too many notifications waiting.
+    #[error("notifications not taken")]
+    NotificationsOverflow,
     /// The pool refused the client a server connection.
     #[error("no server connection")]
     NoServer,
@@ -118,6 +121,7 @@ impl CloseReason {
             | R::IdleTransactionTimeout
             | R::PinIdleTimeout(_)
             | R::TransactionInStatementMode
+            | R::NotificationsOverflow
             | R::ServerUnclean => Side::Client,
             R::ServerLost
             | R::ServerLoginFailed

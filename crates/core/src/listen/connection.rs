@@ -210,7 +210,7 @@ impl Switchboard {
         let warning = notice(&refusal::not_listening(reason));
         for (client, subscriber) in &mut self.subscribers {
             if subscriber.listens() && !std::mem::replace(&mut subscriber.deaf, true) {
-                subscriber.put(&warning, None);
+                subscriber.put(&warning, None, false);
             }
             fx.push(Effect::Wake(*client));
         }
@@ -305,11 +305,11 @@ impl Switchboard {
             let whole = self.subscribers.get(&client).is_some_and(|s| s.deaf) && self.is_heard(client);
             let Some(subscriber) = self.subscribers.get_mut(&client) else { continue };
             if let Some(warning) = warning.as_ref().filter(|_| subscriber.listens()) {
-                subscriber.put(warning, None);
+                subscriber.put(warning, None, false);
             }
             if whole {
                 subscriber.deaf = false;
-                subscriber.put(&notice(&refusal::listening_again()), None);
+                subscriber.put(&notice(&refusal::listening_again()), None, false);
             }
         }
     }

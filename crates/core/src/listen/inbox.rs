@@ -18,15 +18,15 @@ pub(super) struct Inbox {
     items: VecDeque<Item>,
     /// What all of them take.
     bytes: usize,
-    /// Items whose LISTEN is not confirmed yet.
-    expected: usize,
 }
 
 #[derive(Debug)]
 struct Item {
     message: Arc<[u8]>,
-    /// It is the client's only if its LISTEN to this channel is confirmed.
-    expected: Option<Channel>,
+    /// Where it was sent to; `None`: it is Howdah's own word.
+    channel: Option<Channel>,
+    /// It is the client's only if its LISTEN is confirmed.
+    expected: bool,
 }
 
 /// More waits for a client than it may leave waiting.
@@ -40,26 +40,28 @@ pub struct Overflow {
 }
 
 impl Inbox {
-    /// Adds a message; `expected`: as long as this channel's LISTEN is not confirmed it is not the client's.
-    pub(super) fn push(&mut self, message: &Arc<[u8]>, expected: Option<&Channel>) -> Result<(), Overflow> {
+    /// Adds a message; `expected`: as long as its channel's LISTEN is not confirmed it is not the client's.
+    pub(super) fn push(
+        &mut self,
+        message: &Arc<[u8]>,
+        channel: Option<&Channel>,
+        expected: bool,
+    ) -> Result<(), Overflow> {
         self.bytes += message.len() + COST;
-        self.expected += usize::from(expected.is_some());
-        self.items.push_back(Item { message: Arc::clone(message), expected: expected.cloned() });
+        self.items.push_back(Item { message: Arc::clone(message), channel: channel.cloned(), expected });
         if self.bytes > MOST_WAITING {
             return Err(Overflow { messages: self.items.len(), bytes: self.bytes });
         }
         Ok(())
     }
 
-    /// The client's LISTENs have been settled: what was kept for those that came to nothing is dropped.
+    /// The client's transaction has ended, and these are its channels now: what was kept for others is dropped, as
+    /// PostgreSQL passes nothing on inside a transaction, and after it by what it came to.
     pub(super) fn settle(&mut self, confirmed: impl Fn(&Channel) -> bool) {
-        if self.expected == 0 {
-            return;
-        }
-        self.expected = 0;
         let bytes = &mut self.bytes;
         self.items.retain_mut(|item| {
-            let keep = item.expected.take().is_none_or(|channel| confirmed(&channel));
+            item.expected = false;
+            let keep = item.channel.as_ref().is_none_or(&confirmed);
             if !keep {
                 *bytes -= item.message.len() + COST;
             }
@@ -72,18 +74,21 @@ impl Inbox {
     }
 
     /// Moves messages that are the client's to `out`, until that has grown by `most` bytes or more.
-    pub(super) fn take(&mut self, most: usize, out: &mut Vec<u8>) {
-        let start = out.len();
+    /// Returns how many.
+    pub(super) fn take(&mut self, most: usize, out: &mut Vec<u8>) -> u64 {
+        let (start, mut taken) = (out.len(), 0);
         while out.len() - start < most
-            && let Some(item) = self.items.pop_front_if(|item| item.expected.is_none())
+            && let Some(item) = self.items.pop_front_if(|item| !item.expected)
         {
             self.bytes -= item.message.len() + COST;
             out.extend_from_slice(&item.message);
+            taken += 1;
         }
         if self.items.is_empty() {
             // A client that has caught up keeps no memory.
             self.items = VecDeque::new();
         }
+        taken
     }
 }
 
@@ -110,20 +115,23 @@ mod tests {
     fn what_is_not_the_clients_yet_stays_in_its_place() {
         let (news, other) = (Channel::new(b"news").unwrap(), Channel::new(b"other").unwrap());
         let mut inbox = Inbox::default();
-        for (text, expected) in [("1", None), ("2", Some(&news)), ("3", Some(&other)), ("4", None)] {
-            inbox.push(&message(text), expected).unwrap();
+        for (text, channel, expected) in
+            [("1", &other, false), ("2", &news, true), ("3", &other, true), ("4", &news, false)]
+        {
+            inbox.push(&message(text), Some(channel), expected).unwrap();
         }
+        inbox.push(&message("5"), None, false).unwrap();
         assert_eq!(taken(&mut inbox, 100), "1");
         inbox.settle(|channel| *channel == news);
         assert_eq!(taken(&mut inbox, 1), "2");
-        assert_eq!(taken(&mut inbox, 100), "4");
+        assert_eq!(taken(&mut inbox, 100), "45");
         assert_eq!((inbox.bytes, inbox.is_empty()), (0, true));
     }
 
     #[test]
     fn it_is_bounded_however_small_its_items_are() {
         let mut inbox = Inbox::default();
-        let full = (0..1_000_000).find_map(|_| inbox.push(&message("1234567"), None).err());
+        let full = (0..1_000_000).find_map(|_| inbox.push(&message("1234567"), None, false).err());
         let full = full.expect("a million items are too many");
         assert!(full.messages < 200_000 && full.bytes > MOST_WAITING, "{full}");
     }

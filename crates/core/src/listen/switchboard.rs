@@ -151,11 +151,11 @@ impl Switchboard {
         subscriber.channels =
             confirmed.into_iter().map(|channel| (channel.clone(), Standing::Confirmed)).collect();
         for message in refused {
-            subscriber.put(&message, None);
+            subscriber.put(&message, None, false);
         }
         if let Some(reason) = unreachable.filter(|_| !subscriber.channels.is_empty() && !subscriber.deaf) {
             subscriber.deaf = true;
-            subscriber.put(&notice(&refusal::not_listening(&reason)), None);
+            subscriber.put(&notice(&refusal::not_listening(&reason)), None, false);
         }
     }
 
@@ -189,14 +189,14 @@ impl Switchboard {
         self.subscribers.get(&client).is_some_and(|s| !s.inbox.is_empty() || s.overflow.is_some())
     }
 
-    /// Appends messages from the client's inbox, some 64 KiB at most.
+    /// Appends messages from the client's inbox, some 64 KiB at most. Returns how many.
     ///
     /// # Errors
     /// It has left more waiting than it may, and gets nothing any more.
-    pub fn take(&mut self, client: u64, out: &mut Vec<u8>) -> Result<(), Overflow> {
-        let Some(subscriber) = self.subscribers.get_mut(&client) else { return Ok(()) };
-        subscriber.inbox.take(MOST_AT_ONCE, out);
-        subscriber.overflow.map_or(Ok(()), Err)
+    pub fn take(&mut self, client: u64, out: &mut Vec<u8>) -> Result<u64, Overflow> {
+        let Some(subscriber) = self.subscribers.get_mut(&client) else { return Ok(0) };
+        let taken = subscriber.inbox.take(MOST_AT_ONCE, out);
+        subscriber.overflow.map_or(Ok(taken), Err)
     }
 
     /// The client has gone.
@@ -222,8 +222,8 @@ impl Switchboard {
         for client in &line.listeners {
             let Some(subscriber) = self.subscribers.get_mut(client) else { continue };
             match subscriber.channels.get(channel) {
-                Some(Standing::Confirmed) => subscriber.put(&message, None),
-                Some(Standing::Committing) => subscriber.put(&message, Some(channel)),
+                Some(Standing::Confirmed) => subscriber.put(&message, Some(channel), false),
+                Some(Standing::Committing) => subscriber.put(&message, Some(channel), true),
                 Some(Standing::Expected) | None => continue,
             }
             self.delivered += 1;
@@ -253,11 +253,11 @@ impl Switchboard {
 }
 
 impl Subscriber {
-    pub(super) fn put(&mut self, message: &Arc<[u8]>, expected: Option<&Channel>) {
+    pub(super) fn put(&mut self, message: &Arc<[u8]>, channel: Option<&Channel>, expected: bool) {
         if self.overflow.is_some() {
             return;
         }
-        if let Err(overflow) = self.inbox.push(message, expected) {
+        if let Err(overflow) = self.inbox.push(message, channel, expected) {
             self.inbox = Inbox::default();
             self.overflow = Some(overflow);
         }

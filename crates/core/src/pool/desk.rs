@@ -104,6 +104,7 @@ impl Pools {
     pub fn abandon(&mut self, ticket: Ticket) -> bool {
         let Some(waiter) = self.queue.find(ticket) else { return false };
         let pool = waiter.pool;
+        self.registry.get_mut(pool).forget_listener(ticket);
         self.queue.leave(&mut self.registry.get_mut(pool).line, ticket);
         true
     }
@@ -227,8 +228,13 @@ impl Pools {
         }
         let server = self.slots.at_mut(slot);
         let pool = self.registry.get_mut(server.pool);
-        if let Some(waiter) = self.queue.next(&pool.line, server.worker, pool.config.size, now) {
-            let ticket = waiter.ticket;
+        let listener =
+            pool.listener_ticket.and_then(|ticket| self.queue.find(ticket)).map(|first| first.ticket);
+        let next = || self.queue.next(&pool.line, server.worker, pool.config.size, now);
+        if let Some(ticket) = listener.or_else(|| next().map(|waiter| waiter.ticket)) {
+            if pool.forget_listener(ticket) {
+                pool.listener = Some(server.id);
+            }
             let check = needs_check(&pool.config, server.unused_since, now);
             self.queue.leave(&mut pool.line, ticket);
             fx.push(Effect::Grant { ticket, server: server.id, check });
@@ -280,6 +286,7 @@ impl Pools {
             State::Held => pool.held -= 1,
         }
         pool.servers -= 1;
+        pool.listener.take_if(|listener| listener.slot() == slot);
         self.limits.closed(pool.membership);
         (self.slots.servers.remove(slot).id, id)
     }

@@ -36,6 +36,7 @@ impl Pools {
         while let Some(waiter) = self.queue.first(&pool.line).filter(|waiter| waiter.waited(now) >= limit) {
             let (ticket, waited) = (waiter.ticket, waiter.waited(now));
             self.queue.leave(&mut pool.line, ticket);
+            pool.forget_listener(ticket);
             let refusal = Refusal::WaitTimeout { pool: pool.key.clone(), waited, servers, waiting };
             fx.push(Effect::Refuse { ticket, refusal });
         }

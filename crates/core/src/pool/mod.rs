@@ -10,6 +10,7 @@
 //! - `opening`: when another connection is opened, and whose idle one makes room for it
 //! - `janitor`: what time alone brings about
 //! - `administrator`: PAUSE, RESUME, RECONNECT, KILL, DISABLE, shutdown
+//! - `listener`: the one connection that is kept for those who listen
 //! - `view`: how things stand
 //! - `slots`, `queue`, `registry`, `limits`, `backoff`: the parts; `lanes`, `jitter`: what they are made of
 //!
@@ -26,6 +27,7 @@ mod jitter;
 mod key;
 mod lanes;
 mod limits;
+mod listener;
 mod opening;
 mod queue;
 mod refusal;

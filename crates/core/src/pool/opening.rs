@@ -95,9 +95,10 @@ impl Pools {
 
     /// Refuses everybody in this pool's line.
     pub(super) fn refuse_all(&mut self, pool: PoolId, refusal: &Refusal, fx: &mut Vec<Effect>) {
-        let line = &mut self.registry.get_mut(pool).line;
-        while let Some(ticket) = self.queue.first(line).map(|waiter| waiter.ticket) {
-            self.queue.leave(line, ticket);
+        let entry = self.registry.get_mut(pool);
+        while let Some(ticket) = self.queue.first(&entry.line).map(|waiter| waiter.ticket) {
+            self.queue.leave(&mut entry.line, ticket);
+            entry.forget_listener(ticket);
             fx.push(Effect::Refuse { ticket, refusal: refusal.clone() });
         }
     }
@@ -115,7 +116,7 @@ impl Pools {
         let pool = self.registry.get(pool);
         let Some(first) = self.queue.first(&pool.line) else { return false };
         let standing = pool.config.reserve_timeout.is_some_and(|timeout| first.waited(now) >= timeout);
-        let most = if standing { pool.ceiling() } else { pool.config.size };
+        let most = if standing { pool.ceiling() } else { pool.size() };
         pool.line.len() > pool.opening as usize && pool.servers < most && self.may_try(pool, now)
     }
 

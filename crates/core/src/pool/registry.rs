@@ -9,7 +9,7 @@ use super::lanes::Lanes;
 use super::limits::{Limit, Membership};
 use super::queue::Line;
 use super::slots::Slots;
-use super::{OpenFailure, PoolConfig, PoolId, PoolKey, WorkerId};
+use super::{OpenFailure, PoolConfig, PoolId, PoolKey, ServerId, Ticket, WorkerId};
 
 /// All pools, by number and by key. None is ever removed.
 #[derive(Default)]
@@ -80,6 +80,11 @@ pub(super) struct Pool {
     /// Of those, idle: last used last.
     pub(super) idle: Lanes,
     pub(super) line: Line,
+    /// A listener connection is asked for, perhaps in line.
+    pub(super) wants_listener: bool,
+    pub(super) listener_ticket: Option<Ticket>,
+    /// The listener connection, while it is out.
+    pub(super) listener: Option<ServerId>,
     pub(super) backoff: Backoff,
 }
 
@@ -97,6 +102,9 @@ impl Pool {
             held: 0,
             idle: Lanes::default(),
             line: Line::default(),
+            wants_listener: false,
+            listener_ticket: None,
+            listener: None,
             backoff: Backoff::default(),
         }
     }
@@ -113,7 +121,20 @@ impl Pool {
 
     /// How many it may ever have.
     pub(super) fn ceiling(&self) -> u32 {
-        self.config.size.saturating_add(self.config.reserve_size)
+        self.size().saturating_add(self.config.reserve_size)
+    }
+
+    /// How many it may have without need: `pool_size`, and what a listener adds to it.
+    pub(super) fn size(&self) -> u32 {
+        let least = if self.listener.is_some() { 2 } else { 0 };
+        self.config.size.max(least).saturating_add(u32::from(self.wants_listener))
+    }
+
+    /// This ticket is in line no more. Says whether it was the listener's.
+    pub(super) fn forget_listener(&mut self, ticket: Ticket) -> bool {
+        let was = self.listener_ticket.take_if(|listener| *listener == ticket).is_some();
+        self.wants_listener &= !was;
+        was
     }
 
     /// Nothing is open or being opened and it is too early to try again: what the server said.

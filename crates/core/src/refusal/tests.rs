@@ -21,9 +21,11 @@ fn all() -> Vec<ErrorResponse> {
         startup_packet(&StartupError::UnsupportedVersion(ProtocolVersion { major: 2, minor: 0 })),
         repeated_encryption_request(),
         no_user(),
-        startup_parameter("geqo"),
-        startup_parameter_in_options("geqo"),
-        startup_options(),
+        backend_switch("-z"),
+        switch_without_value('c', "geqo"),
+        switch_without_value('-', "geqo"),
+        start_setting_denied("log_connections"),
+        start_setting_without_effect("post_auth_delay"),
         replication(),
         trust_failed(),
         no_forced_user(),
@@ -86,11 +88,14 @@ fn all_that_howdah_says() {
     FATAL 0A000 unsupported frontend protocol 2.0: server supports 3.0 to 3.2
     FATAL 08P01 encryption was requested twice
     FATAL 28000 no username supplied
-    FATAL 08P01 unsupported startup parameter: geqo
-          hint: Add it to track_extra_parameters, or to ignore_startup_parameters.
-    FATAL 08P01 unsupported startup parameter in options: geqo
-          hint: Add it to track_extra_parameters, or to ignore_startup_parameters.
-    FATAL 08P01 unsupported options startup parameter: only '-c config=val' is allowed
+    FATAL 42601 invalid command-line argument for server process: -z
+          hint: Try "postgres --help" for more information.
+    FATAL 42601 -c geqo requires a value
+    FATAL 42601 --geqo requires a value
+    FATAL 42501 permission denied to set parameter "log_connections"
+    WARNING 0A000 parameter "post_auth_delay" has no effect through a connection pool
+          detail: It is fixed when a server connection is opened, and server connections are shared by clients.
+          hint: Give it in the database's entry of the configuration, or connect to the server directly.
     FATAL 0A000 replication connections are not supported
           hint: Connect to the PostgreSQL server directly.
     FATAL 28000 "trust" authentication failed

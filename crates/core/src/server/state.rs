@@ -10,7 +10,7 @@ use howdah_wire::frontend;
 use crate::facts::CloseReason;
 use crate::session::{
     Asks, Doubts, Expected, Kind, Look, Outstanding, Parameters, PinReason, Rest, ServerStatements, Session,
-    SessionState, SqlStatements, Subject, Tracked,
+    SessionState, SqlStatements, Subject, Tracked, Trial, Tried,
 };
 use crate::settings::{PoolMode, StateKind};
 
@@ -37,6 +37,8 @@ pub struct Server {
     pub lives: Asks,
     /// A question about it that is under way.
     pub(crate) look: Option<Box<Look>>,
+    /// Settings that are being tried here.
+    pub(crate) trial: Option<Box<Trial>>,
     /// Who it logged in as, by its own word.
     pub login: Option<Box<str>>,
     /// Something happened here that cannot be undone: this client is its last.
@@ -111,6 +113,7 @@ impl Server {
             doubts: Doubts::default(),
             lives: Asks::default(),
             look: None,
+            trial: None,
             login: None,
             spoiled: None,
             unnamed: UnnamedStatement::default(),
@@ -187,8 +190,11 @@ impl Server {
     #[must_use]
     pub(crate) fn is_answering(&self, reply: u8) -> bool {
         reply == tag::DATA_ROW
-            && self.look.is_some()
-            && self.outstanding.head().is_some_and(|head| head.subject == Subject::Look)
+            && (self.look.is_some() || self.trial.is_some())
+            && self
+                .outstanding
+                .head()
+                .is_some_and(|head| matches!(head.subject, Subject::Look | Subject::Trial))
     }
 
     /// Nothing is owed and no transaction is open.
@@ -219,6 +225,20 @@ impl Server {
         frontend::write_query(to_server, &query);
         self.outstanding.push(Expected { subject: Subject::Look, ..Expected::ours(Kind::Query) });
         self.unnamed.forget();
+    }
+
+    /// Appends the question what is to be thought of these settings; it changes nothing here.
+    pub fn try_settings(&mut self, trial: Trial, to_server: &mut Vec<u8>) {
+        frontend::write_query(to_server, &trial.query());
+        self.trial = Some(Box::new(trial));
+        self.outstanding.push(Expected { subject: Subject::Trial, ..Expected::ours(Kind::Query) });
+        self.unnamed.forget();
+    }
+
+    /// What came of the settings that were tried, once nothing is owed any more.
+    #[must_use]
+    pub fn tried(&mut self) -> Option<Tried> {
+        self.trial.take().map(|trial| trial.verdict(&self.tracked))
     }
 
     /// Appends a query that gives the session something it should have; its replies are swallowed.

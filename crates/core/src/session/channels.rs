@@ -86,10 +86,17 @@ impl Session {
         channels.awaited
     }
 
-    /// The channels the client's message waits for, if it does; with them, whether its LISTEN is in no block.
+    /// The channels the client's message waits for, if it does.
     #[must_use]
     pub fn awaited_channels(&self) -> Option<&BTreeSet<Channel>> {
         self.channels.as_ref().filter(|channels| channels.awaited).map(|channels| &channels.expected)
+    }
+
+    /// The client's next message is not to be looked at before the listener connection has been heard.
+    #[inline]
+    #[must_use]
+    pub fn waits_for_listener(&self) -> bool {
+        self.channels.as_ref().is_some_and(|c| c.awaited || c.withheld != Withheld::No)
     }
 
     /// They are listened to, or nobody should wait for them: the message may be judged again.

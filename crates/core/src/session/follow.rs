@@ -8,7 +8,7 @@ use howdah_wire::sql::{Sign, Signs};
 
 use super::sql_statements::forget_statements;
 use super::state::{Asks, Look, Replay, SessionState, share};
-use super::{Expected, Kind, Parameters, Patch, PinReason, Session, Tracked};
+use super::{Beginning, Expected, Kind, Parameters, Patch, PinReason, Session, Tracked};
 use crate::listen::Channel;
 use crate::server::Server;
 
@@ -43,10 +43,12 @@ impl Session {
         }
     }
 
-    /// The settings the client began with, as PostgreSQL spells them, and the state they make.
-    pub fn begin(&mut self, start: Option<Arc<super::Start>>, state: Option<Arc<SessionState>>) {
-        self.start = start;
-        self.state = state;
+    /// What the settings of its startup packet make of the session; `plain`: what its pool's servers report.
+    pub fn begin(&mut self, beginning: &Beginning, plain: &Parameters) {
+        self.start.clone_from(&beginning.start);
+        self.state.clone_from(&beginning.state);
+        self.parameters.clone_from(&beginning.parameters);
+        self.parameters.fill_from(plain);
     }
 
     /// A text with these signs is sent to the server.

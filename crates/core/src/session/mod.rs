@@ -46,6 +46,6 @@ pub use pin_ledger::{PinCrowd, PinLedger, PinNews, PinRow, PinTally};
 pub use relay_server::on_server;
 pub use sql_statements::SqlStatements;
 pub(crate) use state::Look;
-pub use state::{Asks, Doubts, SessionState, Start};
+pub use state::{Asks, Beginning, Beginnings, Doubts, SessionState, Start, Trial, Tried};
 pub use statements::{ClientStatements, ServerStatements, Statement, StatementRegistry};
 pub use verdict::{Patch, Verdict};

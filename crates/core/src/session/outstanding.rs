@@ -93,6 +93,8 @@ pub enum Subject {
     Taken,
     /// Howdah asks what the session looks like.
     Look,
+    /// Howdah tries the settings of a client that wants to come in.
+    Trial,
     /// The end of a batch of Howdah's own, which may fail without anybody being told.
     Attempt,
     /// Howdah gives the session something it should have. In a transaction that has failed it cannot, and

@@ -133,6 +133,9 @@ fn reply(
     if header.tag == tag::DATA_ROW && expected.subject == Subject::Look {
         let row = server.look.as_mut().and_then(|look| look.row(body));
         row.ok_or(CloseReason::ServerProtocol)?;
+    } else if header.tag == tag::DATA_ROW && expected.subject == Subject::Trial {
+        let row = server.trial.as_mut().and_then(|trial| trial.row(body));
+        row.ok_or(CloseReason::ServerProtocol)?;
     }
     Ok(Reply::Swallow)
 }
@@ -202,6 +205,12 @@ fn error(
         look.failed = true;
         return Ok(Reply::Swallow);
     }
+    if asked.subject == Subject::Trial
+        && let Some(trial) = server.trial.as_mut()
+    {
+        trial.refuse(error);
+        return Ok(Reply::Swallow);
+    }
     if attempting {
         return Ok(Reply::Swallow);
     }
@@ -237,20 +246,30 @@ fn settle(server: &mut Server, session: Option<&mut Session>, entry: Expected, p
 }
 
 fn parameter(server: &mut Server, session: Option<&mut Session>, body: &[u8]) -> Reply {
-    let Some((name, index, value)) = ParameterStatus::parse(body).ok().and_then(|status| {
-        let name = str::from_utf8(status.name).ok()?;
-        Some((name, server.tracked.index(name)?, str::from_utf8(status.value).ok()?))
-    }) else {
+    let status = ParameterStatus::parse(body).ok();
+    let name = status.as_ref().and_then(|status| str::from_utf8(status.name).ok());
+    let tracked = status
+        .as_ref()
+        .zip(name)
+        .and_then(|(status, name)| Some((server.tracked.index(name)?, str::from_utf8(status.value).ok()?)));
+    // It will have the client's own start value again in a moment.
+    let corrected = server.outstanding.is_correcting()
+        && !server.outstanding.head_is_ours()
+        && session
+            .as_deref()
+            .and_then(|session| session.start.as_ref())
+            .zip(name)
+            .is_some_and(|(start, name)| start.get(name).is_some());
+    let Some((index, value)) = tracked else {
+        if corrected {
+            return Reply::Swallow;
+        }
         // What Howdah changes for the client it had already: it has been told when it was changed first.
         return if server.outstanding.head_is_ours() { Reply::Swallow } else { Reply::Forward };
     };
     server.parameters.set(index, value);
     let Some(session) = session else { return Reply::Swallow };
-    if server.outstanding.is_correcting()
-        && !server.outstanding.head_is_ours()
-        && session.start.as_ref().is_some_and(|start| start.get(name).is_some())
-    {
-        // It will have the client's own start value again in a moment.
+    if corrected {
         return Reply::Swallow;
     }
     // Also what Howdah sets for the client comes back in the server's spelling: the client is told once,

@@ -34,7 +34,7 @@ enum Line {
 }
 
 /// A place in line, left when dropped.
-struct InLine<'a> {
+pub(crate) struct InLine<'a> {
     worker: &'a Rc<Worker>,
     ticket: Option<Ticket>,
 }
@@ -90,7 +90,7 @@ impl Visit {
         let asked = self.worker.time();
         for _ in 0..MOST_DEAD {
             let Some((conn, needs_check)) = self.take(card).await? else { return Ok(None) };
-            let Some(lease) = self.settle_in(conn, needs_check).await else { continue };
+            let Some(lease) = settle_in(&self.worker, conn, needs_check).await else { continue };
             card.state.set(ClientState::Active);
             card.link.set(Some(lease.conn.id));
             let mut counters = card.counters.borrow_mut();
@@ -98,6 +98,7 @@ impl Visit {
             let now = self.worker.time();
             counters.wait_time += u64::try_from((now - asked).as_micros()).unwrap_or(u64::MAX);
             lease.conn.card.link.store(card.id, Ordering::Relaxed);
+            lease.conn.card.holder.store(card.caller.cancel_pid, Ordering::Relaxed);
             lease.conn.card.note_request(now);
             drop(counters);
             return Ok(Some(lease));
@@ -120,7 +121,7 @@ impl Visit {
         };
         card.state.set(ClientState::Waiting);
         card.waiting_since.set(Some(now));
-        let mut place = InLine { worker: &worker, ticket: Some(ticket) };
+        let mut place = InLine::new(&worker, ticket);
         let outcome = loop {
             match std::future::poll_fn(|cx| self.poll_line(card, &place, cx)).await {
                 Line::Told(Told::StillWaiting(waited)) => {
@@ -132,11 +133,11 @@ impl Visit {
                 }
                 Line::Told(Told::Granted { conn, check }) => {
                     worker.now();
-                    place.ticket = None;
+                    place.leave();
                     break Ok(Some((conn, check)));
                 }
                 Line::Told(Told::Refused(refusal)) => {
-                    place.ticket = None;
+                    place.leave();
                     break Err(self.refuse_server(&refusal));
                 }
                 Line::Ordered(Order::Close(reason)) => {
@@ -201,47 +202,61 @@ impl Visit {
             Refusal::Unavailable(_) => CloseReason::NoServer,
         }
     }
+}
 
-    /// Makes a connection from the pool this worker's own and sees whether it is alive. `None`: it was not.
-    async fn settle_in(&mut self, mut conn: Box<ServerConn>, needs_check: bool) -> Option<Lease> {
-        let worker = Rc::clone(&self.worker);
-        if conn.worker != worker.id {
-            let id = conn.id;
-            let Ok(moved) = conn.rehome(worker.id) else {
-                worker.run(worker.shared.pools.with(|pools, fx| pools.lost(id, worker.now(), fx)));
-                return None;
-            };
-            conn = moved;
-        }
-        let mut lease = Lease::new(&worker, conn);
-        let dead = std::future::poll_fn(|cx| {
-            let heard = match lease.conn.conn.socket.poll_read_ready(cx) {
-                Poll::Pending => None,
-                Poll::Ready(_) => lease.conn.read_unasked(cx, &mut worker.scratch.borrow_mut().buffer),
-            };
-            // The rest of what has begun before the client asked would be taken for its answer.
-            Poll::Ready(heard.or(lease.conn.is_mid_word().then_some(CloseReason::ServerProtocol)))
-        })
-        .await;
-        if let Some(reason) = dead {
-            lease.give_back(Condition::Close(reason));
+/// Makes a connection from the pool this worker's own and sees whether it is alive. `None`: it was not.
+pub(crate) async fn settle_in(
+    worker: &Rc<Worker>,
+    mut conn: Box<ServerConn>,
+    needs_check: bool,
+) -> Option<Lease> {
+    if conn.worker != worker.id {
+        let id = conn.id;
+        let Ok(moved) = conn.rehome(worker.id) else {
+            worker.run(worker.shared.pools.with(|pools, fx| pools.lost(id, worker.now(), fx)));
             return None;
+        };
+        conn = moved;
+    }
+    let mut lease = Lease::new(worker, conn);
+    let dead = std::future::poll_fn(|cx| {
+        let heard = match lease.conn.conn.socket.poll_read_ready(cx) {
+            Poll::Pending => None,
+            Poll::Ready(_) => lease.conn.read_unasked(cx, &mut worker.scratch.borrow_mut().buffer),
+        };
+        // The rest of what has begun before the client asked would be taken for its answer.
+        Poll::Ready(heard.or(lease.conn.is_mid_word().then_some(CloseReason::ServerProtocol)))
+    })
+    .await;
+    if let Some(reason) = dead {
+        lease.give_back(Condition::Close(reason));
+        return None;
+    }
+    if !needs_check {
+        return Some(lease);
+    }
+    let query = worker.shared.settings.load().pool.check_query.clone().unwrap_or_default();
+    worker.set_testing(lease.conn.id, true);
+    match check(worker, &mut lease.conn, &query).await {
+        Ok(()) => {
+            worker.set_testing(lease.conn.id, false);
+            Some(lease)
         }
-        if !needs_check {
-            return Some(lease);
+        Err(reason) => {
+            lease.give_back(Condition::Close(reason));
+            None
         }
-        let query = worker.shared.settings.load().pool.check_query.clone().unwrap_or_default();
-        worker.set_testing(lease.conn.id, true);
-        match check(&worker, &mut lease.conn, &query).await {
-            Ok(()) => {
-                worker.set_testing(lease.conn.id, false);
-                Some(lease)
-            }
-            Err(reason) => {
-                lease.give_back(Condition::Close(reason));
-                None
-            }
-        }
+    }
+}
+
+impl<'a> InLine<'a> {
+    pub(crate) fn new(worker: &'a Rc<Worker>, ticket: Ticket) -> InLine<'a> {
+        InLine { worker, ticket: Some(ticket) }
+    }
+
+    /// The place is no more: its turn has come.
+    pub(crate) fn leave(&mut self) {
+        self.ticket = None;
     }
 }
 
@@ -261,7 +276,19 @@ impl Drop for InLine<'_> {
 pub(crate) async fn check(worker: &Worker, conn: &mut ServerConn, query: &str) -> Result<(), CloseReason> {
     let mut message = Vec::new();
     conn.server.ask(query, &mut message);
-    conn.conn.send(&worker.outbox, &message).map_err(|_| CloseReason::ServerClosed)?;
+    settle(worker, conn, &message).await
+}
+
+/// Sends what has been asked of a connection that no client uses, and waits until nothing is owed.
+///
+/// # Errors
+/// As of [`check`].
+pub(super) async fn settle(
+    worker: &Worker,
+    conn: &mut ServerConn,
+    message: &[u8],
+) -> Result<(), CloseReason> {
+    conn.conn.send(&worker.outbox, message).map_err(|_| CloseReason::ServerClosed)?;
     let answered = std::future::poll_fn(|cx| {
         if !conn.conn.is_flushed() && matches!(conn.conn.poll_flush(cx), Poll::Ready(Err(_))) {
             return Poll::Ready(Err(CloseReason::ServerClosed));

@@ -7,7 +7,7 @@ use howdah_core::facts::{ClientState, CloseReason};
 use howdah_core::refusal;
 use howdah_core::session::Verdict;
 
-use super::{Departure, Visit};
+use super::{Departure, Visit, hearing};
 use crate::client_card::{ClientCard, Order};
 
 impl Visit {
@@ -26,7 +26,7 @@ impl Visit {
                 self.say(&refusal::ended(reason));
                 return Poll::Ready(Err(Departure::Gone(reason)));
             }
-            Some(Order::Move(to)) if self.is_at_rest() => {
+            Some(Order::Move(to)) if self.is_at_rest() && !card.session.borrow().is_withheld() => {
                 return Poll::Ready(Err(Departure::Moves(to)));
             }
             // There is nothing to cancel: dropping the order tells whoever asked.
@@ -35,7 +35,15 @@ impl Visit {
         if self.conn.hear(&self.worker.outbox).is_err() {
             return Poll::Ready(Err(Departure::Gone(CloseReason::ClientVanished)));
         }
+        if card.session.borrow().is_withheld()
+            && let Err(reason) = ready!(hearing::poll_withheld(&self.worker, card, &mut self.conn))
+        {
+            return Poll::Ready(Err(Departure::Gone(reason)));
+        }
         loop {
+            if let Err(reason) = self.deliver(card) {
+                return Poll::Ready(Err(Departure::Gone(reason)));
+            }
             if let Some(outcome) = self.judge_held(card) {
                 return Poll::Ready(outcome.map_err(Departure::Gone));
             }
@@ -55,6 +63,14 @@ impl Visit {
                 }
             }
         }
+    }
+
+    /// Gives the client what it listens to, as far as it takes it.
+    fn deliver(&mut self, card: &ClientCard) -> Result<(), CloseReason> {
+        while hearing::has_news(card) && self.conn.is_flushed() {
+            hearing::deliver(&self.worker, card, &mut self.conn)?;
+        }
+        Ok(())
     }
 
     /// Nothing is under way: no byte in, none out.

@@ -10,11 +10,13 @@ use std::task::{Context, Poll};
 use howdah_core::facts::CloseReason;
 use howdah_core::refusal;
 use howdah_wire::FrameHeader;
+use howdah_wire::backend::TransactionStatus;
 use tokio::sync::oneshot;
 
 use super::Visit;
 use super::cancel::{self, CancelJob};
 use super::checkout::Lease;
+use super::hearing;
 use super::mover::Mover;
 use crate::client_card::{ClientCard, Order};
 use crate::conn::Conn;
@@ -115,7 +117,7 @@ impl Link<'_> {
         loop {
             self.flush(cx)?;
             self.begin_cancel();
-            let mut moved = false;
+            let mut moved = self.hear()?;
             if self.judge_held && self.client_may_speak() {
                 self.judge_held = false;
                 self.judge(Origin::Client, 0, scratch)?;
@@ -170,7 +172,7 @@ impl Link<'_> {
     /// ended by now, and not while too much is owed already.
     fn client_may_speak(&self) -> bool {
         let outstanding = &self.server.server.outstanding;
-        if outstanding.is_full() {
+        if outstanding.is_full() || self.card.session.borrow().waits_for_listener() {
             return false;
         }
         match self.cancel.as_ref().filter(|job| job.is_running()) {
@@ -180,6 +182,37 @@ impl Link<'_> {
             }
             _ => true,
         }
+    }
+
+    /// Sees to what the client listens to. Says whether there was anything.
+    fn hear(&mut self) -> Result<bool, LinkEnd> {
+        let session = self.card.session.borrow();
+        let server = &self.server.server;
+        if session.awaited_channels().is_some() {
+            drop(session);
+            let alone = server.outstanding.status() == TransactionStatus::Idle;
+            let heard = hearing::poll_awaited(self.worker, self.card, alone).is_ready();
+            self.judge_held |= heard;
+            return Ok(heard);
+        }
+        if session.is_to_be_heard() {
+            drop(session);
+            return match hearing::poll_withheld(self.worker, self.card, self.client) {
+                Poll::Pending => Ok(false),
+                Poll::Ready(Err(reason)) => Err(LinkEnd::ClientGone(reason)),
+                Poll::Ready(Ok(())) => {
+                    self.judge_held = !self.client.held.is_empty();
+                    self.see_whether_done().map(|()| true)
+                }
+            };
+        }
+        let idle = server.is_settled() && !session.waits_for_listener() && self.client.is_flushed();
+        drop(session);
+        if !idle || !hearing::has_news(self.card) {
+            return Ok(false);
+        }
+        hearing::deliver(self.worker, self.card, self.client).map_err(LinkEnd::ClientGone)?;
+        Ok(true)
     }
 
     fn flush(&mut self, cx: &mut Context<'_>) -> Result<(), LinkEnd> {

@@ -7,16 +7,17 @@ use std::time::SystemTime;
 
 use howdah_core::client::{Identity, Login, LoginNext, LoginSeeds, MAX_LOGIN_BYTES, Peer};
 use howdah_core::facts::{Address, CloseReason};
-use howdah_core::pool::PoolKey;
+use howdah_core::pool::{Condition, PoolKey};
 use howdah_core::refusal;
 use howdah_core::server::OpenError;
-use howdah_core::session::{Parameters, Session};
+use howdah_core::session::{Beginning, Parameters, Session, Trial, Tried};
 use howdah_wire::backend::{self, TransactionStatus};
 use howdah_wire::error_response::{ErrorResponse, Severity};
 use howdah_wire::secret::Secret;
 use howdah_wire::sqlstate::SqlState;
 
 use super::Visit;
+use super::checkout::settle;
 use crate::client_card::{Caller, ClientCard, Guest};
 use crate::control::with_pools;
 use crate::shared::{Route, Welcome};
@@ -164,12 +165,7 @@ impl Visit {
             return Err(self.refuse(&refusal::no_such_database(&client.database), &identity));
         };
         let now = self.worker.now();
-        let mut parameters = Parameters::new(&shared.tracked);
-        for (name, value) in &identity.parameters {
-            if let Some(index) = shared.tracked.index(name) {
-                parameters.set(index, value);
-            }
-        }
+        let parameters = Parameters::new(&shared.tracked);
         let session = Session::new(shared.next_client(), route.rules.load_full(), parameters, now);
         let settings = shared.settings.load_full();
         let (peer, local) = self.addresses.take().map(|addresses| *addresses).unwrap_or_default();
@@ -188,20 +184,25 @@ impl Visit {
                 remote_pid: pid,
                 cancel_pid: key.pid,
             },
+            hearing: None,
         });
         self.card = Some(Rc::clone(&card));
         card.adopt_task().await;
 
         let welcome = self.welcome_of(&card).await?;
+        let beginning = self.beginning(&card, &identity, &welcome).await?;
         let mut message = Vec::new();
         {
             let mut session = card.session.borrow_mut();
-            session.parameters.fill_from(&welcome.parameters);
+            session.begin(&beginning, &welcome.parameters);
             for (name, value) in &welcome.reported {
-                let own = shared.tracked.index(name).and_then(|index| session.parameters.get(index));
-                let value = own.map_or(value.as_bytes(), |own| own.as_bytes());
+                let own = beginning.reported(name);
+                let value = own.as_deref().unwrap_or(value.as_bytes());
                 backend::write_parameter_status(&mut message, name.as_bytes(), value);
             }
+        }
+        for name in &*beginning.ignored {
+            refusal::start_setting_without_effect(name).write_notice(&mut message);
         }
         backend::write_backend_key_data(&mut message, &key);
         if let Some(text) = &settings.auth.login_notify_message {
@@ -228,10 +229,66 @@ impl Visit {
                 return Ok(welcome);
             }
             if let Some(lease) = self.checkout(card).await? {
-                lease.give_back(howdah_core::pool::Condition::Fit);
+                lease.give_back(Condition::Fit);
                 card.link.set(None);
             }
         }
+    }
+
+    /// What the settings of its startup packet make of its session. Those that nobody has begun with before in
+    /// this pool are tried on a server connection.
+    async fn beginning(
+        &mut self,
+        card: &Rc<ClientCard>,
+        identity: &Identity,
+        welcome: &Welcome,
+    ) -> Result<Arc<Beginning>, CloseReason> {
+        let shared = Arc::clone(&self.worker.shared);
+        let beginnings = Arc::clone(&card.caller.route.beginnings);
+        let wish = &identity.parameters;
+        if let Some(beginning) = beginnings.get(wish) {
+            return Ok(beginning);
+        }
+        let mut trial = Trial::new(wish, &shared.tracked, &welcome.parameters);
+        for _ in 0..MOST_ATTEMPTS {
+            let tried = if trial.is_settled() {
+                Some(trial.verdict(&shared.tracked))
+            } else {
+                self.attempt(card, trial, welcome).await?
+            };
+            trial = match tried {
+                Some(Tried::Well(beginning)) => return Ok(beginnings.keep(wish, beginning)),
+                Some(Tried::Refused(error)) => return Err(self.refuse(&error, identity)),
+                Some(Tried::Again(left)) => left,
+                None => Trial::new(wish, &shared.tracked, &welcome.parameters),
+            };
+        }
+        Err(self.refuse(&refusal::server_lost(CloseReason::ServerClosed, None), identity))
+    }
+
+    /// Tries settings on a server connection of the client's pool. `None`: the connection was lost.
+    async fn attempt(
+        &mut self,
+        card: &Rc<ClientCard>,
+        trial: Trial,
+        welcome: &Welcome,
+    ) -> Result<Option<Tried>, CloseReason> {
+        let Some(mut lease) = self.checkout(card).await? else { return Ok(None) };
+        let worker = Rc::clone(&self.worker);
+        let conn = &mut lease.conn;
+        let mut message = Vec::new();
+        {
+            // What another client has left there would have a say in how values are read.
+            let mut session = card.session.borrow_mut();
+            session.begin(&Beginning::plain(Parameters::new(&worker.shared.tracked)), &welcome.parameters);
+            session.join(&mut conn.server, &mut message);
+        }
+        conn.server.try_settings(trial, &mut message);
+        let answered = settle(&worker, conn, &message).await;
+        let tried = conn.server.tried().filter(|_| answered.is_ok());
+        lease.give_back(answered.map_or_else(Condition::Close, |()| Condition::Fit));
+        card.link.set(None);
+        Ok(tried)
     }
 }
 
@@ -241,3 +298,6 @@ fn log_refusal(login: &Login, peer: &Peer, reason: CloseReason) {
     let error = login.refusal().map(tracing::field::display);
     tracing::info!(%peer, database, user, error, %reason, "login refused");
 }
+
+/// How often a client's settings are tried where server connections are lost over it.
+const MOST_ATTEMPTS: u32 = 5;

@@ -8,6 +8,7 @@
 //! * `checkout` – waiting for a server connection
 //! * `link` – client and server joined
 //! * `mover` – the bytes between them
+//! * `hearing` – what the client is to get that it has LISTENed to
 //! * `farewell` – the client has gone; its server connection is made fit again
 //! * `cancel` – a cancel request on its way to a server
 //! * `console` – a client of the admin console
@@ -16,6 +17,7 @@ mod cancel;
 mod checkout;
 mod console;
 mod farewell;
+mod hearing;
 mod idle;
 mod link;
 mod login;
@@ -35,7 +37,7 @@ use howdah_core::facts::{Address, ClientState, CloseReason};
 use howdah_core::pool::{Condition, WorkerId};
 use howdah_core::refusal;
 
-pub(crate) use checkout::check;
+pub(crate) use checkout::{InLine, Lease, check, settle_in};
 
 use crate::client_card::{ClientCard, Guest};
 use crate::conn::Conn;
@@ -176,6 +178,8 @@ impl Visit {
     async fn leave(mut self, reason: CloseReason) {
         if let Some(card) = self.card.take() {
             self.worker.clients.borrow_mut().remove(&card.id);
+            // It listens no more, whoever still holds its card.
+            card.hearing.take();
             self.worker.shared.cancel_keys.revoke(card.caller.cancel_pid);
             // However it went: who has gone must not count among the pinned.
             card.caller.route.rules.load().pins.unpin(card.id, self.worker.now());

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use howdah_core::facts::CloseReason;
 use howdah_core::session::{Patch, Verdict, on_server};
 
+use super::hearing;
 use super::link::{Link, LinkEnd};
 use crate::client_card::ClientCard;
 use crate::conn::Conn;
@@ -53,6 +54,11 @@ impl Mover<'_, '_> {
             if !matches!(verdict, Verdict::Forward(_) | Verdict::Skip(_)) || outcome.is_err() {
                 break;
             }
+        }
+        let listens = session.has_channels();
+        drop(session);
+        if listens {
+            hearing::note_end(card);
         }
         let span = input.get(span_start..done).unwrap_or_default();
         if post_joined(&worker.outbox, card, &mut server.conn, self.joined, span).is_err() {

@@ -54,7 +54,7 @@ impl<'a> Lexer<'a> {
     pub(super) fn piece(&mut self) -> Option<Piece<'a>> {
         self.skip_blank();
         let from = self.rest;
-        let token = self.token()?;
+        let token = self.token_here()?;
         let text = from.get(..from.len() - self.rest.len()).unwrap_or_default();
         Some(Piece { token, text })
     }
@@ -67,6 +67,12 @@ impl<'a> Lexer<'a> {
     #[inline]
     pub(super) fn token(&mut self) -> Option<Token> {
         self.skip_blank();
+        self.token_here()
+    }
+
+    /// The token that begins here, after all white space.
+    #[inline]
+    fn token_here(&mut self) -> Option<Token> {
         let (&first, after) = self.rest.split_first()?;
         if is_word_start(first) {
             return Some(self.word());
@@ -233,14 +239,39 @@ impl<'a> Lexer<'a> {
 
 /// Bytes above ASCII are letters, whatever the encoding.
 #[inline]
-fn is_word_start(byte: u8) -> bool {
-    byte.is_ascii_alphabetic() || byte == b'_' || !byte.is_ascii()
+pub(super) fn is_word_start(byte: u8) -> bool {
+    class(byte) & START != 0
 }
 
 #[inline]
-fn is_word_part(byte: u8) -> bool {
-    is_word_start(byte) || byte.is_ascii_digit() || byte == b'$'
+pub(super) fn is_word_part(byte: u8) -> bool {
+    class(byte) != 0
 }
+
+#[inline]
+fn class(byte: u8) -> u8 {
+    CLASSES.get(usize::from(byte)).copied().unwrap_or_default()
+}
+
+/// What each byte can be in a word, so that most of a text takes one look a byte.
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0_u8;
+    let mut rest: &mut [u8] = &mut classes;
+    while let [class, after @ ..] = rest {
+        *class = match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' | 0x80.. => START,
+            b'0'..=b'9' | b'$' => PART,
+            _ => 0,
+        };
+        byte = byte.wrapping_add(1);
+        rest = after;
+    }
+    classes
+};
+
+const START: u8 = 1;
+const PART: u8 = 2;
 
 #[cfg(test)]
 mod tests {

@@ -7,6 +7,7 @@
 //! run.
 
 mod channel_names;
+mod functions;
 mod head;
 mod hints;
 mod identifier;

@@ -4,6 +4,7 @@
 //! their head and by three letters of each such word, sixteen places at once, without taking the text apart.
 
 use super::head::Head;
+use super::keyword::{self as word, keyword};
 use super::statements::is_single;
 
 /// The head of a text that has one statement, which does no more than its head says; `None`: look closer.
@@ -12,8 +13,24 @@ pub(super) fn head_of_plain(text: &[u8]) -> Option<Head> {
     if !is_single(text) {
         return None;
     }
-    let head = Head::of(text);
+    let head = head(text);
     (says_it_all(head) && !may_have_signs(text)).then_some(head)
+}
+
+/// The head, with a short way for the most usual ones.
+#[inline]
+fn head(text: &[u8]) -> Head {
+    let usual = match text {
+        [_, _, _, _, _, _, b' ' | b'\n', ..] => keyword(text, 6),
+        _ => 0,
+    };
+    match usual {
+        word::SELECT => Head::Select,
+        word::INSERT => Head::Insert,
+        word::UPDATE => Head::Update,
+        word::DELETE => Head::Delete,
+        _ => Head::of(text),
+    }
 }
 
 /// Whether only a function, a view or INTO TEMP could make such a statement leave something in the session.

@@ -1,5 +1,6 @@
 //! The one pass over a text that finds its [`Signs`].
 
+use super::functions::{self, Use};
 use super::head::Head;
 use super::hints::Hints;
 use super::keyword::{self as word, Keyword};
@@ -12,8 +13,8 @@ use super::statements::{Statements, is_single, may_end};
 /// The signs of a text, without reading all of it if it is plain.
 #[inline]
 pub(super) fn signs(text: &[u8], hints: &Hints) -> Signs {
-    if hints.is_empty()
-        && let Some(head) = plain::head_of_plain(text)
+    if let Some(head) = plain::head_of_plain(text)
+        && !hints.may_matter(head, text)
     {
         let mut signs = Signs::default();
         if may_end(head) {
@@ -211,27 +212,13 @@ impl Words {
 
     /// A word or the inside of a quoted name, which may be that of a function.
     fn name(&self, name: &[u8], following: Lexer<'_>, signs: &mut Signs) {
-        let Some(b'c' | b'C' | b'l' | b'L' | b'n' | b'N' | b'p' | b'P' | b'q' | b'Q' | b's' | b'S') =
-            name.first()
-        else {
-            return;
-        };
-        let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
-        if is("set_config") {
-            return setting::set_config(following, signs);
-        }
-        if is("set_limit") {
-            return signs.add_setting(Sign::Setting, "pg_trgm.similarity_threshold");
-        }
-        // The view's rule calls set_config.
-        if is("pg_settings") && self.head == Head::Update {
-            return signs.add(Sign::SettingUnknown);
-        }
-        if let Some((_, sign)) = FUNCTIONS.iter().find(|(function, _)| is(function)) {
-            return signs.add(*sign);
-        }
-        if is("pg_temp") || name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case(b"pg_temp_")) {
-            signs.add(Sign::Temp);
+        match functions::use_of(name) {
+            None => {}
+            Some(Use::Does(sign)) => signs.add(sign),
+            Some(Use::SetConfig) => setting::set_config(following, signs),
+            Some(Use::Sets(setting)) => signs.add_setting(Sign::Setting, setting),
+            Some(Use::SettingsView) if self.head == Head::Update => signs.add(Sign::SettingUnknown),
+            Some(Use::SettingsView) => {}
         }
     }
 }
@@ -242,30 +229,79 @@ const DDL_WORDS: usize = 8;
 /// A number that no word has.
 const AMPERSAND: Keyword = 4;
 
-const FUNCTIONS: &[(&str, Sign)] = &[
-    ("nextval", Sign::NextVal),
-    ("setval", Sign::NextVal),
-    ("currval", Sign::CurrVal),
-    ("lastval", Sign::CurrVal),
-    ("setseed", Sign::Seed),
-    ("pg_notify", Sign::Notify),
-    ("pg_advisory_lock", Sign::Lock),
-    ("pg_advisory_lock_shared", Sign::Lock),
-    ("pg_try_advisory_lock", Sign::Lock),
-    ("pg_try_advisory_lock_shared", Sign::Lock),
-    ("pg_advisory_unlock", Sign::Unlock),
-    ("pg_advisory_unlock_shared", Sign::Unlock),
-    ("pg_advisory_unlock_all", Sign::Unlock),
-    ("pg_prepared_statements", Sign::PreparedView),
-    ("pg_prepared_statement", Sign::PreparedView),
-    ("pg_create_logical_replication_slot", Sign::Slot),
-    ("pg_create_physical_replication_slot", Sign::Slot),
-    ("pg_copy_logical_replication_slot", Sign::Slot),
-    ("pg_copy_physical_replication_slot", Sign::Slot),
-    ("pg_replication_origin_session_setup", Sign::Load),
-    ("pg_backup_start", Sign::Load),
-    ("pg_start_backup", Sign::Load),
-    ("query_to_xml", Sign::Opaque),
-    ("query_to_xmlschema", Sign::Opaque),
-    ("query_to_xml_and_xmlschema", Sign::Opaque),
-];
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::sql::hints::HintsBuilder;
+
+    /// Texts made of words that matter, and of what can hide them.
+    fn nasty() -> impl Strategy<Value = Vec<u8>> {
+        let piece = proptest::sample::select(vec![
+            "'",
+            "\"",
+            "$$",
+            "$a$",
+            "$1",
+            "--",
+            "/*",
+            "*/",
+            "\\",
+            ";",
+            "(",
+            ")",
+            "\n",
+            " ",
+            " ",
+            " ",
+            " ",
+            "e'",
+            "U&\"",
+            "x",
+            "select ",
+            "insert into ",
+            "update ",
+            "set_config",
+            "SetSeed",
+            "temp ",
+            "into ",
+            "pg_temp",
+            "nextval",
+            "Currval",
+            "pg_settings",
+            "query_to_xml",
+            "set_limit",
+            "f",
+            "F",
+            "\"Foo\"",
+            "\"odd name\"",
+            "_",
+            "9",
+            "é",
+        ]);
+        proptest::collection::vec(piece, 0..30).prop_map(|pieces| pieces.concat().into_bytes())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn a_glance_misses_nothing(text in nasty(), has_odd: bool) {
+            let mut builder = HintsBuilder::default();
+            for name in ["f", "Foo", "odd name"].iter().take(2 + usize::from(has_odd)) {
+                builder.row(b"internal", name.as_bytes(), b"pg_notify");
+            }
+            for hints in [Hints::default(), builder.build()] {
+                for start in ["", "select ", "insert into t values (", "commit "] {
+                    let text = [start.as_bytes(), &text].concat();
+                    let (glance, look) = (signs(&text, &hints), scan(&text, &hints));
+                    // A text in doubt is opaque only if there is a word in it that could matter.
+                    let mut opaque = glance.clone();
+                    opaque.add(Sign::Opaque);
+                    prop_assert!(glance == look || opaque == look, "{}", String::from_utf8_lossy(&text));
+                }
+            }
+        }
+    }
+}

@@ -82,6 +82,18 @@ fn a_rolled_back_listen_leaves_what_was_listened_to_before() {
     assert_eq!(world.gets(1), ["news=meanwhile from 2"]);
 }
 
+/// PostgreSQL looks at what has come when the transaction is over, and the UNLISTEN with it.
+#[test]
+fn what_came_before_an_unlisten_took_effect_is_not_given_after_it() {
+    let mut world = World::listening();
+    world.settle(1, &["news", "other"]);
+    world.serve();
+    world.notify(902, "news", "x");
+    world.notify(902, "other", "y");
+    world.settle(1, &["other"]);
+    assert_eq!(world.gets(1), ["other=y from 2"]);
+}
+
 #[test]
 fn a_channel_no_text_named_is_listened_to_before_the_client_is_ready() {
     let mut world = World::listening();

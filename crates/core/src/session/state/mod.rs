@@ -10,15 +10,20 @@
 //! * `carried` – settings and roles, and how one session is turned into another
 //! * `doubts` – what has to be asked about
 //! * `look` – the question, and the rows of its answer
+//! * `trial` – settings to begin with, tried on a server connection; `beginnings` – those that were tried
 //! * `literal` – text that means the same in every session
 
+mod beginnings;
 mod carried;
 mod doubts;
 mod literal;
 mod look;
+mod trial;
 
+pub use beginnings::{Beginning, Beginnings};
 pub(super) use carried::{Replay, share};
 pub use carried::{SessionState, Start};
 pub use doubts::{Asks, Doubts};
 pub(crate) use literal::push_literal;
 pub(crate) use look::Look;
+pub use trial::{Trial, Tried};

@@ -34,21 +34,38 @@ pub(super) fn signs(language: Language, body: &[u8], mut show: impl FnMut(Piece<
 }
 
 /// The custom settings that a body asks for or sets, also those in strings that it runs.
-pub(super) fn custom_settings(body: &[u8], mut show: impl FnMut(&str)) {
+pub(super) fn custom_settings(body: &[u8], mut show: impl FnMut(Box<str>)) {
     let mut lexer = Lexer::new(body);
     let mut last: Option<Piece<'_>> = None;
     while let Some(piece) = lexer.piece() {
         if piece.text.starts_with(b"'") {
-            let asked =
-                setting::literal(piece).filter(|_| last.is_some_and(|last| last.token == Token::Open));
-            if let Some(name) = asked.filter(|name| is_custom(name)) {
-                show(&name);
+            if last.is_some_and(|last| last.token == Token::Open)
+                && let Some(name) = setting::literal(piece).and_then(|name| custom_name(name.as_bytes()))
+            {
+                show(name);
             }
             let set = set_in(piece.text.get(1..).unwrap_or_default());
-            set.names().iter().filter(|name| is_custom(name)).for_each(|name| show(name));
+            set.names().iter().filter_map(|name| custom_name(name.as_bytes())).for_each(&mut show);
         }
         last = Some(piece);
     }
+}
+
+/// The name of a custom setting in small letters; `None`: it cannot be one.
+pub(super) fn custom_name(name: &[u8]) -> Option<Box<str>> {
+    let is_part = |part: &str| {
+        part.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+            && part.chars().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '$'))
+    };
+    let name = std::str::from_utf8(name).ok()?;
+    (name.contains('.') && name.split('.').all(is_part)).then(|| name.to_ascii_lowercase().into())
+}
+
+/// The same for a constant in a stored expression: the bytes as numbers, those of the length first.
+pub(super) fn custom_constant(numbers: &[u8]) -> Option<Box<str>> {
+    let numbers = std::str::from_utf8(numbers).ok()?.split_ascii_whitespace();
+    let bytes: Vec<u8> = numbers.skip(LENGTH_BYTES).map(str::parse).collect::<Result<_, _>>().ok()?;
+    custom_name(&bytes)
 }
 
 /// PL/pgSQL has words before its statements.
@@ -104,13 +121,7 @@ fn set_in(string: &[u8]) -> Signs {
     signs
 }
 
-fn is_custom(name: &str) -> bool {
-    let is_part = |part: &str| {
-        part.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
-            && part.chars().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '$'))
-    };
-    name.contains('.') && name.split('.').all(is_part)
-}
+const LENGTH_BYTES: usize = 4;
 
 /// Parts of the names of functions in C.
 const INTERNAL: &[(&str, Sign)] = &[

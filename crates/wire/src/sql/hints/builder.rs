@@ -56,11 +56,8 @@ impl HintsBuilder {
             b"uses" => self.link(LinkKind::Uses, name, body),
             b"fires" => self.link(LinkKind::Fires, name, body),
             b"event" => self.link(LinkKind::Event, name, body),
-            b"setting" => {
-                if let Ok(name) = std::str::from_utf8(name) {
-                    self.custom.insert(name.to_ascii_lowercase().into());
-                }
-            }
+            b"setting" => self.custom.extend(body::custom_name(name)),
+            b"constant" => self.custom.extend(body::custom_constant(body)),
             b"sql" => self.body(Language::Sql, name, body),
             b"plpgsql" => self.body(Language::Plpgsql, name, body),
             b"internal" => self.body(Language::Internal, name, body),
@@ -77,7 +74,7 @@ impl HintsBuilder {
         for body in &self.bodies {
             if matches!(body.language, Language::Sql | Language::Plpgsql) {
                 body::custom_settings(&body.text, |name| {
-                    self.custom.insert(name.into());
+                    self.custom.insert(name);
                 });
             }
         }
@@ -89,7 +86,7 @@ impl HintsBuilder {
             graph.link(link);
         }
         graph.spread();
-        graph.into_hints(self.custom.into_iter().take(MAX_CUSTOM).collect())
+        graph.into_hints(self.custom)
     }
 
     fn link(&mut self, kind: LinkKind, name: &[u8], used: &[u8]) {
@@ -191,13 +188,15 @@ impl Graph {
         }
     }
 
-    fn into_hints(self, custom: Vec<Box<str>>) -> Hints {
+    fn into_hints(self, mut custom: BTreeSet<Box<str>>) -> Hints {
         let mut names = Vec::new();
         let mut entries = Vec::new();
         let mut nodes = self.nodes.into_iter().map(|node| node.signs);
         for name in self.names.into_sorted() {
             let (uses, fires) = (nodes.next().unwrap_or_default(), nodes.next().unwrap_or_default());
             if uses.any() || fires.any() {
+                let set = uses.names().iter().chain(fires.names());
+                custom.extend(set.filter_map(|name| body::custom_name(name.as_bytes())));
                 names.push(name);
                 entries.push(Entry { uses, fires });
             }
@@ -206,6 +205,7 @@ impl Graph {
             return Hints { everything: true, ..Hints::default() };
         }
         let ddl = nodes.next().unwrap_or_default();
+        let custom = custom.into_iter().take(MAX_CUSTOM).collect();
         Hints { names: Names::new(names), entries, ddl, custom, everything: false }
     }
 }
@@ -338,8 +338,21 @@ mod tests {
 
     #[test]
     fn custom_settings_are_asked_about_where_anything_may_have_been_set() {
-        let hints = hints(&["sql f: SELECT current_setting('App.user'), 'other.one'", "setting role.x: "]);
-        assert_signs(&hints, "SELECT set_config($1, $2, false)", &[Sign::SettingUnknown], "app.user role.x");
+        let hints = hints(&[
+            "sql f: SELECT current_setting('App.user'), 'other.one'",
+            "sql g: SET c.d = 1",
+            "setting role.x: ",
+            "constant : 28 0 0 0 65 46 98",
+            "constant : 28 0 0 0 65 98",
+            "constant : 28 0 x",
+            "setting none: ",
+        ]);
+        assert_signs(
+            &hints,
+            "SELECT set_config($1, $2, false)",
+            &[Sign::SettingUnknown],
+            "a.b app.user c.d role.x",
+        );
         assert_signs(&hints, "SELECT f()", &[], "");
     }
 

@@ -23,7 +23,7 @@ pub struct Hints {
     names: Names,
     /// What comes of using each name.
     entries: Vec<Entry>,
-    /// What event triggers do.
+    /// What event triggers do; their functions have entries, too.
     ddl: Signs,
     /// Custom settings that somebody in the database uses; `pg_settings` does not show them.
     custom: Vec<Box<str>>,
@@ -51,7 +51,14 @@ impl Hints {
     #[must_use]
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty() && !self.everything && self.ddl.is_plain() && self.custom.is_empty()
+        self.entries.is_empty() && !self.everything && self.custom.is_empty()
+    }
+
+    /// Whether they may say more of a text with this head than its words do.
+    #[inline]
+    pub(super) fn may_matter(&self, head: Head, text: &[u8]) -> bool {
+        !self.is_empty()
+            && (self.everything || head == Head::Other && self.ddl.any() || self.names.may_be_in(text))
     }
 
     /// Adds what a name does. `writes`: the statement changes tables.

@@ -8,7 +8,7 @@ builtin AS MATERIALIZED (
     FROM pg_catalog.pg_proc p
     WHERE p.pronamespace OPERATOR(pg_catalog.=) 'pg_catalog'::pg_catalog.regnamespace
       AND p.proname OPERATOR(pg_catalog.=) ANY (ARRAY[
-        'set_config', 'setseed', 'nextval', 'setval', 'currval', 'lastval', 'pg_notify',
+        'set_config', 'current_setting', 'setseed', 'nextval', 'setval', 'currval', 'lastval', 'pg_notify',
         'pg_advisory_lock', 'pg_advisory_lock_shared', 'pg_try_advisory_lock', 'pg_try_advisory_lock_shared',
         'pg_advisory_unlock', 'pg_advisory_unlock_shared', 'pg_advisory_unlock_all',
         'pg_create_logical_replication_slot', 'pg_create_physical_replication_slot',
@@ -22,6 +22,10 @@ stored AS MATERIALIZED (
         FROM pg_catalog.pg_rewrite r
         JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.ev_class
         WHERE r.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid
+        UNION ALL
+        SELECT c.relname, pg_catalog.concat(p.polqual, p.polwithcheck)
+        FROM pg_catalog.pg_policy p
+        JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) p.polrelid
         UNION ALL
         -- PostgreSQL 13 has no such column, so it is not named.
         SELECT p.proname, pg_catalog.jsonb_extract_path_text(pg_catalog.to_jsonb(p), 'prosqlbody')
@@ -70,19 +74,21 @@ WHERE p.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid
     OR l.lanname OPERATOR(pg_catalog.=) ANY ('{sql,plpgsql,internal}'::pg_catalog.name[])
   )
 UNION ALL
--- What PostgreSQL's own functions do in views, rules and functions with a body of statements.
+-- What PostgreSQL's own functions do in views, rules, policies and functions with a body of statements.
 SELECT 'sql', s.name::pg_catalog.text, pg_catalog.concat(b.proname, '()')
 FROM stored s
 JOIN builtin b ON pg_catalog.strpos(s.tree, pg_catalog.concat(':funcid ', b.oid, ' ')) OPERATOR(pg_catalog.>) 0
 UNION ALL
-SELECT 'sql', c.relname::pg_catalog.text, pg_catalog.concat_ws(
-    ' ', pg_catalog.pg_get_expr(p.polqual, p.polrelid), pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid)
-)
-FROM pg_catalog.pg_policy p
-JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) p.polrelid
+-- The bytes of constants beside current_setting: one of them is a setting's name.
+SELECT DISTINCT 'constant', '', constant.bytes[1]
+FROM stored s
+JOIN builtin b
+    ON b.proname OPERATOR(pg_catalog.=) 'current_setting'
+    AND pg_catalog.strpos(s.tree, pg_catalog.concat(':funcid ', b.oid, ' ')) OPERATOR(pg_catalog.>) 0,
+pg_catalog.regexp_matches(s.tree, ':constvalue [0-9]+ \[ ([0-9 ]+) \]', 'g') constant(bytes)
 UNION ALL
 -- Users' functions in views, rules, policies, defaults, constraints and triggers.
-SELECT o.kind, c.relname::pg_catalog.text, p.proname::pg_catalog.text
+SELECT DISTINCT o.kind, c.relname::pg_catalog.text, p.proname::pg_catalog.text
 FROM pg_catalog.pg_depend d
 JOIN owned o ON o.class OPERATOR(pg_catalog.=) d.classid AND o.oid OPERATOR(pg_catalog.=) d.objid
 JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) o.relation
@@ -91,19 +97,18 @@ WHERE d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regcl
   AND p.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid
 UNION ALL
 -- Relations in views and rules.
-SELECT 'uses', c.relname::pg_catalog.text, used.relname::pg_catalog.text
+SELECT DISTINCT 'uses', c.relname::pg_catalog.text, used.relname::pg_catalog.text
 FROM pg_catalog.pg_depend d
 JOIN pg_catalog.pg_rewrite r ON r.oid OPERATOR(pg_catalog.=) d.objid
 JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.ev_class
 JOIN pg_catalog.pg_class used ON used.oid OPERATOR(pg_catalog.=) d.refobjid
 WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass
   AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
-  AND d.refobjsubid OPERATOR(pg_catalog.=) 0
   AND r.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid
   AND used.oid OPERATOR(pg_catalog.<>) c.oid
 UNION ALL
 -- Functions and relations in functions with a body of statements.
-SELECT 'uses', p.proname::pg_catalog.text, COALESCE(called.proname, used.relname)::pg_catalog.text
+SELECT DISTINCT 'uses', p.proname::pg_catalog.text, COALESCE(called.proname, used.relname)::pg_catalog.text
 FROM pg_catalog.pg_depend d
 JOIN pg_catalog.pg_proc p ON p.oid OPERATOR(pg_catalog.=) d.objid
 LEFT JOIN pg_catalog.pg_proc called

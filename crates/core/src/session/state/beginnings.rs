@@ -1,0 +1,144 @@
+//! How sessions of a pool begin: the settings of startup packets that PostgreSQL has accepted, each set once.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::literal::from_escaped;
+use super::{SessionState, Start};
+use crate::session::Parameters;
+
+/// What a client's settings make of its session. Clients with equal settings share all of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Beginning {
+    /// What RESET returns to; `None`: what the server has.
+    pub start: Option<Arc<Start>>,
+    /// Beside the reported settings; `None`: as every session of the pool begins.
+    pub state: Option<Arc<SessionState>>,
+    /// The reported settings among them; the others are unknown here.
+    pub parameters: Parameters,
+    /// Settings that are without effect.
+    pub ignored: Arc<[Box<str>]>,
+}
+
+impl Beginning {
+    /// A client that asks for nothing.
+    #[must_use]
+    pub fn plain(parameters: Parameters) -> Beginning {
+        Beginning { parameters, ..Beginning::default() }
+    }
+
+    /// What PostgreSQL would report of this setting, where it is other than usual.
+    #[must_use]
+    pub fn reported(&self, name: &str) -> Option<Vec<u8>> {
+        let state = self.state.as_deref();
+        match name {
+            "session_authorization" => state?.authorization.as_deref().map(from_escaped),
+            "is_superuser" => {
+                let state = state.filter(|state| state.role.is_some() || state.authorization.is_some())?;
+                Some(if state.superuser { b"on".to_vec() } else { b"off".to_vec() })
+            }
+            _ => self.start.as_ref()?.get(name).map(from_escaped),
+        }
+    }
+}
+
+/// All beginnings of a pool's sessions.
+#[derive(Debug, Default)]
+pub struct Beginnings {
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    by_wish: HashMap<Wish, Arc<Beginning>>,
+    /// Of all names and values in it.
+    bytes: usize,
+}
+
+type Wish = Box<[(String, String)]>;
+
+impl Beginnings {
+    /// What came of these settings, if somebody has begun with them before.
+    #[must_use]
+    pub fn get(&self, wish: &[(String, String)]) -> Option<Arc<Beginning>> {
+        self.lock().by_wish.get(wish).cloned()
+    }
+
+    /// Keeps what came of these settings, and shares what is known already.
+    pub fn keep(&self, wish: &[(String, String)], beginning: Beginning) -> Arc<Beginning> {
+        let mut known = self.lock();
+        if let Some(known) = known.by_wish.get(wish) {
+            return Arc::clone(known);
+        }
+        let bytes: usize = wish.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if known.by_wish.len() >= MAX_BEGINNINGS || known.bytes + bytes > MAX_BYTES {
+            *known = Known::default();
+        }
+        // A state that differs in nothing but, say, the application's name is shared.
+        let state = beginning.state.clone();
+        let shared =
+            known.by_wish.values().find(|other| other.state == state).map(|other| other.state.clone());
+        let beginning = Arc::new(Beginning { state: shared.unwrap_or(state), ..beginning });
+        known.bytes += bytes;
+        known.by_wish.insert(wish.into(), Arc::clone(&beginning));
+        beginning
+    }
+
+    /// Forgets all: what PostgreSQL thinks of them may have changed.
+    pub fn forget(&self) {
+        *self.lock() = Known::default();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Most sets of settings remembered in a pool; one more, and all are tried again.
+const MAX_BEGINNINGS: usize = 1_000;
+/// Most bytes of names and values remembered in a pool.
+const MAX_BYTES: usize = 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wish(name: &str, value: &str) -> Vec<(String, String)> {
+        vec![(name.to_owned(), value.to_owned())]
+    }
+
+    fn with_state(value: &str) -> Beginning {
+        let settings = [("geqo".into(), value.into())].into();
+        Beginning {
+            state: Some(Arc::new(SessionState { settings, ..SessionState::default() })),
+            ..Beginning::default()
+        }
+    }
+
+    #[test]
+    fn equal_settings_share_one_allocation() {
+        let beginnings = Beginnings::default();
+        let one = beginnings.keep(&wish("geqo", "off"), with_state("off"));
+        assert!(Arc::ptr_eq(&one, &beginnings.keep(&wish("geqo", "off"), with_state("off"))));
+        assert!(Arc::ptr_eq(&one, &beginnings.get(&wish("geqo", "off")).unwrap()));
+        let other = beginnings.keep(&wish("GEQO", "0"), with_state("off"));
+        assert!(Arc::ptr_eq(one.state.as_ref().unwrap(), other.state.as_ref().unwrap()));
+        assert_eq!(beginnings.get(&wish("geqo", "on")), None);
+        beginnings.forget();
+        assert_eq!(beginnings.get(&wish("geqo", "off")), None);
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let beginnings = Beginnings::default();
+        for n in 0..=MAX_BEGINNINGS {
+            beginnings.keep(&wish("application_name", &n.to_string()), Beginning::default());
+        }
+        assert_eq!(beginnings.lock().by_wish.len(), 1);
+        let long = "x".repeat(MAX_BYTES / 2);
+        for name in ["a.a", "a.b", "a.c"] {
+            beginnings.keep(&wish(name, &long), Beginning::default());
+        }
+        assert!(beginnings.lock().bytes <= MAX_BYTES);
+    }
+}

@@ -1,0 +1,360 @@
+//! LISTEN, NOTIFY and UNLISTEN in transaction mode: as on a direct connection, though no server connection is the
+//! client's own.
+
+use howdah_tests::{Database, Howdah, Message, RawClient, eventually, message, only_error, tags};
+
+/// A Howdah in transaction mode with a pool that its clients have to share.
+fn pooled(database: &Database, size: u32) -> Howdah {
+    Howdah::before(database, &[("pool_mode", "transaction"), ("default_pool_size", &size.to_string())])
+}
+
+/// Sender, channel and payload.
+#[derive(Debug, PartialEq, Eq, Clone)]
+struct Notification {
+    pid: u32,
+    channel: String,
+    payload: String,
+}
+
+fn notification(message: &Message) -> Notification {
+    assert_eq!(char::from(message.tag), 'A', "{message:?}");
+    let (pid, rest) = message.body.split_first_chunk::<4>().expect("a PID");
+    let mut texts = rest.split(|&byte| byte == 0).map(|text| String::from_utf8_lossy(text).into_owned());
+    Notification {
+        pid: u32::from_be_bytes(*pid),
+        channel: texts.next().expect("a channel"),
+        payload: texts.next().expect("a payload"),
+    }
+}
+
+/// The PID a client was given.
+fn pid(client: &RawClient) -> u32 {
+    u32::from_be_bytes(*client.cancel_key.first_chunk().expect("a cancel key"))
+}
+
+/// What a client is sent next, as channel and payload.
+#[track_caller]
+fn hears(client: &mut RawClient) -> (String, String) {
+    let heard = notification(&client.expect(b'A'));
+    (heard.channel, heard.payload)
+}
+
+fn pair(channel: &str, payload: &str) -> (String, String) {
+    (channel.to_owned(), payload.to_owned())
+}
+
+/// Nothing has come to the client: the next it gets is the answer to its question, or what that round brings.
+#[track_caller]
+fn hears_nothing(client: &mut RawClient) {
+    assert_eq!(tags(&client.query("select 1")), "TDCZ");
+}
+
+#[test]
+fn a_notification_reaches_another_client_with_the_senders_number() {
+    let database = Database::create();
+    let howdah = pooled(&database, 2);
+    let (mut one, mut two) = (howdah.client(&database), howdah.client(&database));
+    assert_eq!(tags(&one.query("listen news")), "CZ");
+    assert_eq!(tags(&two.query("notify news, 'hello'")), "CZ");
+    let heard = notification(&one.expect(b'A'));
+    assert_eq!(heard, Notification { pid: pid(&two), channel: "news".into(), payload: "hello".into() });
+    two.run("select pg_notify('news', 'again')");
+    assert_eq!(hears(&mut one), pair("news", "again"));
+    hears_nothing(&mut two);
+}
+
+#[test]
+fn a_notification_from_outside_has_the_backends_number() {
+    let database = Database::create();
+    let howdah = pooled(&database, 2);
+    let mut client = howdah.client(&database);
+    client.run("listen news");
+    let mut outside = database.direct();
+    outside.run("notify news");
+    let heard = notification(&client.expect(b'A'));
+    assert_eq!((heard.pid, heard.payload.as_str()), (pid(&outside), ""));
+}
+
+/// The same script, direct and through Howdah: message for message the same, numbers of senders aside.
+#[test]
+fn everything_comes_in_the_order_of_a_direct_connection() {
+    let database = Database::create();
+    database.psql("create table t (n int)");
+    database.psql(
+        "create function tell() returns trigger language plpgsql as $$ begin perform pg_notify('a', 'row'); \
+         return null; end $$",
+    );
+    database.psql("create trigger tell after insert on t for each row execute function tell()");
+    let script = [
+        "listen a",
+        "notify a, '1'",
+        "begin",
+        "notify a, '2'",
+        "select 1",
+        "notify a, '3'",
+        "commit",
+        "begin; listen b; notify b, '4'; commit",
+        "begin",
+        "listen c",
+        "notify c, '5'",
+        "commit",
+        "begin",
+        "notify a, 'never'",
+        "rollback",
+        "begin",
+        "listen d",
+        "rollback",
+        "notify d, 'never'",
+        "begin",
+        "savepoint s",
+        "listen e",
+        "unlisten a",
+        "rollback to s",
+        "notify e, 'never'",
+        "notify a, '6'",
+        "commit",
+        "notify a; notify a; notify b",
+        "insert into t values (1)",
+        "select 1/0; notify a",
+        "do 'begin execute ''listen f''; end'",
+        "notify f, '7'",
+        "begin",
+        "unlisten a",
+        "notify a, 'still heard until the commit, but not by us'",
+        "commit",
+        "notify a, 'never'",
+        "select * from pg_listening_channels() order by 1",
+        "begin",
+        "unlisten *",
+        "rollback",
+        "notify b, '8'",
+        "listen \"Mixed \"\"Case\"\"\"",
+        "notify \"Mixed \"\"Case\"\"\", 'ä'",
+        "unlisten *",
+        "notify b, 'never'",
+        "select * from pg_listening_channels() order by 1",
+        "listen b",
+        "discard all",
+        "notify b, 'never'",
+        "listen",
+        "notify",
+    ];
+    let howdah = pooled(&database, 3);
+    let run = |client: &mut RawClient, stir: &mut dyn FnMut()| -> Vec<String> {
+        let mut said = Vec::new();
+        for sql in script {
+            for message in client.query(sql) {
+                said.push(match message.tag {
+                    b'A' => format!("{sql} => {:?}", {
+                        let n = notification(&message);
+                        (n.channel, n.payload)
+                    }),
+                    b'E' => format!("{sql} => {:?}", (message.sqlstate(), message.text())),
+                    tag => format!("{sql} => {} {:?}", char::from(tag), message.body),
+                });
+            }
+            stir();
+        }
+        said
+    };
+    let direct = run(&mut database.direct(), &mut || {});
+    let mut others = [howdah.client(&database), howdah.client(&database)];
+    let mut turn = 0;
+    let pooled = run(&mut howdah.client(&database), &mut || {
+        turn += 1;
+        // The server connections are never the same for long.
+        others[turn % 2].send(&message::query("select pg_sleep(0)"));
+        others[turn % 2].read_until_ready();
+    });
+    assert_eq!(pooled, direct);
+}
+
+#[test]
+fn what_functions_listen_to_is_found_by_asking() {
+    let database = Database::create();
+    database.psql("create function hear() returns void language plpgsql as 'begin listen news; end'");
+    let settings =
+        [("pool_mode", "transaction"), ("default_pool_size", "3"), ("session_state_check", "always")];
+    let howdah = Howdah::before(&database, &settings);
+    let (mut one, mut two) = (howdah.client(&database), howdah.client(&database));
+    assert_eq!(tags(&one.query("select hear()")), "TDCZ");
+    two.run("notify news, 'at once'");
+    assert_eq!(hears(&mut one), pair("news", "at once"));
+}
+
+#[test]
+fn inside_a_transaction_nothing_is_heard_before_its_end() {
+    let database = Database::create();
+    let howdah = pooled(&database, 3);
+    let (mut one, mut two) = (howdah.client(&database), howdah.client(&database));
+    one.run("listen news");
+    one.run("begin");
+    two.run("notify news, 'meanwhile'");
+    assert_eq!(tags(&one.query("select 1")), "TDCZ");
+    assert_eq!(tags(&one.query("commit")), "CAZ");
+}
+
+#[test]
+fn a_listen_takes_effect_with_its_commit() {
+    let database = Database::create();
+    let howdah = pooled(&database, 3);
+    let (mut one, mut two) = (howdah.client(&database), howdah.client(&database));
+    two.run("listen news");
+    one.run("begin");
+    one.run("listen news");
+    two.query("notify news, 'before'");
+    assert_eq!(tags(&one.query("commit")), "CZ");
+    two.query("notify news, 'after'");
+    assert_eq!(hears(&mut one), pair("news", "after"));
+}
+
+#[test]
+fn the_extended_protocol_listens_too() {
+    let database = Database::create();
+    let howdah = pooled(&database, 2);
+    let mut client = howdah.client(&database);
+    let run =
+        |sql: &str| [message::parse("", sql), message::bind("", "", &[]), message::execute("", 0)].concat();
+    client.send(&[run("listen news"), run("notify news, 'own'"), message::sync()].concat());
+    assert_eq!(tags(&client.read_until_ready()), "12C12CAZ");
+    client.send(&[run("unlisten news"), message::sync()].concat());
+    client.read_until_ready();
+    client.send(&[run("notify news, 'own'"), message::sync()].concat());
+    assert_eq!(tags(&client.read_until_ready()), "12CZ");
+}
+
+#[test]
+fn many_channels_and_long_payloads() {
+    let database = Database::create();
+    let howdah = pooled(&database, 2);
+    let (mut one, mut two) = (howdah.client(&database), howdah.client(&database));
+    let all: Vec<String> = (0..500).map(|number| format!("listen c{number}")).collect();
+    one.run(&all.join("; "));
+    let payload = "x".repeat(7999);
+    for number in [0, 250, 499] {
+        two.run(&format!("notify c{number}, '{payload}'"));
+        assert_eq!(hears(&mut one), (format!("c{number}"), payload.clone()));
+    }
+    assert_eq!(one.value("select count(*) from pg_listening_channels()"), "500");
+    assert_eq!(two.value("select count(*) from pg_listening_channels()"), "0");
+}
+
+#[test]
+fn two_hundred_clients_listen_on_a_pool_of_three() {
+    let database = Database::create();
+    let settings = [("pool_mode", "transaction"), ("default_pool_size", "3"), ("max_client_conn", "300")];
+    let howdah = Howdah::before(&database, &settings);
+    let mut clients: Vec<RawClient> = (0..200).map(|_| howdah.client(&database)).collect();
+    for client in &mut clients {
+        client.send(&message::query("listen news"));
+    }
+    for client in &mut clients {
+        assert_eq!(tags(&client.read_until_ready()), "CZ");
+    }
+    let number = pid(&clients[7]);
+    clients[7].send(&message::query("notify news, 'all'"));
+    for client in &mut clients {
+        let heard = eventually("a notification", || Some(client.read()).filter(|m| m.tag == b'A'));
+        assert_eq!(
+            notification(&heard),
+            Notification { pid: number, channel: "news".into(), payload: "all".into() }
+        );
+    }
+    assert!(database.backends() <= 3, "the listener connection counts");
+}
+
+#[test]
+fn a_pool_of_one_has_a_listener_beside_it() {
+    let database = Database::create();
+    let howdah = pooled(&database, 1);
+    let (mut one, mut two) = (howdah.client(&database), howdah.client(&database));
+    one.run("begin");
+    assert_eq!(tags(&one.query("listen news")), "CZ");
+    assert_eq!(tags(&one.query("notify news, 'own'")), "CZ");
+    assert_eq!(tags(&one.query("commit")), "CAZ");
+    two.run("notify news, 'other'");
+    assert_eq!(hears(&mut one), pair("news", "other"));
+    assert_eq!(database.backends(), 2);
+}
+
+#[test]
+fn who_listens_is_told_when_the_listener_connection_is_lost_and_when_it_is_back() {
+    let database = Database::create();
+    let howdah = pooled(&database, 3);
+    let mut client = howdah.client(&database);
+    client.run("listen news");
+    database.psql(
+        "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'howdah listener' \
+         and datname = current_database()",
+    );
+    let lost = client.expect(b'N').text();
+    assert!(lost.contains("notifications may be missed"), "{lost}");
+    let back = client.expect(b'N').text();
+    assert!(back.contains("listening again"), "{back}");
+    database.psql("notify news, 'after'");
+    assert_eq!(hears(&mut client), pair("news", "after"));
+}
+
+#[test]
+fn a_client_that_leaves_listens_no_more() {
+    let database = Database::create();
+    let howdah = pooled(&database, 2);
+    let said_last = || {
+        database.psql(
+            "select query from pg_stat_activity where application_name = 'howdah listener' \
+             and datname = current_database()",
+        )
+    };
+    let mut client = howdah.client(&database);
+    client.run("listen news");
+    assert_ne!(said_last(), r#"UNLISTEN "news""#);
+    client.send(&message::terminate());
+    eventually("the listener has been told", || (said_last() == r#"UNLISTEN "news""#).then_some(()));
+    let mut next = howdah.client(&database);
+    assert_eq!(next.value("select count(*) from pg_listening_channels()"), "0");
+    database.psql("notify news");
+    hears_nothing(&mut next);
+}
+
+#[test]
+fn a_client_that_does_not_read_is_told_and_closed() {
+    let database = Database::create();
+    let howdah = pooled(&database, 3);
+    let (mut slow, mut busy) = (howdah.client(&database), howdah.client(&database));
+    slow.run("listen news");
+    slow.run("begin");
+    for _ in 0..10 {
+        busy.run("select pg_notify('news', n || repeat('x', 7900)) from generate_series(1, 100) n");
+    }
+    slow.send(&message::query("commit"));
+    let answer = slow.read_to_end();
+    assert_eq!(only_error(&answer).0, "53400");
+    assert_eq!(busy.value("select 1"), "1");
+}
+
+#[test]
+fn session_mode_leaves_all_this_to_the_server() {
+    let database = Database::create();
+    let howdah = Howdah::before(&database, &[("pool_mode", "session")]);
+    let mut client = howdah.client(&database);
+    client.run("listen news");
+    assert_eq!(tags(&client.query("notify news, 'own'")), "CAZ");
+    database.psql("notify news, 'other'");
+    assert_eq!(hears(&mut client), pair("news", "other"));
+    assert_eq!(database.backends(), 1);
+}
+
+#[test]
+fn a_pause_closes_the_listener_connection_too() {
+    let database = Database::create();
+    let howdah = pooled(&database, 3);
+    let mut client = howdah.client(&database);
+    client.run("listen news");
+    howdah.console("pause");
+    assert_eq!(database.backends(), 0);
+    howdah.console("resume");
+    assert!(client.expect(b'N').text().contains("notifications may be missed"));
+    assert!(client.expect(b'N').text().contains("listening again"));
+    database.psql("notify news, 'after'");
+    assert_eq!(hears(&mut client), pair("news", "after"));
+}
