@@ -91,6 +91,8 @@ pub enum Subject {
     Statement(u64),
     /// A name the client has given away already: this Parse must fail.
     Taken,
+    /// Howdah prepares or closes a statement by a name that SQL knows.
+    SqlName,
     /// Howdah asks what the session looks like.
     Look,
     /// Howdah tries the settings of a client that wants to come in.

@@ -188,6 +188,7 @@ fn error(
         .as_deref()
         .filter(|_| header.total() <= MAX_BODY)
         .and_then(|session| rename::with_client_names(session, &error, changing));
+    server.sql.dropped(dropped.iter().filter(|entry| entry.subject == Subject::SqlName).count());
     for entry in dropped {
         settle(server, session.as_deref_mut(), entry, None);
     }
@@ -234,6 +235,7 @@ fn settle(server: &mut Server, session: Option<&mut Session>, entry: Expected, p
     match entry.subject {
         Subject::Statement(id) => server.statements.settle(id, present),
         Subject::Unnamed(generation) => server.unnamed.settle(generation, present.is_some()),
+        Subject::SqlName if present.is_some() => server.sql.sent(),
         _ => {}
     }
     let Some(session) = session else { return };

@@ -5,7 +5,7 @@
 //! own prepared. What became of them is asked when the transaction has ended, like everything else of a
 //! session: `pg_prepared_statements` tells.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use howdah_wire::backend::TransactionStatus;
@@ -22,6 +22,8 @@ use crate::server::Server;
 pub struct SqlStatements {
     by_name: BTreeMap<Box<[u8]>, Definition>,
     bytes: usize,
+    /// What Howdah has sent on its own account, in order: which name, and what it was before.
+    under_way: VecDeque<(Box<[u8]>, Option<Definition>)>,
 }
 
 /// Where a name comes from, and what it stands for.
@@ -56,7 +58,37 @@ impl SqlStatements {
 
     /// DEALLOCATE ALL or DISCARD ALL has happened.
     pub fn clear(&mut self) {
-        *self = SqlStatements::default();
+        self.by_name.clear();
+        self.bytes = 0;
+        for (_, before) in &mut self.under_way {
+            *before = None;
+        }
+    }
+
+    /// A message about this name is sent that makes it `after`.
+    fn send(&mut self, name: &[u8], after: Option<Definition>) {
+        self.under_way.push_back((name.into(), self.by_name.get(name).cloned()));
+        self.put(name, after);
+    }
+
+    /// The next of these messages has been carried out.
+    pub(super) fn sent(&mut self) {
+        self.under_way.pop_front();
+    }
+
+    /// The next `count` of them have been dropped with their batch: each name is what it was before the first.
+    pub(super) fn dropped(&mut self, count: usize) {
+        let dropped: Vec<_> = self.under_way.drain(..count.min(self.under_way.len())).collect();
+        for (name, before) in dropped.into_iter().rev() {
+            self.put(&name, before);
+        }
+    }
+
+    fn put(&mut self, name: &[u8], definition: Option<Definition>) {
+        match definition {
+            Some(definition) => self.insert(name, definition),
+            None => drop(self.remove(name)),
+        }
     }
 
     /// There are none.
@@ -157,11 +189,11 @@ impl Session {
             Definition::Sql(text) => run(server, text, patch),
             Definition::Protocol(statement) => {
                 write_parse(name, &statement.definition, &mut patch.to_server);
-                push(server, Kind::Parse);
+                push_about_name(server, Kind::Parse);
             }
             Definition::Foreign => return,
         }
-        server.sql.insert(name, wanted);
+        server.sql.send(name, Some(wanted));
         // If that fails the name is not there, and the client has to see it so.
         server.doubts.add(Asks::STATEMENTS, b"");
     }
@@ -255,17 +287,18 @@ impl Session {
 
 /// Nobody's session any more: what is there is foreign to whoever comes.
 pub(super) fn forget_statements(server: &mut Server, look: &Look) {
-    let old = std::mem::take(&mut server.sql);
+    let old = std::mem::take(&mut server.sql.by_name);
+    server.sql.bytes = 0;
     for name in look.statements.keys() {
-        let definition = old.by_name.get(name).cloned().unwrap_or(Definition::Foreign);
+        let definition = old.get(name).cloned().unwrap_or(Definition::Foreign);
         server.sql.insert(name, definition);
     }
 }
 
 fn close(server: &mut Server, name: &[u8], patch: &mut Patch) {
     frontend::write_close(&mut patch.to_server, TargetKind::Statement, name);
-    push(server, Kind::Close);
-    server.sql.remove(name);
+    push_about_name(server, Kind::Close);
+    server.sql.send(name, None);
 }
 
 /// A statement without parameters, by the extended protocol: it leaves the unnamed statement alone, and fits
@@ -280,13 +313,18 @@ fn run(server: &mut Server, text: &[u8], patch: &mut Patch) {
     frontend::write_execute(out, OWN, 0);
     frontend::write_close(out, TargetKind::Portal, OWN);
     frontend::write_close(out, TargetKind::Statement, OWN);
-    for kind in [Kind::Close, Kind::Parse, Kind::Bind, Kind::Execute, Kind::Close, Kind::Close] {
-        push(server, kind);
+    for kind in [Kind::Close, Kind::Parse, Kind::Bind] {
+        server.outstanding.push(Expected::ours(kind));
+    }
+    push_about_name(server, Kind::Execute);
+    for kind in [Kind::Close, Kind::Close] {
+        server.outstanding.push(Expected::ours(kind));
     }
 }
 
-fn push(server: &mut Server, kind: Kind) {
-    server.outstanding.push(Expected::ours(kind));
+/// What becomes of the name depends on whether this message is carried out.
+fn push_about_name(server: &mut Server, kind: Kind) {
+    server.outstanding.push(Expected { subject: Subject::SqlName, ..Expected::ours(kind) });
 }
 
 fn cost(name: &[u8], definition: &Definition) -> usize {
