@@ -2,8 +2,10 @@
 //! connection of its own. Only the statement name in an error may be another of the client's names for the
 //! same text.
 //!
-//! Left out, since it is known to differ: which error comes first in a failed transaction, using an older unnamed statement after a batch failed that would
-//! have replaced it, and names used behind a DEALLOCATE ALL in the same batch.
+//! Left out, since it is known to differ: which error comes first in a failed transaction; using an older unnamed
+//! statement after a batch failed that would have replaced it; names used behind a DEALLOCATE ALL in the same batch;
+//! a name given away both by PREPARE and by Parse, or taken away by DEALLOCATE and used by the protocol, before the
+//! transaction has ended; and a statement executed by name in the text that ends a failed transaction.
 
 use std::fmt;
 

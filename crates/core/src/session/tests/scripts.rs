@@ -68,8 +68,6 @@ pub(super) fn of_sessions() -> impl Strategy<Value = Vec<String>> {
         3 => proptest::collection::vec(text(), 1..4).prop_map(several),
         4 => synced(message),
         1 => Just("Q discard all".to_owned()),
-        // That a name of the protocol's is gone is known when the transaction has ended.
-        1 => Just("Q rollback / Q deallocate a".to_owned()),
         1 => Just("Q select session()".to_owned()),
     ];
     ending("Q rollback / Q select session() / Q discard all / Q select session()", proptest::collection::vec(batch, 0..12))
