@@ -296,11 +296,13 @@ impl Session {
     }
 
     /// What `name` stands for depends on the fate of a batch that has not been answered yet.
-    fn is_in_doubt(&self, server: &Server, name: &[u8]) -> bool {
+    pub(super) fn is_in_doubt(&self, server: &Server, name: &[u8]) -> bool {
+        let batch = server.outstanding.batch();
         if name.is_empty() {
-            return server.unnamed.is_in_doubt(server.outstanding.batch());
+            return server.unnamed.is_in_doubt(batch);
         }
-        self.statements.as_ref().is_some_and(|s| s.is_in_doubt(name, server.outstanding.batch()))
+        let own = self.statements.as_ref().is_some_and(|statements| statements.is_in_doubt(name, batch));
+        own || server.sql.is_in_doubt(name, batch)
     }
 
     fn resolve(&self, name: &[u8]) -> Option<Arc<Statement>> {

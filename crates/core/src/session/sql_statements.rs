@@ -22,8 +22,18 @@ use crate::server::Server;
 pub struct SqlStatements {
     by_name: BTreeMap<Box<[u8]>, Definition>,
     bytes: usize,
-    /// What Howdah has sent on its own account, in order: which name, and what it was before.
-    under_way: VecDeque<(Box<[u8]>, Option<Definition>)>,
+    /// What Howdah has sent on its own account, in order.
+    under_way: VecDeque<Errand>,
+}
+
+/// A message of Howdah's about a name.
+#[derive(Debug)]
+struct Errand {
+    name: Box<[u8]>,
+    /// What it was before.
+    before: Option<Definition>,
+    /// The batch whose fate it shares.
+    batch: u32,
 }
 
 /// Where a name comes from, and what it stands for.
@@ -60,15 +70,26 @@ impl SqlStatements {
     pub fn clear(&mut self) {
         self.by_name.clear();
         self.bytes = 0;
-        for (_, before) in &mut self.under_way {
-            *before = None;
+        for errand in &mut self.under_way {
+            errand.before = None;
         }
     }
 
     /// A message about this name is sent that makes it `after`.
-    fn send(&mut self, name: &[u8], after: Option<Definition>) {
-        self.under_way.push_back((name.into(), self.by_name.get(name).cloned()));
+    fn send(&mut self, name: &[u8], after: Option<Definition>, batch: u32) {
+        let before = self.by_name.get(name).cloned();
+        self.under_way.push_back(Errand { name: name.into(), before, batch });
         self.put(name, after);
+    }
+
+    /// Whether this name is there depends on the fate of a batch before `batch`.
+    pub(super) fn is_in_doubt(&self, name: &[u8], batch: u32) -> bool {
+        self.under_way.iter().any(|errand| errand.batch != batch && *errand.name == *name)
+    }
+
+    /// The same of any name.
+    fn are_in_doubt(&self, batch: u32) -> bool {
+        self.under_way.iter().any(|errand| errand.batch != batch)
     }
 
     /// The next of these messages has been carried out.
@@ -79,7 +100,7 @@ impl SqlStatements {
     /// The next `count` of them have been dropped with their batch: each name is what it was before the first.
     pub(super) fn dropped(&mut self, count: usize) {
         let dropped: Vec<_> = self.under_way.drain(..count.min(self.under_way.len())).collect();
-        for (name, before) in dropped.into_iter().rev() {
+        for Errand { name, before, .. } in dropped.into_iter().rev() {
             self.put(&name, before);
         }
     }
@@ -132,11 +153,15 @@ impl Session {
         if !self.rules.follows_state() || !all && !has(&[Sign::Prepare, Sign::Execute, Sign::Deallocate]) {
             return false;
         }
-        let Some(statements) = &self.statements else { return false };
         let batch = server.outstanding.batch();
-        server.outstanding.is_clearing()
-            || all && statements.are_in_doubt(batch)
-            || !all && StatementNames::of(text).any(|statement| statements.is_in_doubt(&statement.name, batch))
+        if server.outstanding.is_clearing() {
+            return true;
+        }
+        if all {
+            let own = self.statements.as_ref().is_some_and(|statements| statements.are_in_doubt(batch));
+            return own || server.sql.are_in_doubt(batch);
+        }
+        StatementNames::of(text).any(|statement| self.is_in_doubt(server, &statement.name))
     }
 
     /// The same before a simple query: what it takes is a batch of its own, whose failure must not keep the
@@ -193,7 +218,7 @@ impl Session {
             }
             Definition::Foreign => return,
         }
-        server.sql.send(name, Some(wanted));
+        server.sql.send(name, Some(wanted), server.outstanding.batch());
         // If that fails the name is not there, and the client has to see it so.
         server.doubts.add(Asks::STATEMENTS, b"");
     }
@@ -298,7 +323,7 @@ pub(super) fn forget_statements(server: &mut Server, look: &Look) {
 fn close(server: &mut Server, name: &[u8], patch: &mut Patch) {
     frontend::write_close(&mut patch.to_server, TargetKind::Statement, name);
     push_about_name(server, Kind::Close);
-    server.sql.send(name, None);
+    server.sql.send(name, None, server.outstanding.batch());
 }
 
 /// A statement without parameters, by the extended protocol: it leaves the unnamed statement alone, and fits
