@@ -278,6 +278,10 @@ impl Session {
         }
         for (name, text) in &look.statements {
             let known = server.sql.by_name.get(name);
+            // It was there before this client came: to have it, the client would have had to name it.
+            if known == Some(&Definition::Foreign) {
+                continue;
+            }
             let definition = match text {
                 // A name of the protocol's was given away by Parse; it is the client's, or was there before.
                 None => {

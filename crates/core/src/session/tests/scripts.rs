@@ -104,7 +104,9 @@ fn synced(message: impl Strategy<Value = String>) -> impl Strategy<Value = Strin
         let mut gone = false;
         messages.retain(|message| {
             let named = ["P", "B", "C", "D"].iter().any(|kind| message.starts_with(kind));
-            let keep = !gone || !named || message.starts_with("P - ") || message.starts_with("B - ");
+            let unnamed = message.starts_with("P - ") || message.starts_with("B - ");
+            let by_sql = ["prepare ", "execute ", "deallocate "].iter().any(|verb| message.contains(verb));
+            let keep = !gone || !named || unnamed && !by_sql;
             gone |= message.contains("deallocate ");
             keep
         });
