@@ -58,7 +58,9 @@ pub(super) fn of_sessions() -> impl Strategy<Value = Vec<String>> {
     };
     let message = prop_oneof![
         6 => text().prop_map(|t| format!("P - {t} / B - - % / E")),
-        2 => (name(), text()).prop_map(|(n, t)| format!("P {n} {t}")),
+        2 => (name(), text())
+            .prop_filter("what names mean behind it in the same batch", |(_, t)| !t.starts_with("deallocate"))
+            .prop_map(|(n, t)| format!("P {n} {t}")),
         2 => name().prop_map(|n| format!("B {n} - % / E")),
         1 => name().prop_map(|n| format!("C {n}")),
         1 => select(vec!["B p - % / E", "C p", "D q", "H"]).prop_map(str::to_owned),
