@@ -150,10 +150,7 @@ impl Theatre {
             .setting("query_wait_notify", 0)
             .setting("query_wait_timeout", 20);
         for clients in CLIENTS {
-            // Where somebody listens, one connection of the pool does so for all.
-            let listens = file.scripts.iter().any(Script::listens);
-            let size = clients + SPARE + usize::from(listens);
-            let server = format!("{} pool_size={size}", theatre.database.server());
+            let server = format!("{} pool_size={}", theatre.database.server(), clients + SPARE);
             builder = builder.database(&format!("of_{clients}"), &server);
         }
         for user in USERS {
@@ -223,6 +220,7 @@ impl Theatre {
         let mut console = RawClient::unix(&howdah.socket_path());
         console.login("pgbouncer", "postgres");
         console.run("RECONNECT");
+        assert!(until(&mut self.superuser, NOBODY_ELSE_IS_THERE), "server connections outlive RECONNECT");
     }
 
     /// Takes away what the script has made in the database.
@@ -300,6 +298,10 @@ const NOTHING_IS_HELD: &str = "SELECT \
         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())) \
     AND NOT EXISTS (SELECT FROM pg_stat_activity \
         WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL)";
+
+/// Whether all server connections of the database are closed.
+const NOBODY_ELSE_IS_THERE: &str = "SELECT NOT EXISTS (SELECT FROM pg_stat_activity \
+    WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid())";
 
 const CLEAN_SQL: &str = r"DO $$
 DECLARE
