@@ -10,7 +10,7 @@ use howdah_wire::frontend;
 use crate::facts::CloseReason;
 use crate::session::{
     Asks, Doubts, Expected, Kind, Look, Outstanding, Parameters, PinReason, Rest, ServerStatements, Session,
-    SessionState, SqlStatements, Subject, Tracked, Trial, Tried,
+    SessionState, Shape, SqlStatements, Subject, Tracked, Trial, Tried,
 };
 use crate::settings::{PoolMode, StateKind};
 
@@ -33,8 +33,14 @@ pub struct Server {
     pub state: Option<Arc<SessionState>>,
     /// What of it may have changed since it was last known.
     pub doubts: Doubts,
+    /// What was said in this transaction about the meaning of statements.
+    pub(crate) meaning_trail: Vec<u8>,
     /// What lives here that belongs to a client and cannot be moved.
     pub lives: Asks,
+    /// What is being told of a statement.
+    pub(crate) shape: Option<Shape>,
+    /// The part of it that the client will be told together with the rest.
+    pub(crate) parameters_told: Vec<u8>,
     /// A question about it that is under way.
     pub(crate) look: Option<Box<Look>>,
     /// Settings that are being tried here.
@@ -111,7 +117,10 @@ impl Server {
             tracked,
             state: None,
             doubts: Doubts::default(),
+            meaning_trail: Vec::new(),
             lives: Asks::default(),
+            shape: None,
+            parameters_told: Vec::new(),
             look: None,
             trial: None,
             login: None,
@@ -137,11 +146,11 @@ impl Server {
         if self.outstanding.status() != TransactionStatus::Idle {
             return Some(Held::InTransaction);
         }
-        if session.rules().mode == PoolMode::Session {
-            return Some(Held::SessionMode);
-        }
         if self.doubts.is_due() {
             return Some(Held::Doubts);
+        }
+        if session.rules().mode == PoolMode::Session {
+            return Some(Held::SessionMode);
         }
         if session.is_sending() {
             return Some(Held::Sending);

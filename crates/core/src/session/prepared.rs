@@ -13,19 +13,25 @@ use howdah_wire::sql::{Hints, Sign, Signs};
 
 use super::relay_client::{Step, malformed};
 use super::rename::MISSING_UNNAMED;
-use super::statements::{NAME_PREFIX, Need};
+use super::server_statements::Need;
+use super::shape::Shape;
+use super::statements::NAME_PREFIX;
 use super::unnamed::Whereabouts;
 use super::{Asks, Expected, Kind, Patch, PinReason, Session, Statement, Subject, Verdict};
 use crate::server::Server;
 
 /// What a client's statement name is on the server.
-enum ServerName {
+pub(super) enum ServerName {
     /// The same.
     AsIs,
     /// That of a text.
     Virtual(Arc<Statement>),
     /// There is none, or none of this client's: it has to look as if there were none.
     Missing,
+    /// That of a text that does not look there like what the client was told.
+    Another,
+    /// Not known before the server has answered.
+    Unknown,
 }
 
 /// What executing a bound statement may do.
@@ -67,9 +73,9 @@ impl Session {
         }
         let taken = FrameHeader::SIZE + name.len() + 1;
         let definition_len = header.total().saturating_sub(taken);
-        if let Some(old) = self.resolve(name) {
+        if let Some((old, _)) = self.resolve(server, name, patch) {
             // The name is taken: PostgreSQL itself shall say so, in its own words and its own order.
-            self.ensure(server, &old, patch);
+            self.ensure(server, &old, None, patch);
             write_parse_start(&old.name(), definition_len, &mut patch.to_server);
             self.statements_mut().refused(name, old, server.outstanding.batch());
             let expected = Expected { client_op: true, ..Expected::theirs(Kind::Parse) };
@@ -88,9 +94,9 @@ impl Session {
             return Session::pass(server, Expected::theirs(Kind::Parse));
         }
         let Some(definition) = input.get(taken..header.total()) else { return Step::Hold };
-        let naming = self.naming(server);
+        let meaning = self.meaning(server);
         let hints = Arc::clone(&self.rules.hints);
-        let statement = self.rules.registry.intern(definition, &naming, || signs_of(definition, &hints));
+        let statement = self.rules.registry.intern(definition, &meaning, || signs_of(definition, &hints));
         let listens = statement.signs.as_ref().is_some_and(|signs| signs.has(Sign::Listen));
         if listens && self.must_wait_for_channels(statement.text()) {
             return Step::Hold;
@@ -106,7 +112,7 @@ impl Session {
     fn define(&mut self, server: &mut Server, statement: &Arc<Statement>, patch: &mut Patch) {
         let theirs = Expected { client_op: true, ..Expected::theirs(Kind::Parse) };
         let batch = server.outstanding.batch();
-        let need = server.statements.need(statement.id, batch);
+        let need = server.statements.need(statement.id, batch, None);
         if server.statements.is_settled(statement.id)
             && server.outstanding.status_is_known()
             && server.outstanding.status() != TransactionStatus::Failed
@@ -156,8 +162,14 @@ impl Session {
         if named_by_value && input.len() < header.total() && header.total() <= Verdict::MAX_HELD {
             return Step::Hold;
         }
+        let target = self.server_name(server, names.statement, true, patch);
+        let subject = match &target {
+            ServerName::Unknown => return wait(server),
+            ServerName::Virtual(statement) => Subject::Used(statement.id),
+            ServerName::Another => Subject::Another,
+            ServerName::AsIs | ServerName::Missing => Subject::None,
+        };
         server.tally.binds += u64::from(!names.statement.is_empty());
-        let target = self.server_name(server, names.statement, patch);
         let effects = match &target {
             ServerName::Virtual(statement) => {
                 if let Some(signs) = &statement.signs {
@@ -166,7 +178,7 @@ impl Session {
                 }
                 Effects { commits: statement.commits, clears: statement.clears }
             }
-            ServerName::Missing => Effects { commits: false, clears: false },
+            ServerName::Missing | ServerName::Another | ServerName::Unknown => Effects::NONE,
             ServerName::AsIs if names.statement.is_empty() => {
                 self.unnamed.bound();
                 if let Some(signs) = self.unnamed.signs.take() {
@@ -184,6 +196,9 @@ impl Session {
             }
         };
         server.doubts.resume();
+        if !server.meaning_trail.is_empty() {
+            self.add_to_trail(server, names.statement, input.get(taken..).unwrap_or_default());
+        }
         if self.rules.always_asks() {
             server.doubts.add(Asks::EVERYTHING, names.statement);
         }
@@ -193,13 +208,13 @@ impl Session {
         self.bound_commits = effects.commits;
         self.portal_commits |= effects.commits && !names.portal.is_empty();
         self.bound_clears = effects.clears;
-        server.outstanding.push(Expected::theirs(Kind::Bind));
+        server.outstanding.push(Expected { subject, ..Expected::theirs(Kind::Bind) });
         let name = match target {
             ServerName::AsIs if patch.to_server.is_empty() => return Step::Pass,
             // What was put into the patch has to go before it.
             ServerName::AsIs => names.statement.to_vec(),
             ServerName::Virtual(statement) => statement.name(),
-            ServerName::Missing => MISSING_UNNAMED.to_vec(),
+            ServerName::Missing | ServerName::Another | ServerName::Unknown => MISSING_UNNAMED.to_vec(),
         };
         let rest = header.total().saturating_sub(taken);
         match frontend::write_bind_header(&mut patch.to_server, names.portal, &name, rest) {
@@ -226,16 +241,29 @@ impl Session {
         if self.is_in_doubt(server, name) {
             return wait(server);
         }
-        let target = self.server_name(server, name, patch);
+        let target = self.server_name(server, name, false, patch);
         if matches!(target, ServerName::AsIs) && !name.is_empty() {
             self.prepare_name(server, name, patch);
+        }
+        let mut expected = expected;
+        if let ServerName::Virtual(statement) = &target {
+            self.statements_mut().describing(name, Arc::clone(statement), server.outstanding.batch());
+            let first = patch.to_server.is_empty()
+                && server.outstanding.is_empty()
+                && server.outstanding.status() == TransactionStatus::Idle;
+            expected.client_op = true;
+            expected.subject = if first {
+                Subject::FirstDescription(statement.id)
+            } else {
+                Subject::Description(statement.id)
+            };
         }
         let name = match target {
             ServerName::AsIs if patch.to_server.is_empty() => return Session::pass(server, expected),
             // What was put into the patch has to go before it.
             ServerName::AsIs => name.to_vec(),
             ServerName::Virtual(statement) => statement.name(),
-            ServerName::Missing => MISSING_UNNAMED.to_vec(),
+            ServerName::Missing | ServerName::Another | ServerName::Unknown => MISSING_UNNAMED.to_vec(),
         };
         server.outstanding.push(expected);
         frontend::write_describe(&mut patch.to_server, TargetKind::Statement, &name);
@@ -260,7 +288,7 @@ impl Session {
             return wait(server);
         }
         // The server keeps the text for others; only the client's name for it goes.
-        if self.resolve(name).is_some() {
+        if self.statements.as_ref().is_some_and(|statements| statements.resolve(name).is_some()) {
             self.statements_mut().undefining(name, server.outstanding.batch());
             self.answer_here(server, Expected { client_op: true, ..expected }, patch);
         } else if name.starts_with(NAME_PREFIX) {
@@ -274,11 +302,27 @@ impl Session {
         Step::Replace(header.total())
     }
 
+    /// What is bound may change, by its values, what was said about the meaning of statements, or take it back.
+    #[cold]
+    fn add_to_trail(&self, server: &mut Server, name: &[u8], values: &[u8]) {
+        let (text, signs) = match name {
+            b"" => (self.unnamed.text().to_vec(), self.unnamed.signs.clone()),
+            _ => match self.statements.as_ref().and_then(|statements| statements.resolve(name)) {
+                Some((statement, _)) => (statement.text().to_vec(), statement.signs.clone()),
+                None => return,
+            },
+        };
+        Session::doubt_trail(server, &text);
+        if signs.is_some_and(|signs| signs.has(Sign::Meaning)) {
+            self.leave_trail(server, &text, values);
+        }
+    }
+
     /// The statement may set a setting whose name is among its parameters.
     fn names_by_value(&self, name: &[u8]) -> bool {
         let signs = match name {
             b"" => self.unnamed.signs.as_deref(),
-            _ => self.statements.as_ref().and_then(|s| s.resolve(name)).and_then(|s| s.signs.as_deref()),
+            _ => self.statements.as_ref().and_then(|s| s.resolve(name)).and_then(|(s, _)| s.signs.as_deref()),
         };
         signs.is_some_and(|signs| signs.has(Sign::SettingUnknown) || signs.has(Sign::Opaque))
     }
@@ -289,7 +333,8 @@ impl Session {
             let signs = self.unnamed.signs.as_deref();
             return signs.is_some_and(|signs| self.names_in_doubt(server, signs, self.unnamed.text()));
         }
-        self.resolve(name).is_some_and(|statement| {
+        let statement = self.statements.as_ref().and_then(|statements| statements.resolve(name));
+        statement.is_some_and(|(statement, _)| {
             let signs = statement.signs.as_ref();
             signs.is_some_and(|signs| self.names_in_doubt(server, signs, statement.text()))
         })
@@ -305,17 +350,17 @@ impl Session {
         own || server.sql.is_in_doubt(name, batch)
     }
 
-    fn resolve(&self, name: &[u8]) -> Option<Arc<Statement>> {
-        self.statements.as_ref()?.resolve(name).map(Arc::clone)
-    }
-
-    fn server_name(&mut self, server: &mut Server, name: &[u8], patch: &mut Patch) -> ServerName {
+    /// `as_told`: what it stands for has to look like the client was told.
+    fn server_name(
+        &mut self,
+        server: &mut Server,
+        name: &[u8],
+        as_told: bool,
+        patch: &mut Patch,
+    ) -> ServerName {
         if !name.is_empty() {
-            return match self.resolve(name) {
-                Some(statement) => {
-                    self.ensure(server, &statement, patch);
-                    ServerName::Virtual(statement)
-                }
+            return match self.resolve(server, name, patch) {
+                Some((statement, told)) => self.ensure(server, &statement, told.filter(|_| as_told), patch),
                 None if name.starts_with(NAME_PREFIX) => ServerName::Missing,
                 None => ServerName::AsIs,
             };
@@ -333,14 +378,31 @@ impl Session {
         }
     }
 
-    /// Sees to it that the statement will be there when the next message is carried out.
-    fn ensure(&mut self, server: &mut Server, statement: &Arc<Statement>, patch: &mut Patch) {
-        match server.statements.need(statement.id, server.outstanding.batch()) {
-            Need::Nothing => return,
+    /// Sees to it that the statement will be there when the next message is carried out, and look as `told`.
+    pub(super) fn ensure(
+        &mut self,
+        server: &mut Server,
+        statement: &Arc<Statement>,
+        told: Option<Shape>,
+        patch: &mut Patch,
+    ) -> ServerName {
+        match server.statements.need(statement.id, server.outstanding.batch(), told) {
+            Need::Nothing => return ServerName::Virtual(Arc::clone(statement)),
+            Need::Answer => return ServerName::Unknown,
+            Need::Another => return ServerName::Another,
+            Need::Describe => {
+                Session::ask_for_shape(server, statement, patch);
+                return ServerName::Unknown;
+            }
             Need::Parse => self.evict(server, patch),
             Need::CloseAndParse => send_close(server, statement.id, patch),
         }
         send_parse(server, statement, Expected::ours(Kind::Parse), patch);
+        if told.is_some() {
+            Session::ask_for_shape(server, statement, patch);
+            return ServerName::Unknown;
+        }
+        ServerName::Virtual(Arc::clone(statement))
     }
 
     fn evict(&mut self, server: &mut Server, patch: &mut Patch) {
@@ -368,7 +430,7 @@ impl Session {
                 _ => backend::write_close_complete(to_client),
             }
             if expected.client_op {
-                self.statements_mut().confirm();
+                self.statements_mut().confirm(None);
             }
         }
     }
@@ -377,6 +439,8 @@ impl Session {
 impl Effects {
     /// Nothing can be ruled out. That it clears is left to its tag, though: it is rare, and waiting costs.
     const UNKNOWN: Effects = Effects { commits: true, clears: false };
+    /// It is not executed.
+    const NONE: Effects = Effects { commits: false, clears: false };
 }
 
 /// What executing a statement with this text and these parameter types may do.

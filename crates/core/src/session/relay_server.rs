@@ -8,6 +8,7 @@ use howdah_wire::sqlstate::SqlState;
 use super::conversation::Rest;
 use super::follow::{discarded, looked};
 use super::outstanding::{Answer, Doubt};
+use super::shape::{another_shape, is_out_of_date, settle_description};
 use super::{Expected, Kind, Patch, Session, Subject, Verdict, rename};
 use crate::facts::CloseReason;
 use crate::server::Server;
@@ -57,7 +58,9 @@ pub fn on_server(
         if passed > 0 && matches!(header.tag, tag::ERROR_RESPONSE | tag::PARAMETER_STATUS) {
             return Verdict::Forward(passed);
         }
-        if left.len() < header.total() && (needs_body(header) || server.is_answering(header.tag)) {
+        if left.len() < header.total()
+            && (needs_body(header) || server.is_answering(header.tag) || server.is_describing(header))
+        {
             return forward_or_hold(passed);
         }
         let body = left.get(FrameHeader::SIZE..header.total().min(left.len())).unwrap_or_default();
@@ -97,7 +100,8 @@ fn between_replies(server: &mut Server, session: Option<&mut Session>, patch: &m
     }
 }
 
-enum Reply {
+/// What becomes of a reply.
+pub(super) enum Reply {
     Forward,
     Swallow,
 }
@@ -113,19 +117,23 @@ fn reply(
         tag::ERROR_RESPONSE => return error(server, session, header, body, patch),
         tag::READY_FOR_QUERY => return ready(server, session, body),
         tag::PARAMETER_STATUS => return Ok(parameter(server, session, body)),
+        tag::PARAMETER_DESCRIPTION => return server.told_parameters(header, body),
         _ => {}
     }
     let expected = match server.outstanding.answer(header.tag) {
         Ok(Answer::Unasked) => return Ok(unasked(session, header)),
         Ok(Answer::Part(expected)) => expected,
         Ok(Answer::Done(expected)) => {
+            if expected.subject.is_delicate() {
+                return server.told_columns(session, expected, header, body, patch);
+            }
             settle(server, session.as_deref_mut(), expected, Some(expected.kind == Kind::Parse));
             expected
         }
         Err(Doubt) => return Err(CloseReason::ServerProtocol),
     };
     if header.tag == tag::COMMAND_COMPLETE && header.total() <= SHORT_TAG {
-        command_complete(server, session, body);
+        command_complete(server, session, expected, body);
     }
     if !expected.ours {
         return Ok(Reply::Forward);
@@ -158,6 +166,9 @@ fn ready(server: &mut Server, session: Option<&mut Session>, body: &[u8]) -> Res
     if expected.ours {
         return Ok(Reply::Swallow);
     }
+    if status == TransactionStatus::Idle && server.doubts.is_none() && server.look.is_none() {
+        server.meaning_trail.clear();
+    }
     server.tally.queries += 1;
     server.tally.transactions += u32::from(status == TransactionStatus::Idle);
     if status != TransactionStatus::Idle && session.rules.mode == PoolMode::Statement {
@@ -172,6 +183,7 @@ fn ready(server: &mut Server, session: Option<&mut Session>, body: &[u8]) -> Res
     Ok(Reply::Forward)
 }
 
+#[cold]
 fn error(
     server: &mut Server,
     mut session: Option<&mut Session>,
@@ -189,6 +201,7 @@ fn error(
         .filter(|_| header.total() <= MAX_BODY)
         .and_then(|session| rename::with_client_names(session, &error, changing));
     server.sql.dropped(dropped.iter().filter(|entry| entry.subject == Subject::SqlName).count());
+    let unanswered = session.as_deref().and_then(|session| session.question_alone(server, &dropped));
     for entry in dropped {
         settle(server, session.as_deref_mut(), entry, None);
     }
@@ -200,6 +213,22 @@ fn error(
         return Err(CloseReason::ServerClosed);
     }
     let Ok(Some(asked)) = asked else { return Err(CloseReason::ServerProtocol) };
+    match asked.subject {
+        Subject::Used(id) | Subject::Description(id) | Subject::FirstDescription(id)
+            if is_out_of_date(&error) =>
+        {
+            server.statements.retire(id);
+            if let Some((session, name)) = session.zip(unanswered) {
+                session.ask_again(server, &name, patch);
+                return Ok(Reply::Swallow);
+            }
+        }
+        Subject::Another => {
+            another_shape(server.outstanding.status()).write(&mut patch.to_client);
+            return Ok(Reply::Swallow);
+        }
+        _ => {}
+    }
     if asked.subject == Subject::Look
         && let Some(look) = server.look.as_mut()
     {
@@ -236,11 +265,14 @@ fn settle(server: &mut Server, session: Option<&mut Session>, entry: Expected, p
         Subject::Statement(id) => server.statements.settle(id, present),
         Subject::Unnamed(generation) => server.unnamed.settle(generation, present.is_some()),
         Subject::SqlName if present.is_some() => server.sql.sent(),
+        Subject::Description(id) | Subject::FirstDescription(id) => {
+            return settle_description(server, session, entry, id, present.is_some());
+        }
         _ => {}
     }
     let Some(session) = session else { return };
     match (present, entry.subject) {
-        (Some(_), _) if entry.client_op => session.statements_mut().confirm(),
+        (Some(_), _) if entry.client_op => session.statements_mut().confirm(None),
         (None, _) if entry.client_op => session.statements_mut().forget(),
         (None, Subject::Unnamed(generation)) if !entry.ours => session.unnamed.lost(generation),
         _ => {}
@@ -254,20 +286,18 @@ fn parameter(server: &mut Server, session: Option<&mut Session>, body: &[u8]) ->
         .as_ref()
         .zip(name)
         .and_then(|(status, name)| Some((server.tracked.index(name)?, str::from_utf8(status.value).ok()?)));
+    let start = session.as_deref().and_then(|session| session.start.as_ref());
+    let restored = start.zip(name).is_some_and(|(start, name)| start.get(name).is_some());
     // It will have the client's own start value again in a moment.
-    let corrected = server.outstanding.is_correcting()
-        && !server.outstanding.head_is_ours()
-        && session
-            .as_deref()
-            .and_then(|session| session.start.as_ref())
-            .zip(name)
-            .is_some_and(|(start, name)| start.get(name).is_some());
+    let corrected = restored && server.outstanding.is_correcting() && !server.outstanding.head_is_ours();
     let Some((index, value)) = tracked else {
         if corrected {
             return Reply::Swallow;
         }
-        // What Howdah changes for the client it had already: it has been told when it was changed first.
-        return if server.outstanding.head_is_ours() { Reply::Swallow } else { Reply::Forward };
+        // What Howdah changes for the client it had already: it has been told when it was changed first. Unless
+        // that was a RESET, whose value was not the client's.
+        let told = server.outstanding.head_is_ours() && !(restored && server.outstanding.is_correcting());
+        return if told { Reply::Swallow } else { Reply::Forward };
     };
     server.parameters.set(index, value);
     let Some(session) = session else { return Reply::Swallow };
@@ -280,12 +310,16 @@ fn parameter(server: &mut Server, session: Option<&mut Session>, body: &[u8]) ->
     if news || !server.outstanding.head_is_ours() { Reply::Forward } else { Reply::Swallow }
 }
 
-fn command_complete(server: &mut Server, mut session: Option<&mut Session>, body: &[u8]) {
-    let Ok(CommandComplete { tag: tag @ (b"DEALLOCATE ALL" | b"DISCARD ALL") }) =
-        CommandComplete::parse(body)
-    else {
+fn command_complete(server: &mut Server, mut session: Option<&mut Session>, asked: Expected, body: &[u8]) {
+    let Ok(CommandComplete { tag }) = CommandComplete::parse(body) else { return };
+    // SET … TO DEFAULT says SET as well; of a Query the text has been read.
+    let may_reset = matches!(tag, b"RESET" | b"DISCARD ALL") || tag == b"SET" && asked.kind == Kind::Execute;
+    if let Some(session) = session.as_deref().filter(|_| may_reset && !asked.ours) {
+        session.was_reset(server);
+    }
+    if !matches!(tag, b"DEALLOCATE ALL" | b"DISCARD ALL") {
         return;
-    };
+    }
     if tag == b"DISCARD ALL" {
         discarded(server, session.as_deref_mut());
     }

@@ -6,6 +6,7 @@
 //! thought of.
 
 mod batches;
+mod channels;
 mod cleanup;
 mod copying;
 mod differential;
@@ -19,4 +20,5 @@ mod refusals;
 mod scripts;
 mod simple;
 mod stage;
+mod stale;
 mod unnamed;
