@@ -15,6 +15,7 @@ mod model;
 mod notation;
 mod parameters;
 mod pinned;
+mod policy;
 mod prepared;
 mod refusals;
 mod scripts;

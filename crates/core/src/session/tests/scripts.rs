@@ -72,7 +72,10 @@ pub(super) fn of_sessions() -> impl Strategy<Value = Vec<String>> {
         1 => Just("Q discard all".to_owned()),
         1 => Just("Q select session()".to_owned()),
     ];
-    ending("Q rollback / Q select session() / Q discard all / Q select session()", proptest::collection::vec(batch, 0..12))
+    ending(
+        "Q rollback / Q select session() / Q discard all / Q select session()",
+        proptest::collection::vec(batch, 0..12),
+    )
 }
 
 fn ending(
