@@ -263,6 +263,7 @@ pub(super) fn discarded(server: &mut Server, session: Option<&mut Session>) {
         None => {}
     }
     drop(server.doubts.take());
+    server.meaning_trail.clear();
 }
 
 /// PostgreSQL tells how this setting is. What is only wished to be followed (`track_extra_parameters`) it may
