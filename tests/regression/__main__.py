@@ -7,6 +7,7 @@ import contextlib
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -67,20 +68,29 @@ def run_tests(stage, where, arguments):
     ]
     if arguments.one_by_one:
         argv.append("--max-connections=1")
-    deadline = time.monotonic() + arguments.timeout
     running = stage.spawn(argv, "pg_regress.log")
-    shown = 0
-    while running.poll() is None:
-        if time.monotonic() > deadline:
-            print(f"after {arguments.timeout} s the tests are given up")
-            break
+    deadline, since, shown = time.monotonic() + arguments.timeout, time.monotonic(), 0
+    while running.poll() is None and time.monotonic() < deadline:
         with contextlib.suppress(subprocess.TimeoutExpired):
             running.wait(1)
         said = stage.log("pg_regress.log")
         if arguments.verbose:
             print(said[shown:], end="", flush=True)
-            shown = len(said)
+        if len(said) > shown:
+            since, shown = time.monotonic(), len(said)
+        elif time.monotonic() > since + arguments.stall:
+            print(f"for {arguments.stall} s no test has ended; those that run are ended", flush=True)
+            end_tests(running.pid)
+            since = time.monotonic()
     return stage.log("pg_regress.log")
+
+
+def end_tests(pg_regress):
+    """Ends the psql of each test that runs; pg_regress goes on with the next group."""
+    with open(f"/proc/{pg_regress}/task/{pg_regress}/children") as line:
+        for pid in map(int, line.read().split()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
 
 
 def report(stage, groups, said, reports, allowed):
@@ -125,6 +135,7 @@ def parse():
     parser.add_argument("--allow", type=names, default=[], help="tests that may differ, a,b,c")
     parser.add_argument("--one-by-one", action="store_true", help="no two tests at the same time")
     parser.add_argument("--timeout", type=int, default=3600, help="seconds for all (default 3600)")
+    parser.add_argument("--stall", type=int, default=120, help="seconds without any test's end (default 120)")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="of the busy clients' choices")
     parser.add_argument("--verbose", action="store_true", help="show what pg_regress says")
     parser.add_argument("--target", default=target, help="folder for the cache and the reports")

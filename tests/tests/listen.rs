@@ -1,7 +1,7 @@
 //! LISTEN, NOTIFY and UNLISTEN in transaction mode: as on a direct connection, though no server connection is the
 //! client's own.
 
-use howdah_tests::{Database, Howdah, Message, RawClient, eventually, message, only_error, tags};
+use howdah_tests::{Database, Howdah, Message, RawClient, Signal, eventually, message, only_error, tags};
 
 /// A Howdah in transaction mode with a pool that its clients have to share.
 fn pooled(database: &Database, size: u32) -> Howdah {
@@ -223,6 +223,36 @@ fn the_extended_protocol_listens_too() {
     assert_eq!(tags(&client.read_until_ready()), "12CZ");
 }
 
+/// Each ReadyForQuery is preceded by what the client has sent itself before it.
+#[test]
+fn in_a_pipeline_each_transaction_is_followed_by_its_own_notifications() {
+    let database = Database::create();
+    let howdah = pooled(&database, 2);
+    let run = |sql: &str| {
+        [message::parse("", sql), message::bind("", "", &[]), message::execute("", 0), message::sync()]
+            .concat()
+    };
+    let pipeline = [
+        message::query("notify news, '1'"),
+        message::query("select 1"),
+        run("notify news, '2'"),
+        run("select pg_notify('news', '3')"),
+        message::query("begin; notify news, '4'"),
+        message::query("commit"),
+        message::query("select 2"),
+    ]
+    .concat();
+    let play = |client: &mut RawClient| {
+        client.run("listen news");
+        client.send(&pipeline);
+        let answers: Vec<String> = (0..7).map(|_| tags(&client.read_until_ready())).collect();
+        answers
+    };
+    let direct = play(&mut database.direct());
+    assert_eq!(play(&mut howdah.client(&database)), direct);
+    assert_eq!(direct[0], "CAZ");
+}
+
 #[test]
 fn many_channels_and_long_payloads() {
     let database = Database::create();
@@ -357,4 +387,58 @@ fn a_pause_closes_the_listener_connection_too() {
     assert!(client.expect(b'N').text().contains("listening again"));
     database.psql("notify news, 'after'");
     assert_eq!(hears(&mut client), pair("news", "after"));
+}
+
+/// Server connections go from hand to hand at once; still each notification bears the number of who sent it, and
+/// none is lost.
+#[test]
+fn among_busy_clients_every_notification_arrives_and_says_who_sent_it() {
+    const SENDERS: usize = 6;
+    const EACH: usize = 150;
+    let database = Database::create();
+    let howdah = pooled(&database, 3);
+    let mut listener = howdah.client(&database);
+    listener.run("listen news");
+    let senders: Vec<RawClient> = (0..SENDERS).map(|_| howdah.client(&database)).collect();
+    let heard = std::thread::scope(|scope| {
+        for mut sender in senders {
+            scope.spawn(move || {
+                let own = pid(&sender);
+                for number in 0..EACH {
+                    let notify = match number % 3 {
+                        0 => format!("notify news, '{own} {number}'"),
+                        1 => format!("select pg_notify('news', '{own} {number}')"),
+                        _ => format!("begin; notify news, '{own} {number}'; commit"),
+                    };
+                    sender.query(&notify);
+                }
+            });
+        }
+        (0..SENDERS * EACH).map(|_| notification(&listener.expect(b'A'))).collect::<Vec<_>>()
+    });
+    let mut last = std::collections::BTreeMap::new();
+    for Notification { pid, payload, .. } in heard {
+        let (sender, number) = payload.split_once(' ').expect("two numbers");
+        assert_eq!(sender, pid.to_string(), "{payload}");
+        let number: usize = number.parse().expect("a number");
+        assert_eq!(last.insert(pid, number).map_or(0, |before| before + 1), number, "in order, none twice");
+    }
+    hears_nothing(&mut listener);
+}
+
+#[test]
+fn who_listens_does_not_keep_howdah_from_stopping() {
+    let database = Database::create();
+    for signal in [Signal::INT, Signal::TERM] {
+        let mut howdah = pooled(&database, 2);
+        let mut client = howdah.client(&database);
+        client.run("listen news");
+        howdah.signal(signal);
+        if signal == Signal::TERM {
+            // It waits for clients to leave by themselves.
+            client.send(&message::terminate());
+        }
+        howdah.wait_for_exit();
+        eventually("all server connections are closed", || (database.backends() == 0).then_some(()));
+    }
 }

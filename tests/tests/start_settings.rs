@@ -54,6 +54,8 @@ fn the_welcome_and_the_settings_are_those_of_a_direct_connection() {
         let mut ours = Client::start(howdah.raw(), &database, settings);
         let mut theirs = Client::start(RawClient::tcp(postgres().address()), &database, settings);
         assert_eq!(ours.statuses, theirs.statuses, "{settings:?}");
+        let who = "select concat(current_user, ' ', session_user)";
+        assert_eq!(ours.answer(who), theirs.answer(who), "{settings:?}");
         for name in shown {
             let show = format!(
                 "select nullif(encode(convert_to(current_setting('{name}', true), 'UTF8'), 'escape'), '')"
@@ -160,6 +162,7 @@ fn reset_returns_to_what_the_client_began_with() {
             "reset intervalstyle",
             "reset application_name",
             "reset work_mem; reset timezone",
+            "set timezone to default; set app.who = 'y'",
             "begin; reset work_mem; reset app.who; commit",
             "begin; reset all; rollback",
         ] {

@@ -108,13 +108,6 @@ impl Exchange {
         self.lock().act(|board, fx| board.lost(reason, now, fx));
     }
 
-    /// The task has ended in the middle of its work; whoever comes next finds nobody.
-    pub(crate) fn deserted(&self, now: Instant) {
-        let mut inner = self.lock();
-        inner.attended = false;
-        inner.act(|board, fx| board.lost("internal error", now, fx));
-    }
-
     pub(crate) fn read(&self, input: &[u8], sender: impl FnMut(u32) -> u32) -> Result<usize, Broken> {
         self.lock().act(|board, fx| board.read(input, sender, fx))
     }

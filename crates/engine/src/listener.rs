@@ -6,6 +6,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -14,38 +15,38 @@ use howdah_core::listen::Next;
 use howdah_core::pool::{Condition, PoolId};
 use howdah_core::refusal;
 
-use crate::client_task::{InLine, Lease, check, settle_in};
+use crate::client_task::{InLine, Lease, catch_unwind, check, settle_in};
 use crate::exchange::{Exchange, NeedsAttendant};
+use crate::server_conn::ServerConn;
 use crate::shared_pool::{Taken, Told};
 use crate::worker::Worker;
 
 /// Looks after a listener connection if that is needed and nobody does.
 pub(crate) fn attend_if(needed: NeedsAttendant, worker: &Rc<Worker>, exchange: &Arc<Exchange>, pool: PoolId) {
     if needed.0 {
-        tokio::task::spawn_local(attend(Rc::clone(worker), Arc::clone(exchange), pool));
+        tokio::task::spawn_local(keep_attending(Rc::clone(worker), Arc::clone(exchange), pool));
     }
 }
 
-async fn attend(worker: Rc<Worker>, exchange: Arc<Exchange>, pool: PoolId) {
-    let mut attendance = Attendance { worker: &worker, exchange: &exchange, over: false };
+/// A panic is survived; who listens is told that something may have been missed.
+async fn keep_attending(worker: Rc<Worker>, exchange: Arc<Exchange>, pool: PoolId) {
+    while catch_unwind(std::pin::pin!(attend(&worker, &exchange, pool))).await.is_err() {
+        tracing::error!("panic while looking after the listener connection; it is opened anew");
+        worker.shared.panics.fetch_add(1, Ordering::Relaxed);
+        exchange.lost(&CloseReason::Panic.to_string(), worker.now());
+        tokio::time::sleep(AFTER_PANIC).await;
+    }
+}
+
+/// Returns when nobody has listened for a while.
+async fn attend(worker: &Rc<Worker>, exchange: &Exchange, pool: PoolId) {
     let mut connection: Option<Lease> = None;
     let mut out = Vec::new();
     loop {
         let outcome = match exchange.next(worker.now(), &mut out) {
-            Next::Rest => {
-                attendance.over = true;
-                return;
-            }
+            Next::Rest => return,
             Next::Open => {
-                match tokio::time::timeout(PATIENCE, check_out(&worker, pool)).await {
-                    Ok(Ok(lease)) => {
-                        tracing::debug!(server = lease.conn.id.0, "listener connection opened");
-                        connection = Some(lease);
-                        exchange.opened();
-                    }
-                    Ok(Err(reason)) => exchange.not_opened(&reason, worker.now()),
-                    Err(_) => exchange.not_opened("no server connection was to be had in time", worker.now()),
-                }
+                connection = open(worker, exchange, pool).await;
                 Ok(())
             }
             Next::Close => {
@@ -54,15 +55,8 @@ async fn attend(worker: Rc<Worker>, exchange: Arc<Exchange>, pool: PoolId) {
                 }
                 Ok(())
             }
-            Next::Send => match &mut connection {
-                Some(lease) => lease
-                    .conn
-                    .conn
-                    .send(&worker.outbox, &std::mem::take(&mut out))
-                    .map_err(|error| (CloseReason::ServerClosed, error.to_string())),
-                None => Ok(()),
-            },
-            Next::Wait(until) => wait(&worker, &exchange, connection.as_mut(), until).await,
+            Next::Send => send(worker, connection.as_mut(), &std::mem::take(&mut out)),
+            Next::Wait(until) => wait(worker, exchange, connection.as_mut(), until).await,
         };
         if let Err((reason, text)) = outcome {
             tracing::warn!(reason = text, "listener connection lost");
@@ -74,19 +68,33 @@ async fn attend(worker: Rc<Worker>, exchange: Arc<Exchange>, pool: PoolId) {
     }
 }
 
-/// Whoever looks after the connection; one who ends in a panic leaves word.
-struct Attendance<'a> {
-    worker: &'a Worker,
-    exchange: &'a Exchange,
-    over: bool,
-}
+/// Why the connection has to be given up, in two ways: for the pool, and for people.
+type Lost = (CloseReason, String);
 
-impl Drop for Attendance<'_> {
-    fn drop(&mut self) {
-        if !self.over {
-            self.exchange.deserted(self.worker.now());
+async fn open(worker: &Rc<Worker>, exchange: &Exchange, pool: PoolId) -> Option<Lease> {
+    let outcome = tokio::time::timeout(PATIENCE, check_out(worker, pool)).await;
+    match outcome.unwrap_or_else(|_| Err("no server connection was to be had in time".to_owned())) {
+        Ok(lease) => {
+            tracing::info!(
+                server = lease.conn.id.0,
+                pid = lease.conn.card.backend_pid,
+                "listener connection opened"
+            );
+            exchange.opened();
+            Some(lease)
+        }
+        Err(reason) => {
+            tracing::warn!(reason, "no listener connection");
+            exchange.not_opened(&reason, worker.now());
+            None
         }
     }
+}
+
+fn send(worker: &Worker, connection: Option<&mut Lease>, bytes: &[u8]) -> Result<(), Lost> {
+    let Some(lease) = connection else { return Ok(()) };
+    let sent = lease.conn.conn.send(&worker.outbox, bytes);
+    sent.map_err(|error| (CloseReason::ServerClosed, error.to_string()))
 }
 
 /// Takes a connection from the pool and makes it forget what clients have done to it.
@@ -105,10 +113,7 @@ async fn check_out(worker: &Rc<Worker>, pool: PoolId) -> Result<Lease, String> {
     Err(CloseReason::ServerClosed.to_string())
 }
 
-async fn take(
-    worker: &Rc<Worker>,
-    pool: PoolId,
-) -> Result<(Box<crate::server_conn::ServerConn>, bool), String> {
+async fn take(worker: &Rc<Worker>, pool: PoolId) -> Result<(Box<ServerConn>, bool), String> {
     let refused = |why| Err(refusal::no_server(&why).message);
     let (taken, errands) = std::future::poll_fn(|cx| {
         Poll::Ready(worker.shared.pools.checkout_listener(pool, worker.id, cx.waker(), worker.now()))
@@ -142,7 +147,7 @@ async fn wait(
     exchange: &Exchange,
     mut connection: Option<&mut Lease>,
     until: Option<Instant>,
-) -> Result<(), (CloseReason, String)> {
+) -> Result<(), Lost> {
     let look_again = connection.as_ref().map(|_| worker.now() + LOOK_AGAIN);
     let mut timer = [until, look_again]
         .into_iter()
@@ -174,8 +179,8 @@ fn poll_connection(
     exchange: &Exchange,
     lease: &mut Lease,
     cx: &mut Context<'_>,
-) -> Poll<Result<(), (CloseReason, String)>> {
-    let crate::server_conn::ServerConn { conn, card, .. } = &mut *lease.conn;
+) -> Poll<Result<(), Lost>> {
+    let ServerConn { conn, card, .. } = &mut *lease.conn;
     let closed = |error: std::io::Error| (CloseReason::ServerClosed, error.to_string());
     if !conn.is_flushed()
         && let Poll::Ready(Err(error)) = conn.poll_flush(cx)
@@ -210,6 +215,8 @@ const PREPARATION: [&str; 2] = [
 ];
 /// How long clients that say LISTEN wait for a listener connection at most.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Before it goes on after a panic.
+const AFTER_PANIC: Duration = Duration::from_secs(1);
 /// How often it is asked whether the operator wants the connection back.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// More than the longest message accepted.

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::raw::client::RawClient;
 use crate::raw::message;
-use crate::raw::reply::Message;
+use crate::raw::reply::{Message, tags};
 
 /// The others in the pool of one user.
 pub(super) struct Crowd {
@@ -48,16 +48,21 @@ impl Crowd {
         for &number in &called {
             self.passers_by[number].begin();
         }
-        let mut patience = if self.missing == 0 { PATIENCE } else { LITTLE_PATIENCE };
+        let patience = if self.missing == 0 { PATIENCE } else { LITTLE_PATIENCE };
+        let mut arrived = Vec::new();
         let mut waiting = Vec::new();
         for &number in &called {
-            if !self.passers_by[number].arrives_within(patience) {
-                waiting.push(number);
-                patience = Duration::from_millis(1);
-            }
+            // One comes in any case, unless the scripted clients keep all server connections.
+            let patience = match (arrived.is_empty(), waiting.is_empty()) {
+                (true, _) => LAST_PATIENCE,
+                (false, true) => patience,
+                (false, false) => Duration::from_millis(1),
+            };
+            let place =
+                if self.passers_by[number].arrives_within(patience) { &mut arrived } else { &mut waiting };
+            place.push(number);
         }
         self.missing = waiting.len();
-        let arrived: Vec<_> = called.iter().copied().filter(|number| !waiting.contains(number)).collect();
         let last = self.last.get(&client);
         let another = arrived.iter().find(|&&number| self.passers_by[number].server.as_ref() != last);
         let Some(&leaving) = another.or(arrived.first()) else { return };
@@ -113,8 +118,10 @@ impl PasserBy {
         let mut connection = RawClient::unix(socket);
         connection.login(pool, user);
         // Under a name that scripts use as well.
-        connection.send(&[message::parse("s1", LOOK), message::sync()].concat());
-        connection.read_until_ready();
+        let statement = format!("SELECT 'the statement of passer-by {number}'");
+        connection.send(&[message::parse("s1", &statement), message::sync()].concat());
+        let prepared = connection.read_until_ready();
+        assert_eq!(tags(&prepared), "1Z", "{prepared:?}");
         Self {
             connection,
             number,
@@ -134,12 +141,12 @@ impl PasserBy {
         let habits = HABITS[self.number % HABITS.len()];
         let habit = habits[self.turns % habits.len()];
         self.turns += 1;
-        let look = [message::bind("", "s1", &[]), message::execute("", 0), message::sync()].concat();
         let visit = [
             message::query("BEGIN"),
-            look.clone(),
+            message::query(LOOK),
             message::query(habit),
-            look,
+            [message::bind("", "s1", &[]), message::execute("", 0), message::sync()].concat(),
+            message::query(LOOK),
             message::query("SELECT pg_catalog.pg_backend_pid()"),
         ];
         let sent = self.connection.try_send(&visit.concat());
@@ -178,7 +185,11 @@ impl PasserBy {
             let row = answers.get(number)?.iter().find(|message| message.tag == b'D')?;
             row.columns().into_iter().next().flatten()
         };
-        let (found, left, server) = (value(1), value(3), value(4));
+        let (found, statement, left, server) = (value(1), value(3), value(4), value(5));
+        let own = format!("the statement of passer-by {}", self.number);
+        if let Some(statement) = statement.filter(|it| *it != own) {
+            self.complaints.push(format!("another client's s1 is {statement:?}"));
+        }
         if let (Some(before), Some(found)) = (&self.left, &found)
             && before != found
         {
@@ -222,7 +233,7 @@ fn disagreement(left: &str, found: &str) -> String {
 }
 
 /// How many questions a visit has.
-const QUESTIONS: usize = 5;
+const QUESTIONS: usize = 6;
 
 /// How long a free server connection may take to be given, before it counts as pinned.
 const PATIENCE: Duration = Duration::from_millis(60);
@@ -254,9 +265,9 @@ const HABITS: [&[&str]; 5] = [
     &[
         "SET search_path = junk, public; SET TimeZone = 'Asia/Tokyo'",
         "SET work_mem = '4321kB'; SET LOCAL statement_timeout = '1h'; SET LOCAL statement_timeout = DEFAULT",
-        "DEALLOCATE ALL; PREPARE s1 AS SELECT 'junk'",
-        "RESET ALL; PREPARE p AS SELECT 'junk', 'p'",
-        "SET search_path = 'junk'; SET app.x = 'junk'",
+        "PREPARE p AS SELECT 'junk', 'p'; PREPARE s AS SELECT 'junk s'",
+        "RESET ALL; DEALLOCATE s",
+        "SET search_path = 'junk'; SET app.x = 'junk'; DEALLOCATE p",
     ],
     &[
         "SET ROLE junk_role; SET junk.x = 'one'",
@@ -275,7 +286,7 @@ const HABITS: [&[&str]; 5] = [
         "SET default_transaction_read_only = on; SET app.y = 'junk y'",
         "PREPARE q AS SELECT 'junk q'; SET standard_conforming_strings = off",
         "SET default_transaction_isolation = 'serializable'; SET statement_timeout = '11min'",
-        "DEALLOCATE ALL; RESET default_transaction_read_only; RESET standard_conforming_strings; SET geqo = off",
+        "DEALLOCATE q; RESET default_transaction_read_only; RESET standard_conforming_strings; SET geqo = off",
     ],
     &[
         "SET work_mem = '64kB'; SET TimeZone = 'America/New_York'; SET search_path = pg_catalog",

@@ -147,6 +147,7 @@ impl Theatre {
         let mut builder = Howdah::builder()
             .setting("pool_mode", pool_mode.name())
             .setting("max_client_conn", 1000)
+            .setting("query_wait_notify", 0)
             .setting("query_wait_timeout", 20);
         for clients in CLIENTS {
             let server = format!("{} pool_size={}", theatre.database.server(), clients + SPARE);

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use howdah_tests::{Message, RawClient, message};
+use howdah_tests::{Message, PATIENCE, RawClient, message};
 
 use crate::look::{self, Sight};
 
@@ -141,7 +141,7 @@ struct Side {
 
 impl Side {
     fn new(client: RawClient, name: &str, lock: usize) -> Self {
-        client.set_timeout(std::time::Duration::from_secs(300));
+        client.set_timeout(2 * PATIENCE);
         let own = Own { channel: format!("watch_{name}_"), lock };
         Self { client, own, reported: BTreeMap::new() }
     }
@@ -150,9 +150,12 @@ impl Side {
     fn answer(&mut self) -> Result<Vec<Message>, Difference> {
         let mut messages: Vec<Message> = Vec::new();
         while messages.last().is_none_or(|m| m.tag != b'Z') {
-            let Ok(Some(message)) = self.client.try_read() else {
-                let details = vec![format!("after {:?}", self.essence(&messages))];
-                return Err(Difference { what: "a lost connection".into(), details });
+            let message = match self.client.try_read() {
+                Ok(Some(message)) => message,
+                end => {
+                    let details = vec![format!("{end:?} after {:?}", self.essence(&messages))];
+                    return Err(Difference { what: "no answer".into(), details });
+                }
             };
             if message.tag == b'S' {
                 let mut texts = message.body.split(|&byte| byte == 0).map(String::from_utf8_lossy);

@@ -1,5 +1,6 @@
 //! How many looks have been taken, and what was seen?
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::{Display, Formatter, Write};
 use std::str::FromStr;
@@ -73,10 +74,12 @@ impl Watch {
             self.started.elapsed(),
             self.seed
         );
-        let mut kinds = BTreeMap::new();
+        let mut kinds: BTreeMap<_, Vec<&Finding>> = BTreeMap::new();
         for finding in findings.iter() {
-            kinds.entry(&finding.difference.what).or_insert_with(Vec::new).push(finding);
+            kinds.entry(finding.kind()).or_default().push(finding);
         }
+        let mut kinds: Vec<_> = kinds.into_iter().collect();
+        kinds.sort_by_key(|(_, of_kind)| Reverse(of_kind.len()));
         for (kind, of_kind) in kinds {
             writeln!(text, "\n{} × {kind}, such as", of_kind.len()).expect("writing to a String cannot fail");
             for finding in of_kind.iter().take(EXAMPLES) {
@@ -94,6 +97,17 @@ pub(crate) struct Finding {
     pub(crate) user: &'static str,
     pub(crate) difference: Difference,
     pub(crate) history: Vec<String>,
+}
+
+impl Finding {
+    /// Where it showed and after what, without the values: findings of a kind have a cause in common, more often than
+    /// not.
+    fn kind(&self) -> String {
+        let what = self.difference.what.split(' ').next().unwrap_or_default();
+        let last =
+            self.history.last().map_or("", |step| step.split(['\'', '=', ',']).next().unwrap_or_default());
+        format!("{what} after {last}…")
+    }
 }
 
 impl Display for Finding {

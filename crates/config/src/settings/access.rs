@@ -51,7 +51,7 @@ pub(super) static SETTINGS: [Setting; 17] = [
         .says("users who may look at the console", "SHOW only, and not SHOW FDS."),
     new("ignore_startup_parameters", "", Value::List(at!(auth.ignore_startup_parameters)))
         .since("PgBouncer 1.2")
-        .says("startup parameters that are dropped", "Any other that is not tracked ends the login. Drivers often need `extra_float_digits` here."),
+        .says("startup parameters that are dropped", "Any other follows the client. What is named here is not in force."),
     new("track_extra_parameters", "IntervalStyle", Value::List(at!(auth.track_extra_parameters)))
         .fixed()
         .since("PgBouncer 1.20")

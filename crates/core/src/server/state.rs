@@ -33,6 +33,8 @@ pub struct Server {
     pub state: Option<Arc<SessionState>>,
     /// What of it may have changed since it was last known.
     pub doubts: Doubts,
+    /// What was said in this transaction about the meaning of statements.
+    pub(crate) meaning_trail: Vec<u8>,
     /// What lives here that belongs to a client and cannot be moved.
     pub lives: Asks,
     /// What is being told of a statement.
@@ -115,6 +117,7 @@ impl Server {
             tracked,
             state: None,
             doubts: Doubts::default(),
+            meaning_trail: Vec::new(),
             lives: Asks::default(),
             shape: None,
             parameters_told: Vec::new(),
@@ -143,11 +146,11 @@ impl Server {
         if self.outstanding.status() != TransactionStatus::Idle {
             return Some(Held::InTransaction);
         }
-        if session.rules().mode == PoolMode::Session {
-            return Some(Held::SessionMode);
-        }
         if self.doubts.is_due() {
             return Some(Held::Doubts);
+        }
+        if session.rules().mode == PoolMode::Session {
+            return Some(Held::SessionMode);
         }
         if session.is_sending() {
             return Some(Held::Sending);

@@ -12,6 +12,7 @@
 use std::collections::BTreeSet;
 
 use howdah_wire::backend::{self, TransactionStatus};
+use howdah_wire::frontend::tag;
 use howdah_wire::sql::ListenNames;
 
 use super::{Asks, Patch, Session};
@@ -30,6 +31,8 @@ pub(super) struct Channels {
     known: bool,
     /// The transaction may be ending.
     ending: bool,
+    /// The client's message waits for ReadyForQuery.
+    behind: bool,
     /// The client may have sent a notification in this transaction.
     notified: bool,
     withheld: Withheld,
@@ -97,6 +100,13 @@ impl Session {
     #[must_use]
     pub fn waits_for_listener(&self) -> bool {
         self.channels.as_ref().is_some_and(|c| c.awaited || c.withheld != Withheld::No)
+    }
+
+    /// It would not be looked at yet if the client said more.
+    #[inline]
+    #[must_use]
+    pub fn has_said_enough(&self) -> bool {
+        self.channels.as_ref().is_some_and(|c| c.awaited || c.behind || c.withheld != Withheld::No)
     }
 
     /// They are listened to, or nobody should wait for them: the message may be judged again.
@@ -178,6 +188,25 @@ impl Session {
     #[must_use]
     pub fn is_to_be_heard(&self) -> bool {
         self.channels.as_ref().is_some_and(|channels| channels.withheld == Withheld::UntilHeard)
+    }
+
+    /// The client's next message, of this type, has to wait for ReadyForQuery: a server that had been asked for
+    /// more already would have sent what belongs behind it.
+    #[inline]
+    pub(super) fn stays_behind(&mut self, server: &Server, message: u8) -> bool {
+        self.channels.is_some() && self.is_behind_ready(server, message)
+    }
+
+    #[cold]
+    fn is_behind_ready(&mut self, server: &Server, message: u8) -> bool {
+        // A COPY needs these to come to its end, and the others end something themselves.
+        let passes = matches!(
+            message,
+            tag::COPY_DATA | tag::COPY_DONE | tag::COPY_FAIL | tag::SYNC | tag::FLUSH | tag::TERMINATE
+        );
+        let Some(channels) = &mut self.channels else { return false };
+        channels.behind = channels.withheld != Withheld::No || !passes && server.outstanding.owes_ready();
+        channels.behind
     }
 
     /// Appends the ReadyForQuery that was withheld.

@@ -1,10 +1,9 @@
 //! The session follows the client from server connection to server connection.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use howdah_wire::frontend;
-use howdah_wire::sql::{Sign, Signs};
+use howdah_wire::sql::{Head, Sign, Signs, Statements};
 
 use super::sql_statements::forget_statements;
 use super::state::{Asks, Look, Replay, SessionState, share};
@@ -30,14 +29,18 @@ impl Session {
 
     #[cold]
     fn replay(&mut self, server: &mut Server, to_server: &mut Vec<u8>) {
-        self.out_of_step = false;
+        let corrects = std::mem::take(&mut self.out_of_step);
         let reported = self.rules.tracked.set_query(self.parameters.differing(&server.parameters));
         let replay = Replay::new(server.state.as_deref(), self.state.as_deref(), reported);
         server.state.clone_from(&self.state);
         if replay.query.is_empty() {
             return;
         }
-        send(server, &replay.query, to_server);
+        if corrects {
+            server.correct(&replay.query, to_server);
+        } else {
+            send(server, &replay.query, to_server);
+        }
         if replay.changes_role {
             server.outstanding.stall();
         }
@@ -67,9 +70,15 @@ impl Session {
             && let Some(prepared) = &self.prepared_signs
         {
             server.doubts.raise(prepared, server.lives, reported, text);
+            if prepared.has(Sign::Meaning) {
+                server.doubts.set_unknown();
+            }
         }
         if signs.has(Sign::Notify) {
             self.notifies();
+        }
+        if signs.has(Sign::Meaning) {
+            self.leave_trail(server, text, b"");
         }
         if self.rules.always_asks() {
             server.doubts.add(Asks::EVERYTHING, text);
@@ -81,15 +90,36 @@ impl Session {
         }
     }
 
-    /// What statements are analysed under now. While that is in doubt, a statement prepared now is one of its
-    /// own.
-    pub(super) fn naming(&mut self, server: &Server) -> Cow<'static, [u8]> {
-        if server.doubts.about_naming() || server.look.is_some() {
-            return self.rules.registry.unlike_any_other().to_vec().into();
+    /// What decides the meaning of a statement that is prepared now: where its names lead and how its literals
+    /// are read. While that cannot be told, the statement is like no other.
+    pub(super) fn meaning(&self, server: &Server) -> Vec<u8> {
+        let mut meaning = Vec::new();
+        if server.doubts.is_unknown() || server.look.is_some() || server.meaning_trail.len() > LONGEST_TRAIL {
+            meaning.extend_from_slice(&self.rules.registry.unlike_any_other());
+            return meaning;
         }
-        match &self.state {
-            None => Cow::Borrowed(b""),
-            Some(state) => state.naming().into(),
+        self.parameters.write_meaning(&mut meaning);
+        if let Some(state) = &self.state {
+            state.write_meaning(&mut meaning);
+        }
+        meaning.extend_from_slice(&server.meaning_trail);
+        meaning
+    }
+
+    /// A text is sent that may take back some of what was said about the meaning of statements.
+    #[cold]
+    pub(super) fn doubt_trail(server: &mut Server, text: &[u8]) {
+        if Statements::of(text).any(|head| matches!(head, Head::Rollback | Head::RollbackTo)) {
+            server.meaning_trail.resize(LONGEST_TRAIL + 1, 0);
+        }
+    }
+
+    /// A text changes what statements mean, perhaps for its transaction only; `values`: those bound to it.
+    pub(super) fn leave_trail(&self, server: &mut Server, text: &[u8], values: &[u8]) {
+        for part in [text, values] {
+            let room = (LONGEST_TRAIL + 1).saturating_sub(server.meaning_trail.len());
+            server.meaning_trail.extend_from_slice(part.get(..part.len().min(room)).unwrap_or_default());
+            server.meaning_trail.push(0);
         }
     }
 
@@ -99,6 +129,15 @@ impl Session {
         let Some(start) = self.start.as_ref().filter(|_| single) else { return Vec::new() };
         let all = signs.has(Sign::ResetAll);
         start.correction(|name| all || signs.names().iter().any(|reset| &**reset == name))
+    }
+
+    /// Something of this client's has been reset, says the server. Where nobody has read the text, it is asked
+    /// what; the client's own start values are not the server's.
+    #[cold]
+    pub(super) fn was_reset(&self, server: &mut Server) {
+        if self.start.is_some() && !self.rules.follows_state() && !server.outstanding.is_correcting() {
+            server.doubts.add(Asks::SETTINGS.and(Asks::ROLE), b"RESET");
+        }
     }
 
     /// Sends what has to follow the client's last message.
@@ -113,17 +152,26 @@ impl Session {
         if self.is_mid_message() || !server.is_settled() {
             return;
         }
-        if !self.postscript.is_empty() {
-            return self.add_postscript(server, patch);
-        }
-        if self.out_of_step {
-            return self.replay(server, &mut patch.to_server);
+        if self.is_behind() {
+            // All of it at once: the client may speak again before it is answered.
+            if !self.postscript.is_empty() {
+                self.add_postscript(server, patch);
+            }
+            if self.out_of_step {
+                self.replay(server, &mut patch.to_server);
+            }
+            return;
         }
         if server.doubts.is_due() {
             let (state, start) = (self.state.clone(), self.start.clone());
             let state = state.iter().flat_map(|state| state.settings.keys()).map(AsRef::as_ref);
             let start = start.iter().flat_map(|start| &start.settings).map(|(name, _)| name.as_ref());
+            let may_reset = self.start.is_some() && server.doubts.has(Asks::SETTINGS);
             server.look(state.chain(start), &mut patch.to_server);
+            if may_reset {
+                // What the client says next is said under its own settings.
+                server.outstanding.stall();
+            }
         }
     }
 
@@ -153,6 +201,7 @@ impl Session {
 #[cold]
 pub(super) fn looked(server: &mut Server, session: Option<&mut Session>) {
     let Some(look) = server.look.take() else { return };
+    server.meaning_trail.clear();
     if look.failed {
         server.doubts.postpone(look.about);
         return;
@@ -217,3 +266,7 @@ fn send(server: &mut Server, query: &[u8], to_server: &mut Vec<u8>) {
     server.outstanding.push(Expected::ours(Kind::Query));
     server.unnamed.forget();
 }
+
+/// How much of what was said about the meaning of statements in a transaction is kept, to tell statements
+/// apart that are prepared there.
+const LONGEST_TRAIL: usize = 1024;

@@ -229,6 +229,12 @@ impl Outstanding {
         !self.skipping && !self.queue.iter().any(Expected::ends_with_ready)
     }
 
+    /// The client is owed a ReadyForQuery.
+    #[must_use]
+    pub fn owes_ready(&self) -> bool {
+        self.queue.iter().any(|entry| !entry.ours && entry.ends_with_ready())
+    }
+
     /// Something is under way that may make all prepared statements vanish, and its answer will come
     /// without any further message.
     #[must_use]

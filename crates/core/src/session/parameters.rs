@@ -52,6 +52,14 @@ impl Parameters {
         }
     }
 
+    /// Appends the values that decide how the literals of a statement are read.
+    pub fn write_meaning(&self, out: &mut Vec<u8>) {
+        for value in self.values.iter().take(APPLICATION_NAME) {
+            out.extend_from_slice(value.as_ref().map_or(&b""[..], |value| value.as_bytes()));
+            out.push(0);
+        }
+    }
+
     /// Indices where the client wants something that the server does not have.
     pub fn differing<'a>(&'a self, server: &'a Parameters) -> impl Iterator<Item = (usize, &'a str)> {
         self.values.iter().zip(&server.values).enumerate().filter_map(|(index, (mine, theirs))| match mine {

@@ -94,9 +94,9 @@ impl Session {
             return Session::pass(server, Expected::theirs(Kind::Parse));
         }
         let Some(definition) = input.get(taken..header.total()) else { return Step::Hold };
-        let naming = self.naming(server);
+        let meaning = self.meaning(server);
         let hints = Arc::clone(&self.rules.hints);
-        let statement = self.rules.registry.intern(definition, &naming, || signs_of(definition, &hints));
+        let statement = self.rules.registry.intern(definition, &meaning, || signs_of(definition, &hints));
         let listens = statement.signs.as_ref().is_some_and(|signs| signs.has(Sign::Listen));
         if listens && self.must_wait_for_channels(statement.text()) {
             return Step::Hold;
@@ -196,6 +196,9 @@ impl Session {
             }
         };
         server.doubts.resume();
+        if !server.meaning_trail.is_empty() {
+            self.add_to_trail(server, names.statement, input.get(taken..).unwrap_or_default());
+        }
         if self.rules.always_asks() {
             server.doubts.add(Asks::EVERYTHING, names.statement);
         }
@@ -297,6 +300,22 @@ impl Session {
             frontend::write_close(&mut patch.to_server, TargetKind::Statement, name);
         }
         Step::Replace(header.total())
+    }
+
+    /// What is bound may change, by its values, what was said about the meaning of statements, or take it back.
+    #[cold]
+    fn add_to_trail(&self, server: &mut Server, name: &[u8], values: &[u8]) {
+        let (text, signs) = match name {
+            b"" => (self.unnamed.text().to_vec(), self.unnamed.signs.clone()),
+            _ => match self.resolve(name) {
+                Some(statement) => (statement.text().to_vec(), statement.signs.clone()),
+                None => return,
+            },
+        };
+        Session::doubt_trail(server, &text);
+        if signs.is_some_and(|signs| signs.has(Sign::Meaning)) {
+            self.leave_trail(server, &text, values);
+        }
     }
 
     /// The statement may set a setting whose name is among its parameters.

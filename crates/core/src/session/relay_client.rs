@@ -84,7 +84,11 @@ impl Session {
                 Ok(Some(header)) if passed > 0 && self.may_rewrite(header) => {
                     return Verdict::Forward(passed);
                 }
-                Ok(Some(header)) if !server.outstanding.is_full() && !self.is_withheld() => header,
+                Ok(Some(header))
+                    if !server.outstanding.is_full() && !self.stays_behind(server, header.tag) =>
+                {
+                    header
+                }
                 Ok(_) => return forward_or_hold(passed),
                 Err(_) if passed > 0 => return Verdict::Forward(passed),
                 Err(error) => return violation(&error, patch),
@@ -185,6 +189,9 @@ impl Session {
             self.may_end();
         }
         server.doubts.resume();
+        if !server.meaning_trail.is_empty() {
+            Session::doubt_trail(server, text.unwrap_or_default());
+        }
         if !signs.is_plain() || self.rules.always_asks() {
             self.special_query(server, &signs, text.unwrap_or_default(), patch);
         }
@@ -203,7 +210,11 @@ impl Session {
         self.prepare_names_of_query(server, signs, text, patch);
         self.raise(server, signs, text);
         if signs.has(Sign::Reset) || signs.has(Sign::ResetAll) {
-            self.postscript = self.correction(signs, Statements::of(text).count() == 1);
+            let single = Statements::of(text).count() == 1;
+            self.postscript = self.correction(signs, single);
+            if !single {
+                self.was_reset(server);
+            }
         }
     }
 

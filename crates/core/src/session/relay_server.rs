@@ -134,7 +134,7 @@ fn reply(
         Err(Doubt) => return Err(CloseReason::ServerProtocol),
     };
     if header.tag == tag::COMMAND_COMPLETE && header.total() <= SHORT_TAG {
-        command_complete(server, session, body);
+        command_complete(server, session, expected, body);
     }
     if !expected.ours {
         return Ok(Reply::Forward);
@@ -166,6 +166,9 @@ fn ready(server: &mut Server, session: Option<&mut Session>, body: &[u8]) -> Res
     let Some(session) = session else { return Ok(Reply::Swallow) };
     if expected.ours {
         return Ok(Reply::Swallow);
+    }
+    if status == TransactionStatus::Idle && server.doubts.is_none() && server.look.is_none() {
+        server.meaning_trail.clear();
     }
     server.tally.queries += 1;
     server.tally.transactions += u32::from(status == TransactionStatus::Idle);
@@ -283,20 +286,18 @@ fn parameter(server: &mut Server, session: Option<&mut Session>, body: &[u8]) ->
         .as_ref()
         .zip(name)
         .and_then(|(status, name)| Some((server.tracked.index(name)?, str::from_utf8(status.value).ok()?)));
+    let start = session.as_deref().and_then(|session| session.start.as_ref());
+    let restored = start.zip(name).is_some_and(|(start, name)| start.get(name).is_some());
     // It will have the client's own start value again in a moment.
-    let corrected = server.outstanding.is_correcting()
-        && !server.outstanding.head_is_ours()
-        && session
-            .as_deref()
-            .and_then(|session| session.start.as_ref())
-            .zip(name)
-            .is_some_and(|(start, name)| start.get(name).is_some());
+    let corrected = restored && server.outstanding.is_correcting() && !server.outstanding.head_is_ours();
     let Some((index, value)) = tracked else {
         if corrected {
             return Reply::Swallow;
         }
-        // What Howdah changes for the client it had already: it has been told when it was changed first.
-        return if server.outstanding.head_is_ours() { Reply::Swallow } else { Reply::Forward };
+        // What Howdah changes for the client it had already: it has been told when it was changed first. Unless
+        // that was a RESET, whose value was not the client's.
+        let told = server.outstanding.head_is_ours() && !(restored && server.outstanding.is_correcting());
+        return if told { Reply::Swallow } else { Reply::Forward };
     };
     server.parameters.set(index, value);
     let Some(session) = session else { return Reply::Swallow };
@@ -309,12 +310,16 @@ fn parameter(server: &mut Server, session: Option<&mut Session>, body: &[u8]) ->
     if news || !server.outstanding.head_is_ours() { Reply::Forward } else { Reply::Swallow }
 }
 
-fn command_complete(server: &mut Server, session: Option<&mut Session>, body: &[u8]) {
-    let Ok(CommandComplete { tag: tag @ (b"DEALLOCATE ALL" | b"DISCARD ALL") }) =
-        CommandComplete::parse(body)
-    else {
+fn command_complete(server: &mut Server, session: Option<&mut Session>, asked: Expected, body: &[u8]) {
+    let Ok(CommandComplete { tag }) = CommandComplete::parse(body) else { return };
+    // SET … TO DEFAULT says SET as well; of a Query the text has been read.
+    let may_reset = matches!(tag, b"RESET" | b"DISCARD ALL") || tag == b"SET" && asked.kind == Kind::Execute;
+    if let Some(session) = session.as_deref().filter(|_| may_reset && !asked.ours) {
+        session.was_reset(server);
+    }
+    if !matches!(tag, b"DEALLOCATE ALL" | b"DISCARD ALL") {
         return;
-    };
+    }
     if tag == b"DISCARD ALL" {
         discarded(server, session.is_some());
     }

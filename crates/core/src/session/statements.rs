@@ -94,30 +94,30 @@ pub struct StatementRegistry {
 struct Registry {
     last_id: u64,
     last_doubt: u64,
-    /// By definition and what it is analysed under; dead entries are swept when they could outnumber the living.
+    /// By definition and meaning; dead entries are swept when they could outnumber the living.
     known: FxHashMap<Box<[u8]>, Weak<Statement>>,
     sweep_at: usize,
 }
 
 impl StatementRegistry {
-    /// Something that no statement is analysed under but the one it is used for.
+    /// A meaning that no statement has but the one it is used for.
     #[must_use]
     pub fn unlike_any_other(&self) -> [u8; 9] {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.last_doubt += 1;
-        let mut naming = [u8::MAX; 9];
-        if let Some((_, number)) = naming.split_first_mut() {
+        let mut meaning = [u8::MAX; 9];
+        if let Some((_, number)) = meaning.split_first_mut() {
             number.copy_from_slice(&inner.last_doubt.to_be_bytes());
         }
-        naming
+        meaning
     }
 
-    /// The statement with this definition (see [`Statement::definition`]), analysed under `naming`
-    /// ([`SessionState::naming`](super::SessionState::naming)). `signs`: what executing it may do.
+    /// The statement with this definition (see [`Statement::definition`]) and this `meaning`, which is whatever
+    /// its text is read by. `signs`: what executing it may do.
     #[must_use]
-    pub fn intern(&self, definition: &[u8], naming: &[u8], signs: impl FnOnce() -> Signs) -> Arc<Statement> {
+    pub fn intern(&self, definition: &[u8], meaning: &[u8], signs: impl FnOnce() -> Signs) -> Arc<Statement> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = key(definition, naming);
+        let key = key(definition, meaning);
         let known = inner.known.get(&*key).and_then(Weak::upgrade);
         if let Some(statement) = known.filter(|statement| !statement.is_retired()) {
             return statement;
@@ -348,12 +348,12 @@ impl ClientStatements {
 }
 
 /// A text begins with no zero byte but the empty one, whose definition is short: no two keys are equal.
-fn key<'a>(definition: &'a [u8], naming: &[u8]) -> Cow<'a, [u8]> {
-    if naming.is_empty() {
+fn key<'a>(definition: &'a [u8], meaning: &[u8]) -> Cow<'a, [u8]> {
+    if meaning.is_empty() {
         return definition.into();
     }
-    let len = (naming.len() as u64).to_be_bytes();
-    [&len[..], naming, definition].concat().into()
+    let len = (meaning.len() as u64).to_be_bytes();
+    [&len[..], meaning, definition].concat().into()
 }
 
 /// What a client is charged for a statement, also if it shares the text with others.

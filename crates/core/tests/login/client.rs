@@ -28,7 +28,7 @@ fn encryption_is_declined_once_each_and_the_rest_of_the_packet_is_read() {
     N
     N
     AuthenticationOk
-    → plain@shop 3.0 [("TimeZone", "UTC")]
+    → plain@shop 3.0 [("timezone", "UTC")]
     "#);
 
     let mut bytes = Vec::new();
@@ -114,8 +114,8 @@ fn first_packets_that_are_none() {
     FATAL 28000 no username supplied
     → closed: client login failed
     ");
-    assert_snapshot!(say(&shop(0, &[("geqo", "off")])), @r"
-    FATAL 08P01 unsupported startup parameter: geqo
+    assert_snapshot!(say(&shop(0, &[("options", "-z")])), @r"
+    FATAL 42601 invalid command-line argument for server process: -z
     → closed: client login failed
     ");
 }

@@ -42,7 +42,8 @@ impl Visit {
 
     fn enter(&self, identity: &Identity) -> Desk {
         let shared = &self.worker.shared;
-        let application_name = identity.parameters.iter().find(|(name, _)| name == "application_name");
+        let application_name =
+            identity.parameters.iter().find(|(name, _)| name.eq_ignore_ascii_case("application_name"));
         let card = ConsoleCard::new(
             shared.next_client(),
             identity.user.clone(),

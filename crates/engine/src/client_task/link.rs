@@ -124,7 +124,7 @@ impl Link<'_> {
                 // What could not be sent at once has to be seen to before this task sleeps.
                 moved = true;
             }
-            if self.client_may_speak() && self.server.conn.is_flushed() && !self.leaving {
+            if self.client_may_say_more() {
                 moved |= self.read(Origin::Client, cx, scratch)?;
             }
             if self.client.is_flushed() {
@@ -182,6 +182,14 @@ impl Link<'_> {
             }
             _ => true,
         }
+    }
+
+    /// What the client says now would be looked at, and could be sent.
+    fn client_may_say_more(&self) -> bool {
+        self.client_may_speak()
+            && !self.card.session.borrow().has_said_enough()
+            && self.server.conn.is_flushed()
+            && !self.leaving
     }
 
     /// Sees to what the client listens to. Says whether there was anything.

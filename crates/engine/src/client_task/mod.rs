@@ -211,7 +211,7 @@ impl Visit {
 }
 
 /// A panic inside the future is an error. What it borrowed is taken down afterwards, not used on.
-async fn catch_unwind<T>(mut future: Pin<&mut impl Future<Output = T>>) -> Result<T, ()> {
+pub(crate) async fn catch_unwind<T>(mut future: Pin<&mut impl Future<Output = T>>) -> Result<T, ()> {
     std::future::poll_fn(|cx| {
         let poll = std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)));
         poll.map_or(Poll::Ready(Err(())), |poll| poll.map(Ok))

@@ -50,6 +50,8 @@ pub(super) enum Sql {
     },
     /// Howdah's own: `set_config` of these.
     SetConfig(Vec<(String, String)>),
+    /// Howdah's own: may these be set?
+    TrySettings(Vec<(String, String)>),
     /// Howdah's own.
     DiscardAll,
     /// Howdah's own.
@@ -70,7 +72,9 @@ impl fmt::Display for Sql {
             Sql::CopyIn { asked } => write!(f, "COPY {} FROM STDIN", words(asked)),
             Sql::CopyOut { asked, lines } => write!(f, "COPY {} TO STDOUT {lines}", words(asked)),
             Sql::Prepared { text } => write!(f, "SELECT prepared {text} $1"),
-            Sql::SetConfig(_) | Sql::DiscardAll | Sql::Empty => unreachable!("only Howdah says this"),
+            Sql::SetConfig(_) | Sql::TrySettings(_) | Sql::DiscardAll | Sql::Empty => {
+                unreachable!("only Howdah says this")
+            }
         }
     }
 }
@@ -89,6 +93,7 @@ impl Sql {
             ["SELECT", config, ..] if config.starts_with("pg_catalog.set_config") => {
                 Sql::SetConfig(set_config(text)?)
             }
+            ["SELECT", "'u',", ..] => Sql::TrySettings(set_config(text)?),
             ["BEGIN"] => Sql::Begin,
             ["COMMIT"] => Sql::Commit,
             ["ROLLBACK"] => Sql::Rollback,

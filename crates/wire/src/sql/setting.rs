@@ -25,10 +25,15 @@ pub(super) fn set(mut following: Lexer<'_>, signs: &mut Signs) {
         }
         first = second;
     }
-    if local {
-        return signs.add(Sign::SettingLocal);
-    }
     let special = if is_name_with(following) { None } else { special(first, &mut following) };
+    if local {
+        return match special {
+            Some(Target::Nothing) => signs.add(Sign::SettingLocal),
+            Some(Target::Role) => signs.add_local(Some("role")),
+            Some(Target::Setting(name)) => signs.add_local(Some(name)),
+            None => signs.add_local(name(first, &mut following).as_deref()),
+        };
+    }
     match special {
         Some(Target::Nothing) => {}
         Some(Target::Role) => signs.add(Sign::Role),
@@ -67,7 +72,7 @@ pub(super) fn set_config(mut following: Lexer<'_>, signs: &mut Signs) {
     }
     let name = following.piece().and_then(literal).filter(|_| following.piece().is_some_and(is_comma));
     if is_local(following, name.is_some()) {
-        return signs.add(Sign::SettingLocal);
+        return signs.add_local(name.as_deref());
     }
     match name {
         Some(name) => signs.add_setting(Sign::Setting, &name),

@@ -27,6 +27,9 @@ pub enum Sign {
     SettingUnknown,
     /// It changes a setting, but nothing outlasts the transaction: SET LOCAL, `set_config(…, true)`.
     SettingLocal,
+    /// It changes, perhaps for the transaction only, what statements that are prepared from now on mean: the
+    /// role, `search_path`, or a setting by which literals are read.
+    Meaning,
     /// It resets the settings in [`Signs::names`]: RESET, SET … TO DEFAULT.
     Reset,
     /// RESET ALL, DISCARD ALL.
@@ -135,6 +138,19 @@ impl Signs {
 
     pub(super) fn add(&mut self, sign: Sign) {
         self.bits |= bit(sign);
+        if sign == Sign::Role {
+            self.bits |= bit(Sign::Meaning);
+        }
+    }
+
+    /// It changes a setting for the transaction; `None`: which one cannot be told.
+    pub(super) fn add_local(&mut self, name: Option<&str>) {
+        self.add(Sign::SettingLocal);
+        if name
+            .is_none_or(|name| MEANING.contains(&name) || name == "role" || name == "session_authorization")
+        {
+            self.add(Sign::Meaning);
+        }
     }
 
     /// It sets or resets (that is the sign) the setting of this name.
@@ -148,6 +164,9 @@ impl Signs {
             _ => {
                 self.add(sign);
                 self.add_name(name);
+                if MEANING.contains(&name) {
+                    self.add(Sign::Meaning);
+                }
             }
         }
     }
@@ -172,6 +191,20 @@ const fn bit(sign: Sign) -> u32 {
 /// More than that are not told apart: bounds memory and the search for duplicates.
 const MAX_NAMES: usize = 64;
 
+/// Settings that decide what a text means: where its names lead, and how its literals are read.
+const MEANING: [&str; 10] = [
+    "search_path",
+    "client_encoding",
+    "datestyle",
+    "timezone",
+    "intervalstyle",
+    "standard_conforming_strings",
+    "backslash_quote",
+    "transform_null_equals",
+    "array_nulls",
+    "xmloption",
+];
+
 const UNSEEN: u32 = bit(Sign::Commits) | bit(Sign::Opaque);
 
 const PLAIN: u32 = bit(Sign::Commits) | bit(Sign::SettingLocal) | bit(Sign::NextVal) | bit(Sign::Schema);
@@ -187,7 +220,12 @@ mod tests {
             let found = Signs::of(text.as_bytes(), &Hints::default());
             let mut expected = Signs::default();
             signs.iter().for_each(|sign| expected.add(*sign));
-            names.split_whitespace().for_each(|name| expected.add_name(name));
+            for name in names.split_whitespace() {
+                expected.add_name(name);
+                if MEANING.contains(&name) {
+                    expected.add(Meaning);
+                }
+            }
             assert_eq!(found, expected, "{text}");
         }
     }
@@ -224,7 +262,10 @@ mod tests {
         ("SET x TO 1; RESET Y", &[Setting, Reset], "x y"),
         ("SET x FROM CURRENT", &[Setting], "x"),
         ("SET LOCAL x = 1", &[SettingLocal], ""),
-        ("SET LOCAL ROLE a", &[SettingLocal], ""),
+        ("SET LOCAL ROLE a", &[SettingLocal, Meaning], ""),
+        ("SET LOCAL search_path = a", &[SettingLocal, Meaning], ""),
+        ("SET LOCAL TIME ZONE 'UTC'", &[SettingLocal, Meaning], ""),
+        ("SELECT set_config('search_path', $1, true)", &[SettingLocal, Meaning], ""),
         ("SET local.x = 1", &[Setting], "local.x"),
         ("SET U&\"x\" = 1", &[SettingUnknown, Opaque], ""),
         ("SET TIME ZONE 'UTC'", &[Setting], "timezone"),
@@ -258,7 +299,7 @@ mod tests {
         ("SELECT set_config('Work_Mem', '1', false)", &[Setting], "work_mem"),
         ("SELECT pg_catalog . \"set_config\" ('a', f((1), 2), FALSE)", &[Setting], "a"),
         ("SELECT set_config('a', 'b', true)", &[SettingLocal], ""),
-        ("SELECT set_config($1, $2, true)", &[SettingLocal], ""),
+        ("SELECT set_config($1, $2, true)", &[SettingLocal, Meaning], ""),
         ("SELECT set_config($1, $2, false)", &[SettingUnknown], ""),
         ("SELECT set_config('a' || 'b', 'b', $1)", &[SettingUnknown], ""),
         ("SELECT set_config('a', 'b', true and false)", &[Setting], "a"),

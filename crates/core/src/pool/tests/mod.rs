@@ -7,6 +7,7 @@ mod desk;
 mod events;
 mod janitor;
 mod limits;
+mod listener;
 mod model;
 mod opening;
 
@@ -77,6 +78,18 @@ impl World {
     fn checkout(&mut self, pool: PoolId, worker: u16) -> String {
         match self.pools.checkout(pool, WorkerId(worker), self.now, &mut self.fx) {
             Checkout::Granted { server, check } => format!("granted {}{}", number(server), checked(check)),
+            Checkout::Queued(ticket) => {
+                self.tickets.insert(ticket.number, ticket);
+                format!("waits as {}", ticket.number)
+            }
+            Checkout::Refused(refusal) => format!("refused: {refusal}"),
+        }
+    }
+
+    /// A listener connection is asked for.
+    fn listener(&mut self, pool: PoolId) -> String {
+        match self.pools.checkout_listener(pool, WorkerId(0), self.now, &mut self.fx) {
+            Checkout::Granted { server, .. } => format!("granted {}", number(server)),
             Checkout::Queued(ticket) => {
                 self.tickets.insert(ticket.number, ticket);
                 format!("waits as {}", ticket.number)

@@ -30,11 +30,9 @@ impl Beginning {
     /// What PostgreSQL would report of this setting, where it is other than usual.
     #[must_use]
     pub fn reported(&self, name: &str) -> Option<Vec<u8>> {
-        let state = self.state.as_deref();
         match name {
-            "session_authorization" => state?.authorization.as_deref().map(from_escaped),
             "is_superuser" => {
-                let state = state.filter(|state| state.role.is_some() || state.authorization.is_some())?;
+                let state = self.state.as_deref().filter(|state| state.role.is_some())?;
                 Some(if state.superuser { b"on".to_vec() } else { b"off".to_vec() })
             }
             _ => self.start.as_ref()?.get(name).map(from_escaped),

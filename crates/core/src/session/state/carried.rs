@@ -54,16 +54,18 @@ impl SessionState {
         self.role.is_some() || self.authorization.is_some()
     }
 
-    /// What prepared statements are analysed under: the same text under another `search_path` or role is
-    /// another statement. Empty in a session that has changed neither.
-    #[must_use]
-    pub fn naming(&self) -> Vec<u8> {
-        let mut naming = Vec::new();
-        for part in [self.settings.get("search_path"), self.role.as_ref(), self.authorization.as_ref()] {
-            naming.extend_from_slice(part.map_or(&b""[..], |part| part.as_bytes()));
-            naming.push(0);
+    /// Appends what decides the meaning of prepared statements: the same text under another `search_path` or
+    /// role is another statement.
+    pub fn write_meaning(&self, out: &mut Vec<u8>) {
+        let settings = MEANING.iter().map(|&name| self.settings.get(name));
+        let parts = settings.chain([self.role.as_ref(), self.authorization.as_ref()]);
+        for (place, part) in (b'a'..).zip(parts) {
+            if let Some(part) = part {
+                out.push(place);
+                out.extend_from_slice(part.as_bytes());
+                out.push(0);
+            }
         }
-        if naming.len() == 3 { Vec::new() } else { naming }
     }
 }
 
@@ -191,6 +193,17 @@ pub(in crate::session) fn share(state: SessionState) -> Option<Arc<SessionState>
     if state.is_plain() { None } else { Some(Arc::new(state)) }
 }
 
+/// Settings beside the reported ones that decide what a statement means.
+const MEANING: [&str; 7] = [
+    "search_path",
+    "intervalstyle",
+    "backslash_quote",
+    "transform_null_equals",
+    "array_nulls",
+    "xmloption",
+    "plpgsql.variable_conflict",
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -235,13 +248,18 @@ mod tests {
     }
 
     #[test]
-    fn statements_are_known_by_where_they_were_prepared() {
+    fn statements_are_known_by_what_their_texts_meant() {
+        let meaning = |state: &SessionState| {
+            let mut meaning = Vec::new();
+            state.write_meaning(&mut meaning);
+            meaning
+        };
         let mut one = state(&[("work_mem", "1MB")]);
-        assert!(one.naming().is_empty());
+        assert!(meaning(&one).is_empty());
         one.settings.insert("search_path".into(), "a".into());
         let mut other = SessionState { role: Some("a".into()), ..SessionState::default() };
-        assert_ne!(one.naming(), other.naming());
+        assert_ne!(meaning(&one), meaning(&other));
         other.role = None;
-        assert!(other.naming().is_empty());
+        assert!(meaning(&other).is_empty());
     }
 }

@@ -12,6 +12,8 @@ pub struct Doubts {
     pub(super) asks: Asks,
     /// Settings that may have changed, by name.
     pub(super) names: Vec<Box<str>>,
+    /// Any setting may be among them.
+    unknown: bool,
     /// The text that raised the first of them.
     cause: Box<str>,
     /// The last question failed: it is asked again only after another transaction.
@@ -99,11 +101,15 @@ impl Doubts {
         self.asks.has(asks)
     }
 
-    /// The names that statements are analysed under may have changed.
+    /// It cannot be told from texts which settings have changed.
     #[must_use]
-    pub fn about_naming(&self) -> bool {
-        self.asks.has(Asks::SETTINGS.and(Asks::ROLE))
-            || self.names.iter().any(|name| &**name == "search_path")
+    pub fn is_unknown(&self) -> bool {
+        self.unknown
+    }
+
+    /// It cannot be told any more which settings have changed.
+    pub fn set_unknown(&mut self) {
+        self.unknown = true;
     }
 
     /// The text that raised them.
@@ -133,6 +139,7 @@ impl Doubts {
             return;
         }
         self.add(asks, text);
+        self.unknown |= signs.has(Sign::SettingUnknown) || signs.has(Sign::Opaque);
         for name in signs.names().iter().filter(|name| !reported(name)) {
             self.add_name(name);
         }
@@ -182,7 +189,8 @@ impl Doubts {
 
     /// The question failed.
     pub(crate) fn postpone(&mut self, unanswered: Doubts) {
-        let Doubts { asks, names, cause, .. } = unanswered;
+        let Doubts { asks, names, cause, unknown, .. } = unanswered;
+        self.unknown |= unknown;
         if self.asks.is_none() {
             self.cause = cause;
         }

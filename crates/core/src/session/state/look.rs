@@ -61,9 +61,11 @@ impl Look {
         let name = field(&mut rest)??;
         let value = field(&mut rest)?;
         let text = |bytes: &[u8]| -> Box<str> { String::from_utf8_lossy(bytes).into() };
+        // PostgreSQL has `IntervalStyle`, texts and startup packets any spelling.
+        let lower = |bytes: &[u8]| -> Box<str> { text(bytes).to_ascii_lowercase().into() };
         match kind {
-            b"n" => drop(self.named.insert(text(name), value.map(text))),
-            b"s" => drop(self.set.insert(text(name), text(value?))),
+            b"n" => drop(self.named.insert(lower(name), value.map(text))),
+            b"s" => drop(self.set.insert(lower(name), text(value?))),
             b"r" => match name {
                 b"role" => self.role = text(value?),
                 b"session_authorization" => self.authorization = text(value?),

@@ -166,7 +166,8 @@ impl Trial {
         for (name, value) in self.found {
             match &*name {
                 "role" => state.role = Some(value).filter(|role| &**role != "none"),
-                "session_authorization" => state.authorization = Some(value),
+                // PostgreSQL checks it at login, and has the client go on as who it logged in as.
+                "session_authorization" => {}
                 _ => {
                     match tracked.index(&name) {
                         Some(index) => {
@@ -180,7 +181,7 @@ impl Trial {
                 }
             }
         }
-        state.superuser = self.superuser && (state.role.is_some() || state.authorization.is_some());
+        state.superuser = self.superuser && state.role.is_some();
         start.sort();
         let start = (!start.is_empty()).then(|| Start { settings: start }.into());
         Beginning { start, state: share(state), parameters, ignored: self.ignored.into() }

@@ -5,6 +5,7 @@
 //! what comes out on either side; `invariance` and `differential` try what nobody has thought of.
 
 mod batches;
+mod channels;
 mod cleanup;
 mod copying;
 mod differential;

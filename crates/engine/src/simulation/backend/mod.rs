@@ -246,6 +246,7 @@ impl Backend {
                 | Sql::Fail { .. }
                 | Sql::Prepared { .. }
                 | Sql::SetConfig(_)
+                | Sql::TrySettings(_)
         );
         if any {
             backend::write_row_description(self.wire.out(), &ROW.map(Column::text));

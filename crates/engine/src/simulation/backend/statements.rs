@@ -77,6 +77,16 @@ impl Backend {
                 backend::write_data_row(self.wire.out(), values.iter().map(|v| Some(v.as_bytes())));
                 return Ok("SELECT 1".to_owned());
             }
+            Sql::TrySettings(pairs) => {
+                for (name, value) in pairs {
+                    if !self.settings.contains_key(name) {
+                        return Err(error("42704", format!("no setting {name}")));
+                    }
+                    let fields = ["s", name, value];
+                    backend::write_data_row(self.wire.out(), fields.map(|field| Some(field.as_bytes())));
+                }
+                return Ok(format!("SELECT {}", pairs.len()));
+            }
             Sql::DiscardAll => {
                 self.settings = self.initial.clone();
                 self.statements.clear();
