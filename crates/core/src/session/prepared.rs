@@ -307,8 +307,8 @@ impl Session {
     fn add_to_trail(&self, server: &mut Server, name: &[u8], values: &[u8]) {
         let (text, signs) = match name {
             b"" => (self.unnamed.text().to_vec(), self.unnamed.signs.clone()),
-            _ => match self.resolve(name) {
-                Some(statement) => (statement.text().to_vec(), statement.signs.clone()),
+            _ => match self.statements.as_ref().and_then(|statements| statements.resolve(name)) {
+                Some((statement, _)) => (statement.text().to_vec(), statement.signs.clone()),
                 None => return,
             },
         };

@@ -29,7 +29,7 @@ pub struct Statement {
     /// The Parse message's body behind the name: text and parameter types.
     pub definition: Box<[u8]>,
     /// What it is analysed under.
-    naming: Box<[u8]>,
+    meaning: Box<[u8]>,
     /// What anybody was told first that it looks like.
     shape: OnceLock<Shape>,
     /// Some server connection has something else under its number than others.
@@ -134,7 +134,7 @@ impl StatementRegistry {
             clears: signs.has(Sign::Clears),
             signs: (!signs.is_plain()).then(|| Box::new(signs)),
             definition: definition.into(),
-            naming: naming.into(),
+            meaning: meaning.into(),
             shape: OnceLock::new(),
             retired: AtomicBool::new(false),
         });
@@ -146,7 +146,7 @@ impl StatementRegistry {
     #[must_use]
     pub fn successor(&self, retired: &Statement) -> Arc<Statement> {
         let signs = || retired.signs.as_deref().cloned().unwrap_or_default();
-        self.intern(&retired.definition, &retired.naming, signs)
+        self.intern(&retired.definition, &retired.meaning, signs)
     }
 }
 
