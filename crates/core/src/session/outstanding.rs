@@ -294,7 +294,8 @@ impl Outstanding {
     ///
     /// # Errors
     /// [`Doubt`]: the reply fits no question.
-    #[inline]
+    // Asked for each row.
+    #[inline(always)]
     pub fn answer(&mut self, reply: u8) -> Result<Answer, Doubt> {
         if matches!(reply, tag::NOTICE_RESPONSE | tag::PARAMETER_STATUS | tag::NOTIFICATION_RESPONSE) {
             return Ok(Answer::Unasked);

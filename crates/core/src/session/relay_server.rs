@@ -264,6 +264,8 @@ fn error(
 }
 
 /// An entry has been answered (`present`: the statement it is about is there now) or dropped (`None`).
+// Out of line it would take the entry from memory, where each row of an answer would have to put it first.
+#[inline(always)]
 fn settle(server: &mut Server, session: Option<&mut Session>, entry: Expected, present: Option<bool>) {
     match entry.subject {
         Subject::Statement(id) => server.statements.settle(id, present),
