@@ -46,7 +46,7 @@ impl Cleanup {
     ) -> (Cleanup, CleanupStep) {
         let mut cleanup =
             Cleanup { reset_query: reset_query.map(str::to_owned), rolled_back: false, discarded: false };
-        if session.is_mid_message() || session.pin().is_some() || server.spoiled.is_some() {
+        if session.is_mid_message() || session.pin().is_some() || server.spoiled.is_some() || server.unfit {
             return (cleanup, CleanupStep::Close(CloseReason::ServerUnclean));
         }
         server.disown();

@@ -8,6 +8,7 @@ use howdah_wire::backend::{self, TransactionStatus};
 use howdah_wire::sql::{Hints, Signs};
 
 use super::channels::Channels;
+use super::policy::Conduct;
 use super::unnamed::Unnamed;
 use super::{
     ClientStatements, Parameters, Patch, PinLedger, PinReason, SessionState, SqlStatements, Start,
@@ -29,6 +30,14 @@ pub struct Session {
     pub(super) state: Option<Arc<SessionState>>,
     /// The settings it began with.
     pub(super) start: Option<Arc<Start>>,
+    /// The same as it began.
+    pub(super) began: Option<Arc<SessionState>>,
+    /// What it was allowed and told.
+    pub(super) conduct: Conduct,
+    /// Each of its texts matters, whatever it says.
+    pub(super) heeds_all: bool,
+    /// When it was last joined with a server connection.
+    pub(super) joined: Instant,
     /// The server connection does not have all that the client has: it is to be corrected.
     pub(super) out_of_step: bool,
     /// What is to be sent after the client's current message.
@@ -139,10 +148,14 @@ impl Session {
     pub fn new(id: u64, rules: Arc<SessionRules>, parameters: Parameters, now: Instant) -> Session {
         Session {
             id,
+            heeds_all: rules.heeds_all_texts(),
             rules,
             parameters,
             state: None,
             start: None,
+            began: None,
+            conduct: Conduct::default(),
+            joined: now,
             out_of_step: false,
             postscript: Vec::new(),
             channels: None,
@@ -176,6 +189,8 @@ impl Session {
             && Arc::ptr_eq(&rules.tracked, &self.rules.tracked)
         {
             self.rules = rules;
+            self.heeds_all = self.rules.heeds_all_texts();
+            self.keep_beginning();
         }
     }
 
@@ -219,7 +234,7 @@ impl Session {
     /// The server connection is being given back: keeps what the client will need on the next one.
     pub fn part(&mut self, server: &mut Server) {
         self.parameters.share_from(&server.parameters);
-        self.out_of_step = false;
+        self.untie();
         self.half_held = false;
         self.bound_commits = false;
         self.portal_commits = false;
@@ -303,7 +318,7 @@ impl Session {
             return Some(CloseReason::IdleTransactionTimeout);
         }
         // In session mode the server connection is the client's anyway.
-        let pin = self.pin().filter(|_| rules.mode != PoolMode::Session);
+        let pin = self.pin().or(self.conduct.tied).filter(|_| rules.mode != PoolMode::Session);
         pin.filter(|_| over(rules.state.pin_idle_timeout, self.idle_since())).map(CloseReason::PinIdleTimeout)
     }
 }

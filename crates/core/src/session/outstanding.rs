@@ -99,6 +99,8 @@ pub enum Subject {
     Another,
     /// A name the client has given away already: this Parse must fail.
     Taken,
+    /// It was refused by Howdah, which has sent something that must fail in its place.
+    Refused,
     /// Howdah asks what the session looks like.
     Look,
     /// Howdah tries the settings of a client that wants to come in.
@@ -322,8 +324,8 @@ impl Outstanding {
                 Ok(self.done(head))
             }
             (Kind::Parse, tag::PARSE_COMPLETE) if head.subject != Subject::Taken => Ok(self.done(head)),
-            (Kind::Bind, tag::BIND_COMPLETE)
-            | (Kind::Close, tag::CLOSE_COMPLETE)
+            (Kind::Bind, tag::BIND_COMPLETE) if head.subject != Subject::Refused => Ok(self.done(head)),
+            (Kind::Close, tag::CLOSE_COMPLETE)
             | (Kind::Describe, tag::ROW_DESCRIPTION | tag::NO_DATA)
             | (Kind::Execute, tag::EMPTY_QUERY_RESPONSE | tag::PORTAL_SUSPENDED) => Ok(self.done(head)),
             _ => Err(Doubt),
@@ -379,6 +381,12 @@ impl Outstanding {
     #[must_use]
     pub fn wants_sync(&self) -> bool {
         self.skipping || self.unsynced
+    }
+
+    /// Something is carried out in the batch that is open.
+    #[must_use]
+    pub fn executes(&self) -> bool {
+        self.queue.iter().any(|entry| entry.kind == Kind::Execute)
     }
 
     /// Something that is owed may commit.

@@ -6,13 +6,13 @@
 
 use std::sync::Arc;
 
-use howdah_wire::FrameHeader;
 use howdah_wire::backend::{self, TransactionStatus};
 use howdah_wire::frontend::{self, BindNames, Target, TargetKind, tag};
 use howdah_wire::sql::{Hints, Sign, Signs};
+use howdah_wire::{ErrorResponse, FrameHeader};
 
 use super::relay_client::{Step, malformed};
-use super::rename::MISSING_UNNAMED;
+use super::rename::{MISSING_UNNAMED, REFUSED};
 use super::server_statements::Need;
 use super::shape::Shape;
 use super::statements::NAME_PREFIX;
@@ -170,6 +170,15 @@ impl Session {
             ServerName::AsIs | ServerName::Missing => Subject::None,
         };
         server.tally.binds += u64::from(!names.statement.is_empty());
+        let rest = header.total().saturating_sub(taken);
+        if let Some(error) = self.objection_to(server, names.statement, &target, patch) {
+            (self.bound_commits, self.bound_clears) = (false, false);
+            Session::note_refused(server, Kind::Bind, error);
+            return match frontend::write_bind_header(&mut patch.to_server, names.portal, REFUSED, rest) {
+                Ok(()) => Step::Replace(taken),
+                Err(_) => malformed(header.tag, patch),
+            };
+        }
         let effects = match &target {
             ServerName::Virtual(statement) => {
                 if let Some(signs) = &statement.signs {
@@ -216,10 +225,33 @@ impl Session {
             ServerName::Virtual(statement) => statement.name(),
             ServerName::Missing | ServerName::Another | ServerName::Unknown => MISSING_UNNAMED.to_vec(),
         };
-        let rest = header.total().saturating_sub(taken);
         match frontend::write_bind_header(&mut patch.to_server, names.portal, &name, rest) {
             Ok(()) => Step::Replace(taken),
             Err(_) => malformed(header.tag, patch),
+        }
+    }
+
+    /// What is bound may not be carried out: why.
+    fn objection_to(
+        &mut self,
+        server: &mut Server,
+        name: &[u8],
+        target: &ServerName,
+        patch: &mut Patch,
+    ) -> Option<ErrorResponse> {
+        let heeds_all = self.heeds_all;
+        match target {
+            ServerName::Virtual(statement) => {
+                let signs = statement.signs.as_deref();
+                let plain = heeds_all.then(Signs::default);
+                self.objection(server, signs.or(plain.as_ref())?, statement.text(), patch)
+            }
+            ServerName::AsIs if name.is_empty() && (self.unnamed.signs.is_some() || heeds_all) => {
+                let signs = self.unnamed.signs.as_deref().cloned().unwrap_or_default();
+                let text = self.unnamed.text().to_vec();
+                self.objection(server, &signs, &text, patch)
+            }
+            ServerName::AsIs | ServerName::Missing | ServerName::Another | ServerName::Unknown => None,
         }
     }
 

@@ -192,7 +192,11 @@ impl Session {
         if !server.meaning_trail.is_empty() {
             Session::doubt_trail(server, text.unwrap_or_default());
         }
-        if !signs.is_plain() || self.rules.always_asks() {
+        if !signs.is_plain() || self.heeds_all {
+            if let Some(error) = self.objection(server, &signs, text.unwrap_or_default(), patch) {
+                Session::refuse_query(server, error, patch);
+                return Step::Replace(header.total());
+            }
             self.special_query(server, &signs, text.unwrap_or_default(), patch);
         }
         let step = Session::pass(server, Expected { commits, clears, ..Expected::theirs(Kind::Query) });

@@ -115,7 +115,7 @@ fn reply(
 ) -> Result<Reply, CloseReason> {
     match header.tag {
         tag::ERROR_RESPONSE => return error(server, session, header, body, patch),
-        tag::READY_FOR_QUERY => return ready(server, session, body),
+        tag::READY_FOR_QUERY => return ready(server, session, body, patch),
         tag::PARAMETER_STATUS => return Ok(parameter(server, session, body)),
         tag::PARAMETER_DESCRIPTION | tag::ROW_DESCRIPTION | tag::NO_DATA | tag::BIND_COMPLETE
             if server.outstanding.head_is_delicate() =>
@@ -156,11 +156,16 @@ fn unasked(session: Option<&mut Session>, header: FrameHeader) -> Reply {
     if aside { Reply::Swallow } else { Reply::Forward }
 }
 
-fn ready(server: &mut Server, session: Option<&mut Session>, body: &[u8]) -> Result<Reply, CloseReason> {
+fn ready(
+    server: &mut Server,
+    session: Option<&mut Session>,
+    body: &[u8],
+    patch: &mut Patch,
+) -> Result<Reply, CloseReason> {
     let status = ReadyForQuery::parse(body).map_err(|_| CloseReason::ServerProtocol)?.status;
     let expected = server.outstanding.ready(status).map_err(|Doubt| CloseReason::ServerProtocol)?;
     if expected.subject == Subject::Look {
-        looked(server, session);
+        looked(server, session, patch);
         return Ok(Reply::Swallow);
     }
     let Some(session) = session else { return Ok(Reply::Swallow) };
@@ -201,8 +206,15 @@ fn error(
         .as_deref()
         .filter(|_| header.total() <= MAX_BODY)
         .and_then(|session| rename::with_client_names(session, &error, changing));
+    let refused = asked.is_ok_and(|asked| asked.is_some_and(|asked| asked.subject == Subject::Refused));
+    let refusal = if refused { server.refusals.pop_front() } else { None };
+    // Of those that are dropped it is the first, if it is among them.
+    let mut own = refused;
     let unanswered = session.as_deref().and_then(|session| session.question_alone(server, &dropped));
     for entry in dropped {
+        if entry.subject == Subject::Refused && std::mem::take(&mut own) {
+            continue;
+        }
         let session = session.as_deref_mut();
         match entry.subject.described() {
             Some(id) => settle_description(server, session.filter(|_| entry.client_op), id, false),
@@ -251,6 +263,10 @@ fn error(
     if asked.subject == Subject::Correction && error.code == SqlState::IN_FAILED_SQL_TRANSACTION {
         return Ok(Reply::Swallow);
     }
+    if let Some(refusal) = refusal {
+        refusal.write(&mut patch.to_client);
+        return Ok(Reply::Swallow);
+    }
     if asked.ours && asked.kind == Kind::Query {
         // It was to make the connection fit for somebody: there is no telling what it is fit for now.
         server.last_error = Some(error);
@@ -270,6 +286,13 @@ fn settle(server: &mut Server, session: Option<&mut Session>, entry: Expected, p
     match entry.subject {
         Subject::Statement(id) => server.statements.settle(id, present),
         Subject::Unnamed(generation) => server.unnamed.settle(generation, present.is_some()),
+<<<<<<< HEAD
+=======
+        Subject::Refused => drop(server.refusals.pop_front()),
+        Subject::Description(id) | Subject::FirstDescription(id) => {
+            return settle_description(server, session, entry, id, present.is_some());
+        }
+>>>>>>> main
         _ => {}
     }
     let Some(session) = session else { return };

@@ -16,6 +16,7 @@ use super::prepared::write_parse;
 use super::state::Look;
 use super::{Asks, Expected, Kind, Patch, PinReason, Session, Subject};
 use crate::server::Server;
+use crate::settings::{Policy, StateKind};
 
 /// Statements by the name that SQL knows them by.
 #[derive(Debug, Default)]
@@ -227,6 +228,9 @@ impl Session {
                 continue;
             }
             server.sql.insert(name, definition.clone());
+            if self.rules.state.policy.of(StateKind::Statements) == Policy::Warn {
+                continue;
+            }
             let own = self.sql.get_or_insert_default();
             own.insert(name, definition);
             if own.bytes > MAX_BYTES {

@@ -14,6 +14,7 @@ mod model;
 mod notation;
 mod parameters;
 mod pinned;
+mod policy;
 mod prepared;
 mod refusals;
 mod simple;
