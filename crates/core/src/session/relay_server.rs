@@ -286,13 +286,7 @@ fn settle(server: &mut Server, session: Option<&mut Session>, entry: Expected, p
     match entry.subject {
         Subject::Statement(id) => server.statements.settle(id, present),
         Subject::Unnamed(generation) => server.unnamed.settle(generation, present.is_some()),
-<<<<<<< HEAD
-=======
         Subject::Refused => drop(server.refusals.pop_front()),
-        Subject::Description(id) | Subject::FirstDescription(id) => {
-            return settle_description(server, session, entry, id, present.is_some());
-        }
->>>>>>> main
         _ => {}
     }
     let Some(session) = session else { return };
