@@ -150,7 +150,10 @@ impl Theatre {
             .setting("query_wait_notify", 0)
             .setting("query_wait_timeout", 20);
         for clients in CLIENTS {
-            let server = format!("{} pool_size={}", theatre.database.server(), clients + SPARE);
+            // Where somebody listens, one connection of the pool does so for all.
+            let listens = file.scripts.iter().any(Script::listens);
+            let size = clients + SPARE + usize::from(listens);
+            let server = format!("{} pool_size={size}", theatre.database.server());
             builder = builder.database(&format!("of_{clients}"), &server);
         }
         for user in USERS {
