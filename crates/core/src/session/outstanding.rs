@@ -115,14 +115,7 @@ pub enum Subject {
 }
 
 impl Subject {
-    /// Its answer is of interest for what it says about a statement.
-    #[inline]
-    pub(super) fn is_delicate(self) -> bool {
-        matches!(self, Subject::Description(_) | Subject::FirstDescription(_) | Subject::Another)
-    }
-
     /// The statement whose looks are asked for.
-    #[inline]
     pub(super) fn described(self) -> Option<u64> {
         match self {
             Subject::Description(id) | Subject::FirstDescription(id) => Some(id),
@@ -305,7 +298,8 @@ impl Outstanding {
     ///
     /// # Errors
     /// [`Doubt`]: the reply fits no question.
-    #[inline]
+    // Asked for each row.
+    #[inline(always)]
     pub fn answer(&mut self, reply: u8) -> Result<Answer, Doubt> {
         if matches!(reply, tag::NOTICE_RESPONSE | tag::PARAMETER_STATUS | tag::NOTIFICATION_RESPONSE) {
             return Ok(Answer::Unasked);
@@ -429,6 +423,27 @@ impl Outstanding {
     #[must_use]
     pub fn head_is_ours(&self) -> bool {
         self.queue.front().is_some_and(|e| e.ours)
+    }
+
+    /// The answer to the head is of interest for what it says about a statement.
+    #[inline]
+    #[must_use]
+    pub(super) fn head_is_delicate(&self) -> bool {
+        self.queue.front().is_some_and(|head| {
+            matches!(head.subject, Subject::Description(_) | Subject::FirstDescription(_) | Subject::Another)
+        })
+    }
+
+    /// A part of the answer to the head, which asks what a statement looks like; `last`: there will be no more.
+    pub(super) fn tell(&mut self, last: bool) -> Option<Expected> {
+        let head = *self.queue.front()?;
+        self.answered = true;
+        self.copy.surplus = 0;
+        if last {
+            self.pop();
+            self.drop_idle_copy_marks();
+        }
+        Some(head)
     }
 
     /// After an error, what is owed is no more than the end of the client's batch.

@@ -117,16 +117,17 @@ fn reply(
         tag::ERROR_RESPONSE => return error(server, session, header, body, patch),
         tag::READY_FOR_QUERY => return ready(server, session, body, patch),
         tag::PARAMETER_STATUS => return Ok(parameter(server, session, body)),
-        tag::PARAMETER_DESCRIPTION => return server.told_parameters(header, body),
+        tag::PARAMETER_DESCRIPTION | tag::ROW_DESCRIPTION | tag::NO_DATA | tag::BIND_COMPLETE
+            if server.outstanding.head_is_delicate() =>
+        {
+            return server.told(session, header, body, patch).ok_or(CloseReason::ServerProtocol);
+        }
         _ => {}
     }
     let expected = match server.outstanding.answer(header.tag) {
         Ok(Answer::Unasked) => return Ok(unasked(session, header)),
         Ok(Answer::Part(expected)) => expected,
         Ok(Answer::Done(expected)) => {
-            if expected.subject.is_delicate() {
-                return server.told_columns(session, expected, header, body, patch);
-            }
             settle(server, session.as_deref_mut(), expected, Some(expected.kind == Kind::Parse));
             expected
         }
@@ -215,7 +216,11 @@ fn error(
         if entry.subject == Subject::Refused && std::mem::take(&mut own) {
             continue;
         }
-        settle(server, session.as_deref_mut(), entry, None);
+        let session = session.as_deref_mut();
+        match entry.subject.described() {
+            Some(id) => settle_description(server, session.filter(|_| entry.client_op), id, false),
+            None => settle(server, session, entry, None),
+        }
     }
     if let Some(message) = &renamed {
         error.message.clone_from(message);
@@ -276,14 +281,13 @@ fn error(
 }
 
 /// An entry has been answered (`present`: the statement it is about is there now) or dropped (`None`).
+// Out of line it would take the entry from memory, where each row of an answer would have to put it first.
+#[inline(always)]
 fn settle(server: &mut Server, session: Option<&mut Session>, entry: Expected, present: Option<bool>) {
     match entry.subject {
         Subject::Statement(id) => server.statements.settle(id, present),
         Subject::Unnamed(generation) => server.unnamed.settle(generation, present.is_some()),
         Subject::Refused => drop(server.refusals.pop_front()),
-        Subject::Description(id) | Subject::FirstDescription(id) => {
-            return settle_description(server, session, entry, id, present.is_some());
-        }
         Subject::SqlName if present.is_some() => server.sql.sent(),
         _ => {}
     }
