@@ -389,10 +389,12 @@ impl Outstanding {
         self.skipping || self.unsynced
     }
 
-    /// Something is carried out in the batch that is open.
+    /// What the client has carried out next begins a transaction.
     #[must_use]
-    pub fn executes(&self) -> bool {
-        self.queue.iter().any(|entry| entry.kind == Kind::Execute)
+    pub fn is_between_transactions(&self) -> bool {
+        let theirs = |entry: &&Expected| entry.kind == Kind::Execute || entry.ends_with_ready();
+        let earlier = self.queue.iter().filter(|entry| !entry.ours).find(theirs);
+        self.status == TransactionStatus::Idle && earlier.is_none()
     }
 
     /// Something that is owed may commit.

@@ -77,7 +77,7 @@ impl Session {
         }
         for kind in kinds.iter() {
             match (policy.of(kind), kind) {
-                (Policy::Warn, _) if !server.is_mid_reply() => self.warn(kind, patch),
+                (Policy::Warn, _) if !server.is_mid_forward() => self.warn(kind, patch),
                 (Policy::Close, StateKind::Temp) => server.spoil(PinReason::TempSchema, text),
                 (Policy::Close, StateKind::Custom) => server.spoil(PinReason::CustomParameter, text),
                 (Policy::Pin, StateKind::Sequences) if self.rules.follows_state() => {
@@ -352,11 +352,7 @@ fn is_custom(name: &str) -> bool {
 
 /// It asks for what a sequence gave in this session, and this transaction has not made any give.
 fn reads_sequences(server: &Server, signs: &Signs, text: &[u8]) -> bool {
-    let outstanding = &server.outstanding;
-    let first = outstanding.status_is_known()
-        && outstanding.status() == TransactionStatus::Idle
-        && !outstanding.executes();
-    first && signs.has(Sign::CurrVal) && !moves_sequences(signs, text)
+    signs.has(Sign::CurrVal) && server.outstanding.is_between_transactions() && !moves_sequences(signs, text)
 }
 
 /// Something in it gets PostgreSQL out of a transaction that has failed.
