@@ -68,7 +68,7 @@ impl Session {
             return;
         }
         let (tracked, parameters) = (&server.tracked, &server.parameters);
-        let kept = self.conduct.began_with.is_some();
+        let kept = self.minds_reports();
         let reported = |name: &str| !kept && is_reported(tracked, parameters, name);
         server.doubts.raise(signs, server.lives, reported, text);
         if signs.has(Sign::Prepare) {

@@ -392,9 +392,8 @@ impl Outstanding {
     /// What the client has carried out next begins a transaction.
     #[must_use]
     pub fn is_between_transactions(&self) -> bool {
-        let theirs = |entry: &&Expected| entry.kind == Kind::Execute || entry.ends_with_ready();
-        let earlier = self.queue.iter().filter(|entry| !entry.ours).find(theirs);
-        self.status == TransactionStatus::Idle && earlier.is_none()
+        let runs = |entry: &Expected| entry.kind == Kind::Execute || entry.ends_with_ready();
+        self.status == TransactionStatus::Idle && !self.queue.iter().any(|entry| !entry.ours && runs(entry))
     }
 
     /// Something that is owed may commit.
