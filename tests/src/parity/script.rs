@@ -22,6 +22,11 @@ impl Script {
         clients.dedup();
         clients
     }
+
+    /// Somebody listens to a channel.
+    pub(super) fn listens(&self) -> bool {
+        self.steps.iter().any(|step| step.text.to_ascii_lowercase().contains("listen"))
+    }
 }
 
 /// One line of a script.

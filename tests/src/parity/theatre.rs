@@ -150,7 +150,10 @@ impl Theatre {
             .setting("query_wait_notify", 0)
             .setting("query_wait_timeout", 20);
         for clients in CLIENTS {
-            let server = format!("{} pool_size={}", theatre.database.server(), clients + SPARE);
+            // Where somebody listens, one connection of the pool does so for all.
+            let listens = file.scripts.iter().any(Script::listens);
+            let size = clients + SPARE + usize::from(listens);
+            let server = format!("{} pool_size={size}", theatre.database.server());
             builder = builder.database(&format!("of_{clients}"), &server);
         }
         for user in USERS {
@@ -273,8 +276,9 @@ fn root() -> PathBuf {
 
 /// How many clients a script may have.
 const CLIENTS: std::ops::RangeInclusive<usize> = 1..=4;
-/// Server connections beyond one for each scripted client: so that one is free when all of them hold one.
-const SPARE: usize = 1;
+/// Server connections beyond one for each scripted client: one that is free when all of them hold one, and the one that
+/// listens, which counts in the limit.
+const SPARE: usize = 2;
 
 const USERS: [&str; 3] = ["alice", "bob", "carol"];
 

@@ -57,7 +57,7 @@ impl Cleanup {
         let running = server.outstanding.is_working() && !server.outstanding.wants_copy_data();
         let cancel = running && !orderly && !server.outstanding.may_commit();
         let step = cleanup.advance(server, to_server);
-        if server.outstanding.wants_sync() {
+        if server.outstanding.wants_sync() || server.outstanding.ends_copy() {
             // Whatever ran without a Sync may be answered already, and lie in the server's buffer.
             frontend::write_flush(to_server);
         }

@@ -248,15 +248,21 @@ pub(super) fn looked(server: &mut Server, session: Option<&mut Session>, patch: 
     }
 }
 
-/// DISCARD ALL has happened. Whether it came before or after what else is in doubt is known only if nobody but
-/// Howdah says anything.
+/// DISCARD ALL has happened. What was in doubt before is known now; what has been sent behind it is not.
 #[cold]
-pub(super) fn discarded(server: &mut Server, linked: bool) {
+pub(super) fn discarded(server: &mut Server, session: Option<&mut Session>) {
     server.state = None;
     server.lives = Asks::default();
-    if !linked {
-        drop(server.doubts.take());
+    if !server.outstanding.head_is_last_query() {
+        return;
     }
+    match session {
+        // Its own start values have to come back.
+        Some(session) if session.start.is_some() => return,
+        Some(session) => session.state = None,
+        None => {}
+    }
+    drop(server.doubts.take());
 }
 
 /// PostgreSQL tells how this setting is. What is only wished to be followed (`track_extra_parameters`) it may

@@ -101,6 +101,8 @@ pub enum Subject {
     Taken,
     /// It was refused by Howdah, which has sent something that must fail in its place.
     Refused,
+    /// Howdah prepares or closes a statement by a name that SQL knows.
+    SqlName,
     /// Howdah asks what the session looks like.
     Look,
     /// Howdah tries the settings of a client that wants to come in.
@@ -416,6 +418,12 @@ impl Outstanding {
         }
         self.stalled = false;
         self.drop_idle_copy_marks();
+    }
+
+    /// The simple query at the head is the last that was sent.
+    #[must_use]
+    pub fn head_is_last_query(&self) -> bool {
+        self.queue.len() == 1 && self.queue.front().is_some_and(|head| head.kind == Kind::Query)
     }
 
     /// The reply at the head is Howdah's to swallow.

@@ -49,7 +49,7 @@ impl Session {
         input: &[u8],
         patch: &mut Patch,
     ) -> Step {
-        if server.outstanding.is_clearing() {
+        if server.outstanding.is_clearing() || names_are_unknown(server) {
             return wait(server);
         }
         match header.tag {
@@ -154,7 +154,7 @@ impl Session {
         let Some(names) = BindNames::parse(body_so_far(header, input)) else {
             return more_or_malformed(header, input, 2 * MAX_NAME, patch);
         };
-        if self.is_in_doubt(server, names.statement) {
+        if self.is_in_doubt(server, names.statement) || self.means_names_in_doubt(server, names.statement) {
             return wait(server);
         }
         let taken = FrameHeader::SIZE + names.rest_offset;
@@ -335,12 +335,28 @@ impl Session {
         signs.is_some_and(|signs| signs.has(Sign::SettingUnknown) || signs.has(Sign::Opaque))
     }
 
-    /// What `name` stands for depends on the fate of a batch that has not been answered yet.
-    fn is_in_doubt(&self, server: &Server, name: &[u8]) -> bool {
+    /// What the statement of this name says of others by name depends on the fate of an earlier batch.
+    fn means_names_in_doubt(&self, server: &Server, name: &[u8]) -> bool {
         if name.is_empty() {
-            return server.unnamed.is_in_doubt(server.outstanding.batch());
+            let signs = self.unnamed.signs.as_deref();
+            return signs.is_some_and(|signs| self.names_in_doubt(server, signs, self.unnamed.text()));
         }
-        self.statements.as_ref().is_some_and(|s| s.is_in_doubt(name, server.outstanding.batch()))
+        self.statements.as_ref().and_then(|statements| statements.resolve(name)).is_some_and(
+            |(statement, _)| {
+                let signs = statement.signs.as_ref();
+                signs.is_some_and(|signs| self.names_in_doubt(server, signs, statement.text()))
+            },
+        )
+    }
+
+    /// What `name` stands for depends on the fate of a batch that has not been answered yet.
+    pub(super) fn is_in_doubt(&self, server: &Server, name: &[u8]) -> bool {
+        let batch = server.outstanding.batch();
+        if name.is_empty() {
+            return server.unnamed.is_in_doubt(batch);
+        }
+        let own = self.statements.as_ref().is_some_and(|statements| statements.is_in_doubt(name, batch));
+        own || server.sql.is_in_doubt(name, batch)
     }
 
     /// `as_told`: what it stands for has to look like the client was told.
@@ -441,8 +457,14 @@ fn signs_of(definition: &[u8], hints: &Hints) -> Signs {
     until_nul(definition).map_or_else(Signs::unseen, |text| Signs::of(text, hints))
 }
 
+/// SQL may have given names or taken them away, and the answer to the question which is on its way.
+fn names_are_unknown(server: &Server) -> bool {
+    let asked = server.look.as_ref().is_some_and(|look| look.about.has(Asks::STATEMENTS));
+    asked || server.doubts.has(Asks::STATEMENTS) && !server.outstanding.status_is_known()
+}
+
 /// The client's message depends on how one of those before it fares.
-fn wait(server: &mut Server) -> Step {
+pub(super) fn wait(server: &mut Server) -> Step {
     server.outstanding.stall();
     Step::Hold
 }

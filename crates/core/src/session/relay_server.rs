@@ -210,6 +210,7 @@ fn error(
     // Of those that are dropped it is the first, if it is among them.
     let mut own = refused;
     let unanswered = session.as_deref().and_then(|session| session.question_alone(server, &dropped));
+    server.sql.dropped(dropped.iter().filter(|entry| entry.subject == Subject::SqlName).count());
     for entry in dropped {
         if entry.subject == Subject::Refused && std::mem::take(&mut own) {
             continue;
@@ -283,6 +284,7 @@ fn settle(server: &mut Server, session: Option<&mut Session>, entry: Expected, p
         Subject::Description(id) | Subject::FirstDescription(id) => {
             return settle_description(server, session, entry, id, present.is_some());
         }
+        Subject::SqlName if present.is_some() => server.sql.sent(),
         _ => {}
     }
     let Some(session) = session else { return };
@@ -325,7 +327,7 @@ fn parameter(server: &mut Server, session: Option<&mut Session>, body: &[u8]) ->
     if news || !server.outstanding.head_is_ours() { Reply::Forward } else { Reply::Swallow }
 }
 
-fn command_complete(server: &mut Server, session: Option<&mut Session>, asked: Expected, body: &[u8]) {
+fn command_complete(server: &mut Server, mut session: Option<&mut Session>, asked: Expected, body: &[u8]) {
     let Ok(CommandComplete { tag }) = CommandComplete::parse(body) else { return };
     // SET … TO DEFAULT says SET as well; of a Query the text has been read.
     let may_reset = matches!(tag, b"RESET" | b"DISCARD ALL") || tag == b"SET" && asked.kind == Kind::Execute;
@@ -336,7 +338,7 @@ fn command_complete(server: &mut Server, session: Option<&mut Session>, asked: E
         return;
     }
     if tag == b"DISCARD ALL" {
-        discarded(server, session.is_some());
+        discarded(server, session.as_deref_mut());
     }
     server.statements.clear();
     server.sql.clear();

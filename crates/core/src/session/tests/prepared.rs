@@ -190,9 +190,9 @@ fn deallocate_all_and_discard_all_forget_on_both_sides() {
         } else {
             assert_eq!(
                 answer,
-                "server 0: Q look statements / B a / S | client 0: C DEALLOCATE ALL / Z I | 0-0"
+                "server 0: Q look statements | client 0: C DEALLOCATE ALL / Z I | 0-0"
             );
-            stage.server(0, "C SELECT 0 / Z I");
+            assert_eq!(stage.server(0, "C SELECT 0 / Z I"), "server 0: B a / S | 0-0");
         }
         stage.server(0, "E 26000 a does not exist / Z I");
         stage.server(0, "C SELECT 0 / Z I");
