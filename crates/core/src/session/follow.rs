@@ -253,6 +253,7 @@ pub(super) fn looked(server: &mut Server, session: Option<&mut Session>, patch: 
 pub(super) fn discarded(server: &mut Server, session: Option<&mut Session>) {
     server.state = None;
     server.lives = Asks::default();
+    server.forget_causes();
     if !server.outstanding.head_is_last_query() {
         return;
     }

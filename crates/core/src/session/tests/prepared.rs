@@ -188,10 +188,7 @@ fn deallocate_all_and_discard_all_forget_on_both_sides() {
             );
             assert_eq!(stage.server(0, "C SELECT 0 / Z I"), "server 0: B a / S | client 0: Z I | 0-0");
         } else {
-            assert_eq!(
-                answer,
-                "server 0: Q look statements | client 0: C DEALLOCATE ALL / Z I | 0-0"
-            );
+            assert_eq!(answer, "server 0: Q look statements | client 0: C DEALLOCATE ALL / Z I | 0-0");
             assert_eq!(stage.server(0, "C SELECT 0 / Z I"), "server 0: B a / S | 0-0");
         }
         stage.server(0, "E 26000 a does not exist / Z I");
