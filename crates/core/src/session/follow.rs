@@ -68,7 +68,7 @@ impl Session {
             return;
         }
         let (tracked, parameters) = (&server.tracked, &server.parameters);
-        let kept = self.conduct.began_with.is_some();
+        let kept = self.minds_reports();
         let reported = |name: &str| !kept && is_reported(tracked, parameters, name);
         server.doubts.raise(signs, server.lives, reported, text);
         if signs.has(Sign::Prepare) {
@@ -253,6 +253,7 @@ pub(super) fn looked(server: &mut Server, session: Option<&mut Session>, patch: 
 pub(super) fn discarded(server: &mut Server, session: Option<&mut Session>) {
     server.state = None;
     server.lives = Asks::default();
+    server.forget_causes();
     if !server.outstanding.head_is_last_query() {
         return;
     }

@@ -385,10 +385,11 @@ impl Outstanding {
         self.skipping || self.unsynced
     }
 
-    /// Something is carried out in the batch that is open.
+    /// What the client has carried out next begins a transaction.
     #[must_use]
-    pub fn executes(&self) -> bool {
-        self.queue.iter().any(|entry| entry.kind == Kind::Execute)
+    pub fn is_between_transactions(&self) -> bool {
+        let runs = |entry: &Expected| entry.kind == Kind::Execute || entry.ends_with_ready();
+        self.status == TransactionStatus::Idle && !self.queue.iter().any(|entry| !entry.ours && runs(entry))
     }
 
     /// Something that is owed may commit.

@@ -6,10 +6,10 @@
 
 use std::sync::Arc;
 
+use howdah_wire::FrameHeader;
 use howdah_wire::backend::{self, TransactionStatus};
 use howdah_wire::frontend::{self, BindNames, Target, TargetKind, tag};
 use howdah_wire::sql::{Hints, Sign, Signs};
-use howdah_wire::{ErrorResponse, FrameHeader};
 
 use super::relay_client::{Step, malformed};
 use super::rename::{MISSING_UNNAMED, REFUSED};
@@ -228,30 +228,6 @@ impl Session {
         match frontend::write_bind_header(&mut patch.to_server, names.portal, &name, rest) {
             Ok(()) => Step::Replace(taken),
             Err(_) => malformed(header.tag, patch),
-        }
-    }
-
-    /// What is bound may not be carried out: why.
-    fn objection_to(
-        &mut self,
-        server: &mut Server,
-        name: &[u8],
-        target: &ServerName,
-        patch: &mut Patch,
-    ) -> Option<ErrorResponse> {
-        let heeds_all = self.heeds_all;
-        match target {
-            ServerName::Virtual(statement) => {
-                let signs = statement.signs.as_deref();
-                let plain = heeds_all.then(Signs::default);
-                self.objection(server, signs.or(plain.as_ref())?, statement.text(), patch)
-            }
-            ServerName::AsIs if name.is_empty() && (self.unnamed.signs.is_some() || heeds_all) => {
-                let signs = self.unnamed.signs.as_deref().cloned().unwrap_or_default();
-                let text = self.unnamed.text().to_vec();
-                self.objection(server, &signs, &text, patch)
-            }
-            ServerName::AsIs | ServerName::Missing | ServerName::Another | ServerName::Unknown => None,
         }
     }
 
