@@ -10,7 +10,7 @@ use howdah_wire::sql::{Hints, Signs};
 use super::channels::Channels;
 use super::unnamed::Unnamed;
 use super::{
-    ClientStatements, Parameters, Patch, PinLedger, PinReason, SessionState, SqlStatements, Start,
+    ClientStatements, HintBook, Parameters, Patch, PinLedger, PinReason, SessionState, SqlStatements, Start,
     StatementRegistry, Tracked,
 };
 use crate::facts::{CloseReason, Counters};
@@ -23,6 +23,9 @@ pub struct Session {
     /// Unique for the life of the process.
     pub id: u64,
     pub(super) rules: Arc<SessionRules>,
+    /// What was read last in the book of hints, and which edition that was.
+    pub(super) hints: Arc<Hints>,
+    pub(super) edition: u64,
     /// The settings that follow this client.
     pub parameters: Parameters,
     /// What it has set beside these; `None`: nothing.
@@ -91,7 +94,7 @@ pub struct SessionRules {
     /// Who is pinned in this pool.
     pub pins: Arc<PinLedger>,
     /// What the functions of its database do to a session.
-    pub hints: Arc<Hints>,
+    pub hints: Arc<HintBook>,
 }
 
 impl SessionRules {
@@ -99,6 +102,12 @@ impl SessionRules {
     #[must_use]
     pub fn follows_statements(&self) -> bool {
         self.mode != PoolMode::Session && self.max_prepared_statements > 0
+    }
+
+    /// What the functions of the database do has to be known.
+    #[must_use]
+    pub fn uses_hints(&self) -> bool {
+        self.mode != PoolMode::Session && self.state.check == StateCheck::Hinted
     }
 
     /// What of a session cannot be told by replies alone follows the client too.
@@ -137,9 +146,12 @@ impl Session {
     /// A client that has just been let in and asks for nothing yet.
     #[must_use]
     pub fn new(id: u64, rules: Arc<SessionRules>, parameters: Parameters, now: Instant) -> Session {
+        let (edition, hints) = rules.hints.read();
         Session {
             id,
             rules,
+            hints,
+            edition,
             parameters,
             state: None,
             start: None,
@@ -176,6 +188,25 @@ impl Session {
             && Arc::ptr_eq(&rules.tracked, &self.rules.tracked)
         {
             self.rules = rules;
+            self.read_hints();
+        }
+    }
+
+    /// A text is about to be judged: by the hints in force.
+    #[inline]
+    pub(super) fn keep_hints_fresh(&mut self) {
+        if self.edition != self.rules.hints.edition() {
+            self.read_hints();
+        }
+    }
+
+    #[cold]
+    fn read_hints(&mut self) {
+        (self.edition, self.hints) = self.rules.hints.read();
+        self.unnamed.judge(&self.hints);
+        if let (Some(signs), Some(sql)) = (&mut self.prepared_signs, &self.sql) {
+            **signs = Signs::default();
+            sql.texts().for_each(|text| signs.merge(&Signs::of(text, &self.hints)));
         }
     }
 

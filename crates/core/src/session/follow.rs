@@ -63,6 +63,13 @@ impl Session {
         let (tracked, parameters) = (&server.tracked, &server.parameters);
         let reported = |name: &str| is_reported(tracked, parameters, name);
         server.doubts.raise(signs, server.lives, reported, text);
+        if signs.has(Sign::Schema) {
+            // Made here, it may be called here before anybody knows what it does.
+            server.doubts.add(Asks::EVERYTHING, text);
+            if self.rules.uses_hints() {
+                server.change.get_or_insert_with(|| self.rules.hints.change());
+            }
+        }
         if signs.has(Sign::Prepare) {
             self.prepared_signs.get_or_insert_default().merge(signs);
         }
@@ -213,6 +220,10 @@ pub(super) fn looked(server: &mut Server, session: Option<&mut Session>) {
         found.channels = look.channels.iter().filter_map(|name| Channel::new(name)).collect();
     }
     server.state = share(found);
+    // What has been sent since may be another one.
+    if server.doubts.is_none() {
+        server.change = None;
+    }
     for (asks, there) in [
         (Asks::TEMP, look.temp.is_some()),
         (Asks::LOCKS, look.lock.is_some()),
@@ -242,6 +253,7 @@ pub(super) fn discarded(server: &mut Server, linked: bool) {
     server.lives = Asks::default();
     if !linked {
         drop(server.doubts.take());
+        server.change = None;
     }
 }
 

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use howdah_wire::FrameHeader;
 use howdah_wire::backend::{self, TransactionStatus};
 use howdah_wire::frontend::{self, BindNames, Target, TargetKind, tag};
-use howdah_wire::sql::{Hints, Sign, Signs};
+use howdah_wire::sql::{Sign, Signs};
 
 use super::relay_client::{Step, malformed};
 use super::rename::MISSING_UNNAMED;
-use super::statements::{NAME_PREFIX, Need};
+use super::statements::{NAME_PREFIX, Need, signs_of};
 use super::unnamed::Whereabouts;
 use super::{Asks, Expected, Kind, Patch, PinReason, Session, Statement, Subject, Verdict};
 use crate::server::Server;
@@ -46,6 +46,7 @@ impl Session {
         if server.outstanding.is_clearing() {
             return wait(server);
         }
+        self.keep_hints_fresh();
         match header.tag {
             tag::PARSE => self.parse(server, header, input, patch),
             tag::BIND => self.bind(server, header, input, patch),
@@ -89,9 +90,8 @@ impl Session {
         }
         let Some(definition) = input.get(taken..header.total()) else { return Step::Hold };
         let meaning = self.meaning(server);
-        let hints = Arc::clone(&self.rules.hints);
-        let statement = self.rules.registry.intern(definition, &meaning, || signs_of(definition, &hints));
-        let listens = statement.signs.as_ref().is_some_and(|signs| signs.has(Sign::Listen));
+        let statement = self.rules.registry.intern(definition, &meaning);
+        let listens = self.signs_of(&statement).is_some_and(|signs| signs.has(Sign::Listen));
         if listens && self.must_wait_for_channels(statement.text()) {
             return Step::Hold;
         }
@@ -132,14 +132,13 @@ impl Session {
             return Step::Hold;
         };
         let signs =
-            definition.map_or_else(Signs::unseen, |definition| signs_of(definition, &self.rules.hints));
+            definition.map_or_else(Signs::unseen, |definition| signs_of(definition, &self.hints));
         let text = definition.and_then(until_nul).unwrap_or_default();
         if signs.has(Sign::Listen) && self.must_wait_for_channels(text) {
             return Step::Hold;
         }
         let generation = self.unnamed.parsed(self.id, &mut server.unnamed, definition);
-        (self.unnamed.commits, self.unnamed.clears) = (signs.has(Sign::Commits), signs.has(Sign::Clears));
-        self.unnamed.signs = (!signs.is_plain()).then(|| Box::new(signs));
+        self.unnamed.note(signs);
         let subject = Subject::Unnamed(generation);
         Session::pass(server, Expected { subject, ..Expected::theirs(Kind::Parse) })
     }
@@ -160,13 +159,14 @@ impl Session {
         let target = self.server_name(server, names.statement, patch);
         let effects = match &target {
             ServerName::Virtual(statement) => {
-                if let Some(signs) = &statement.signs {
+                let signs = self.signs_of(statement);
+                if let Some(signs) = signs.as_deref().filter(|signs| !signs.is_plain()) {
                     self.raise(server, signs, statement.text());
                     self.prepare_names(server, signs, statement.text(), patch);
                 }
-                Effects { commits: statement.commits, clears: statement.clears }
+                signs.map_or(Effects::NONE, |signs| Effects::of(&signs))
             }
-            ServerName::Missing => Effects { commits: false, clears: false },
+            ServerName::Missing => Effects::NONE,
             ServerName::AsIs if names.statement.is_empty() => {
                 self.unnamed.bound();
                 if let Some(signs) = self.unnamed.signs.take() {
@@ -280,26 +280,35 @@ impl Session {
     /// What is bound may change, by its values, what was said about the meaning of statements, or take it back.
     #[cold]
     fn add_to_trail(&self, server: &mut Server, name: &[u8], values: &[u8]) {
-        let (text, signs) = match name {
-            b"" => (self.unnamed.text().to_vec(), self.unnamed.signs.clone()),
+        let has_meaning = |signs: &Signs| signs.has(Sign::Meaning);
+        let (text, means) = match name {
+            b"" => (self.unnamed.text().to_vec(), self.unnamed.signs.as_deref().map(has_meaning)),
             _ => match self.resolve(name) {
-                Some(statement) => (statement.text().to_vec(), statement.signs.clone()),
+                Some(statement) => {
+                    (statement.text().to_vec(), self.signs_of(&statement).as_deref().map(has_meaning))
+                }
                 None => return,
             },
         };
         Session::doubt_trail(server, &text);
-        if signs.is_some_and(|signs| signs.has(Sign::Meaning)) {
+        if means.unwrap_or_default() {
             self.leave_trail(server, &text, values);
         }
     }
 
     /// The statement may set a setting whose name is among its parameters.
     fn names_by_value(&self, name: &[u8]) -> bool {
-        let signs = match name {
-            b"" => self.unnamed.signs.as_deref(),
-            _ => self.statements.as_ref().and_then(|s| s.resolve(name)).and_then(|s| s.signs.as_deref()),
-        };
-        signs.is_some_and(|signs| signs.has(Sign::SettingUnknown) || signs.has(Sign::Opaque))
+        let is_open = |signs: &Signs| signs.has(Sign::SettingUnknown) || signs.has(Sign::Opaque);
+        if name.is_empty() {
+            return self.unnamed.signs.as_deref().is_some_and(is_open);
+        }
+        let statement = self.statements.as_ref().and_then(|statements| statements.resolve(name));
+        statement.and_then(|statement| self.signs_of(statement)).is_some_and(|signs| is_open(&signs))
+    }
+
+    /// What executing it may do; `None`: nothing that matters.
+    fn signs_of(&self, statement: &Statement) -> Option<Arc<Signs>> {
+        statement.signs(self.edition, &self.hints)
     }
 
     /// What `name` stands for depends on the fate of a batch that has not been answered yet.
@@ -380,13 +389,14 @@ impl Session {
 }
 
 impl Effects {
+    const NONE: Effects = Effects { commits: false, clears: false };
+
+    fn of(signs: &Signs) -> Effects {
+        Effects { commits: signs.has(Sign::Commits), clears: signs.has(Sign::Clears) }
+    }
+
     /// Nothing can be ruled out. That it clears is left to its tag, though: it is rare, and waiting costs.
     const UNKNOWN: Effects = Effects { commits: true, clears: false };
-}
-
-/// What executing a statement with this text and these parameter types may do.
-fn signs_of(definition: &[u8], hints: &Hints) -> Signs {
-    until_nul(definition).map_or_else(Signs::unseen, |text| Signs::of(text, hints))
 }
 
 /// The client's message depends on how one of those before it fares.

@@ -180,7 +180,8 @@ impl Session {
         }
         self.unnamed.forget();
         server.unnamed.forget();
-        let signs = text.map_or_else(Signs::unseen, |text| Signs::of(text, &self.rules.hints));
+        self.keep_hints_fresh();
+        let signs = text.map_or_else(Signs::unseen, |text| Signs::of(text, &self.hints));
         let (commits, clears) = (signs.has(Sign::Commits), signs.has(Sign::Clears));
         if signs.has(Sign::Listen) && self.must_wait_for_channels(text.unwrap_or_default()) {
             return Step::Hold;
