@@ -11,7 +11,7 @@ use std::time::Duration;
 use howdah_core::facts::CloseReason;
 use howdah_core::pool::{Condition, PoolId};
 use howdah_core::session::{HintBook, StatementRegistry};
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::client_task::{settle, settle_in};
 use crate::server_conn::ServerConn;
@@ -23,7 +23,7 @@ pub(crate) struct Lore {
     pub(crate) hints: Arc<HintBook>,
     pub(crate) registry: Arc<StatementRegistry>,
     /// Held by the one who asks.
-    asking: Mutex<()>,
+    asking: Arc<Mutex<()>>,
 }
 
 /// A server connection of this pool has been opened. If it is the first of its database, what the functions do is
@@ -34,9 +34,9 @@ pub(crate) struct Lore {
 pub(crate) async fn greet(worker: &Rc<Worker>, conn: &mut ServerConn, pool: PoolId) -> Result<(), CloseReason> {
     let Some((database, lore)) = worker.shared.lore_of(pool) else { return Ok(()) };
     let asking = if lore.hints.is_blank() {
-        lore.asking.lock().await
+        Arc::clone(&lore.asking).lock_owned().await
     } else {
-        let Ok(asking) = lore.asking.try_lock() else { return Ok(()) };
+        let Ok(asking) = Arc::clone(&lore.asking).try_lock_owned() else { return Ok(()) };
         asking
     };
     if lore.hints.is_due(worker.now()) { ask(worker, conn, &database, &lore, asking).await } else { Ok(()) }
@@ -51,15 +51,12 @@ pub(crate) fn refresh(worker: &Rc<Worker>) {
             continue;
         }
         let used_since = used_since.filter(|_| !lore.hints.is_due(now));
-        if lore.asking.try_lock().is_err() {
-            continue;
-        }
+        let Ok(asking) = Arc::clone(&lore.asking).try_lock_owned() else { continue };
         let Some((conn, check)) = worker.shared.pools.borrow(pool, used_since, now) else { continue };
         let worker = Rc::clone(worker);
         tokio::task::spawn_local(async move {
             let Some(mut lease) = settle_in(&worker, conn, check).await else { return };
             worker.set_testing(lease.conn.id, true);
-            let asking = lore.asking.lock().await;
             let asked = ask(&worker, &mut lease.conn, &database, &lore, asking).await;
             lease.give_back(asked.map_or_else(Condition::Close, |()| Condition::Fit));
         });
@@ -72,7 +69,7 @@ async fn ask(
     conn: &mut ServerConn,
     database: &str,
     lore: &Lore,
-    _asking: MutexGuard<'_, ()>,
+    _asking: OwnedMutexGuard<()>,
 ) -> Result<(), CloseReason> {
     let limit = worker.shared.settings.load().timeouts.server_connect;
     let limit = limit.map_or(PATIENCE, |limit| PATIENCE.min(limit / 2)).max(Duration::from_millis(1));

@@ -182,8 +182,9 @@ impl Shared {
         let pins = routes.pins.entry(pool).or_insert_with(|| {
             Arc::new(PinLedger::new(server.clone(), max_pinned(&settings, &server), log_pin))
         });
+        let pins = Arc::clone(pins);
         let lore = Arc::clone(routes.lore.entry(Arc::clone(&server.database)).or_default());
-        let rules = ArcSwap::from_pointee(self.rules(&settings, client, Arc::clone(pins), &lore));
+        let rules = ArcSwap::from_pointee(self.rules(&settings, client, pins, &lore));
         let beginnings = Arc::clone(routes.beginnings.entry(pool).or_default());
         let exchanges = &mut routes.exchanges;
         let exchange =

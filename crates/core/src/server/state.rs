@@ -11,7 +11,7 @@ use howdah_wire::sql::HintsBuilder;
 use crate::facts::CloseReason;
 use crate::session::{
     Asks, Change, Doubts, Expected, Kind, Look, Outstanding, Parameters, PinReason, Rest, ServerStatements, Session,
-    SessionState, SqlStatements, Subject, Survey, Tracked, Trial, Tried,
+    SessionState, Shape, SqlStatements, Subject, Survey, Tracked, Trial, Tried,
 };
 use crate::settings::{PoolMode, StateKind};
 
@@ -38,6 +38,10 @@ pub struct Server {
     pub(crate) meaning_trail: Vec<u8>,
     /// What lives here that belongs to a client and cannot be moved.
     pub lives: Asks,
+    /// What is being told of a statement.
+    pub(crate) shape: Option<Shape>,
+    /// The part of it that the client will be told together with the rest.
+    pub(crate) parameters_told: Vec<u8>,
     /// A question about it that is under way.
     pub(crate) look: Option<Box<Look>>,
     /// Settings that are being tried here.
@@ -120,6 +124,8 @@ impl Server {
             doubts: Doubts::default(),
             meaning_trail: Vec::new(),
             lives: Asks::default(),
+            shape: None,
+            parameters_told: Vec::new(),
             look: None,
             trial: None,
             survey: None,

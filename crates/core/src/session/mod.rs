@@ -9,7 +9,8 @@
 //! * `outstanding` – replies still owed, ours and theirs; `copy_in` – what COPY does to them
 //! * `prepared` – Parse, Bind, Describe and Close with names of the client's own
 //! * `unnamed` – the unnamed statement, which follows its client too
-//! * `statements` – prepared statements, by the client's name and by the server's
+//! * `statements` – prepared statements, by the client's name; `server_statements` – by the server's
+//! * `shape` – what a client was told that its statement looks like
 //! * `sql_statements` – statements prepared by SQL, and names that SQL and protocol share
 //! * `parameters` – the settings that PostgreSQL reports and that follow the client
 //! * `state` – what else of its session follows the client; `follow` – when that is asked about, and how it is
@@ -30,6 +31,8 @@ mod prepared;
 mod relay_client;
 mod relay_server;
 mod rename;
+mod server_statements;
+mod shape;
 mod sql_statements;
 mod state;
 mod statements;
@@ -48,9 +51,11 @@ pub use parameters::{Parameters, Tracked};
 pub use pin::{Pin, PinReason};
 pub use pin_ledger::{PinCrowd, PinLedger, PinNews, PinRow, PinTally};
 pub use relay_server::on_server;
+pub use server_statements::ServerStatements;
+pub use shape::Shape;
 pub use sql_statements::SqlStatements;
 pub(crate) use state::Look;
 pub use state::{Asks, Beginning, Beginnings, Doubts, SessionState, Start, Trial, Tried};
-pub use statements::{ClientStatements, ServerStatements, Statement, StatementRegistry};
+pub use statements::{ClientStatements, Statement, StatementRegistry};
 pub(crate) use survey::Survey;
 pub use verdict::{Patch, Verdict};

@@ -80,7 +80,7 @@ pub enum Kind {
     CopyEnd,
 }
 
-/// The statement that a Parse or Close is about, as far as somebody has to know how it went.
+/// The statement that a message is about, as far as somebody has to know how it went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject {
     /// Nothing of interest.
@@ -89,6 +89,14 @@ pub enum Subject {
     Unnamed(u64),
     /// The statement with this number.
     Statement(u64),
+    /// It is used: its Bind.
+    Used(u64),
+    /// What it looks like.
+    Description(u64),
+    /// The same, and nothing came before it: it can be asked once more.
+    FirstDescription(u64),
+    /// A Bind that must fail: the statement does not look as the client was told.
+    Another,
     /// A name the client has given away already: this Parse must fail.
     Taken,
     /// Howdah asks what the session looks like.
@@ -102,6 +110,23 @@ pub enum Subject {
     /// Howdah gives the session something it should have. In a transaction that has failed it cannot, and
     /// need not.
     Correction,
+}
+
+impl Subject {
+    /// Its answer is of interest for what it says about a statement.
+    #[inline]
+    pub(super) fn is_delicate(self) -> bool {
+        matches!(self, Subject::Description(_) | Subject::FirstDescription(_) | Subject::Another)
+    }
+
+    /// The statement whose looks are asked for.
+    #[inline]
+    pub(super) fn described(self) -> Option<u64> {
+        match self {
+            Subject::Description(id) | Subject::FirstDescription(id) => Some(id),
+            _ => None,
+        }
+    }
 }
 
 /// What a reply means for the queue.
@@ -390,6 +415,21 @@ impl Outstanding {
     #[must_use]
     pub fn head_is_ours(&self) -> bool {
         self.queue.front().is_some_and(|e| e.ours)
+    }
+
+    /// After an error, what is owed is no more than the end of the client's batch.
+    #[must_use]
+    pub(super) fn owes_end_only(&self) -> bool {
+        self.queue.len() <= 1 && self.queue.iter().all(|end| end.kind == Kind::Sync && !end.ours)
+    }
+
+    /// The end of the client's batch is Howdah's affair; false: it has not been sent.
+    #[must_use]
+    pub(super) fn take_over_end(&mut self) -> bool {
+        if let Some(end) = self.queue.front_mut() {
+            end.ours = true;
+        }
+        !self.queue.is_empty()
     }
 
     /// Whose the reply is that comes next.

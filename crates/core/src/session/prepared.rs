@@ -13,19 +13,25 @@ use howdah_wire::sql::{Sign, Signs};
 
 use super::relay_client::{Step, malformed};
 use super::rename::MISSING_UNNAMED;
-use super::statements::{NAME_PREFIX, Need, signs_of};
+use super::server_statements::Need;
+use super::shape::Shape;
+use super::statements::{NAME_PREFIX, signs_of};
 use super::unnamed::Whereabouts;
 use super::{Asks, Expected, Kind, Patch, PinReason, Session, Statement, Subject, Verdict};
 use crate::server::Server;
 
 /// What a client's statement name is on the server.
-enum ServerName {
+pub(super) enum ServerName {
     /// The same.
     AsIs,
     /// That of a text.
     Virtual(Arc<Statement>),
     /// There is none, or none of this client's: it has to look as if there were none.
     Missing,
+    /// That of a text that does not look there like what the client was told.
+    Another,
+    /// Not known before the server has answered.
+    Unknown,
 }
 
 /// What executing a bound statement may do.
@@ -68,9 +74,9 @@ impl Session {
         }
         let taken = FrameHeader::SIZE + name.len() + 1;
         let definition_len = header.total().saturating_sub(taken);
-        if let Some(old) = self.resolve(name) {
+        if let Some((old, _)) = self.resolve(server, name, patch) {
             // The name is taken: PostgreSQL itself shall say so, in its own words and its own order.
-            self.ensure(server, &old, patch);
+            self.ensure(server, &old, None, patch);
             write_parse_start(&old.name(), definition_len, &mut patch.to_server);
             self.statements_mut().refused(name, old, server.outstanding.batch());
             let expected = Expected { client_op: true, ..Expected::theirs(Kind::Parse) };
@@ -106,7 +112,7 @@ impl Session {
     fn define(&mut self, server: &mut Server, statement: &Arc<Statement>, patch: &mut Patch) {
         let theirs = Expected { client_op: true, ..Expected::theirs(Kind::Parse) };
         let batch = server.outstanding.batch();
-        let need = server.statements.need(statement.id, batch);
+        let need = server.statements.need(statement.id, batch, None);
         if server.statements.is_settled(statement.id)
             && server.outstanding.status_is_known()
             && server.outstanding.status() != TransactionStatus::Failed
@@ -155,8 +161,14 @@ impl Session {
         if named_by_value && input.len() < header.total() && header.total() <= Verdict::MAX_HELD {
             return Step::Hold;
         }
+        let target = self.server_name(server, names.statement, true, patch);
+        let subject = match &target {
+            ServerName::Unknown => return wait(server),
+            ServerName::Virtual(statement) => Subject::Used(statement.id),
+            ServerName::Another => Subject::Another,
+            ServerName::AsIs | ServerName::Missing => Subject::None,
+        };
         server.tally.binds += u64::from(!names.statement.is_empty());
-        let target = self.server_name(server, names.statement, patch);
         let effects = match &target {
             ServerName::Virtual(statement) => {
                 let signs = self.signs_of(statement);
@@ -166,7 +178,7 @@ impl Session {
                 }
                 signs.map_or(Effects::NONE, |signs| Effects::of(&signs))
             }
-            ServerName::Missing => Effects::NONE,
+            ServerName::Missing | ServerName::Another | ServerName::Unknown => Effects::NONE,
             ServerName::AsIs if names.statement.is_empty() => {
                 self.unnamed.bound();
                 if let Some(signs) = self.unnamed.signs.take() {
@@ -196,13 +208,13 @@ impl Session {
         self.bound_commits = effects.commits;
         self.portal_commits |= effects.commits && !names.portal.is_empty();
         self.bound_clears = effects.clears;
-        server.outstanding.push(Expected::theirs(Kind::Bind));
+        server.outstanding.push(Expected { subject, ..Expected::theirs(Kind::Bind) });
         let name = match target {
             ServerName::AsIs if patch.to_server.is_empty() => return Step::Pass,
             // What was put into the patch has to go before it.
             ServerName::AsIs => names.statement.to_vec(),
             ServerName::Virtual(statement) => statement.name(),
-            ServerName::Missing => MISSING_UNNAMED.to_vec(),
+            ServerName::Missing | ServerName::Another | ServerName::Unknown => MISSING_UNNAMED.to_vec(),
         };
         let rest = header.total().saturating_sub(taken);
         match frontend::write_bind_header(&mut patch.to_server, names.portal, &name, rest) {
@@ -229,16 +241,29 @@ impl Session {
         if self.is_in_doubt(server, name) {
             return wait(server);
         }
-        let target = self.server_name(server, name, patch);
+        let target = self.server_name(server, name, false, patch);
         if matches!(target, ServerName::AsIs) && !name.is_empty() {
             self.prepare_name(server, name, patch);
+        }
+        let mut expected = expected;
+        if let ServerName::Virtual(statement) = &target {
+            self.statements_mut().describing(name, Arc::clone(statement), server.outstanding.batch());
+            let first = patch.to_server.is_empty()
+                && server.outstanding.is_empty()
+                && server.outstanding.status() == TransactionStatus::Idle;
+            expected.client_op = true;
+            expected.subject = if first {
+                Subject::FirstDescription(statement.id)
+            } else {
+                Subject::Description(statement.id)
+            };
         }
         let name = match target {
             ServerName::AsIs if patch.to_server.is_empty() => return Session::pass(server, expected),
             // What was put into the patch has to go before it.
             ServerName::AsIs => name.to_vec(),
             ServerName::Virtual(statement) => statement.name(),
-            ServerName::Missing => MISSING_UNNAMED.to_vec(),
+            ServerName::Missing | ServerName::Another | ServerName::Unknown => MISSING_UNNAMED.to_vec(),
         };
         server.outstanding.push(expected);
         frontend::write_describe(&mut patch.to_server, TargetKind::Statement, &name);
@@ -263,7 +288,7 @@ impl Session {
             return wait(server);
         }
         // The server keeps the text for others; only the client's name for it goes.
-        if self.resolve(name).is_some() {
+        if self.statements.as_ref().is_some_and(|statements| statements.resolve(name).is_some()) {
             self.statements_mut().undefining(name, server.outstanding.batch());
             self.answer_here(server, Expected { client_op: true, ..expected }, patch);
         } else if name.starts_with(NAME_PREFIX) {
@@ -283,9 +308,9 @@ impl Session {
         let has_meaning = |signs: &Signs| signs.has(Sign::Meaning);
         let (text, means) = match name {
             b"" => (self.unnamed.text().to_vec(), self.unnamed.signs.as_deref().map(has_meaning)),
-            _ => match self.resolve(name) {
-                Some(statement) => {
-                    (statement.text().to_vec(), self.signs_of(&statement).as_deref().map(has_meaning))
+            _ => match self.statements.as_ref().and_then(|statements| statements.resolve(name)) {
+                Some((statement, _)) => {
+                    (statement.text().to_vec(), self.signs_of(statement).as_deref().map(has_meaning))
                 }
                 None => return,
             },
@@ -303,7 +328,7 @@ impl Session {
             return self.unnamed.signs.as_deref().is_some_and(is_open);
         }
         let statement = self.statements.as_ref().and_then(|statements| statements.resolve(name));
-        statement.and_then(|statement| self.signs_of(statement)).is_some_and(|signs| is_open(&signs))
+        statement.and_then(|(statement, _)| self.signs_of(statement)).is_some_and(|signs| is_open(&signs))
     }
 
     /// What executing it may do; `None`: nothing that matters.
@@ -319,17 +344,17 @@ impl Session {
         self.statements.as_ref().is_some_and(|s| s.is_in_doubt(name, server.outstanding.batch()))
     }
 
-    fn resolve(&self, name: &[u8]) -> Option<Arc<Statement>> {
-        self.statements.as_ref()?.resolve(name).map(Arc::clone)
-    }
-
-    fn server_name(&mut self, server: &mut Server, name: &[u8], patch: &mut Patch) -> ServerName {
+    /// `as_told`: what it stands for has to look like the client was told.
+    fn server_name(
+        &mut self,
+        server: &mut Server,
+        name: &[u8],
+        as_told: bool,
+        patch: &mut Patch,
+    ) -> ServerName {
         if !name.is_empty() {
-            return match self.resolve(name) {
-                Some(statement) => {
-                    self.ensure(server, &statement, patch);
-                    ServerName::Virtual(statement)
-                }
+            return match self.resolve(server, name, patch) {
+                Some((statement, told)) => self.ensure(server, &statement, told.filter(|_| as_told), patch),
                 None if name.starts_with(NAME_PREFIX) => ServerName::Missing,
                 None => ServerName::AsIs,
             };
@@ -347,14 +372,31 @@ impl Session {
         }
     }
 
-    /// Sees to it that the statement will be there when the next message is carried out.
-    fn ensure(&mut self, server: &mut Server, statement: &Arc<Statement>, patch: &mut Patch) {
-        match server.statements.need(statement.id, server.outstanding.batch()) {
-            Need::Nothing => return,
+    /// Sees to it that the statement will be there when the next message is carried out, and look as `told`.
+    pub(super) fn ensure(
+        &mut self,
+        server: &mut Server,
+        statement: &Arc<Statement>,
+        told: Option<Shape>,
+        patch: &mut Patch,
+    ) -> ServerName {
+        match server.statements.need(statement.id, server.outstanding.batch(), told) {
+            Need::Nothing => return ServerName::Virtual(Arc::clone(statement)),
+            Need::Answer => return ServerName::Unknown,
+            Need::Another => return ServerName::Another,
+            Need::Describe => {
+                Session::ask_for_shape(server, statement, patch);
+                return ServerName::Unknown;
+            }
             Need::Parse => self.evict(server, patch),
             Need::CloseAndParse => send_close(server, statement.id, patch),
         }
         send_parse(server, statement, Expected::ours(Kind::Parse), patch);
+        if told.is_some() {
+            Session::ask_for_shape(server, statement, patch);
+            return ServerName::Unknown;
+        }
+        ServerName::Virtual(Arc::clone(statement))
     }
 
     fn evict(&mut self, server: &mut Server, patch: &mut Patch) {
@@ -382,21 +424,21 @@ impl Session {
                 _ => backend::write_close_complete(to_client),
             }
             if expected.client_op {
-                self.statements_mut().confirm();
+                self.statements_mut().confirm(None);
             }
         }
     }
 }
 
 impl Effects {
-    const NONE: Effects = Effects { commits: false, clears: false };
-
     fn of(signs: &Signs) -> Effects {
         Effects { commits: signs.has(Sign::Commits), clears: signs.has(Sign::Clears) }
     }
 
     /// Nothing can be ruled out. That it clears is left to its tag, though: it is rare, and waiting costs.
     const UNKNOWN: Effects = Effects { commits: true, clears: false };
+    /// It is not executed.
+    const NONE: Effects = Effects { commits: false, clears: false };
 }
 
 /// The client's message depends on how one of those before it fares.

@@ -8,6 +8,7 @@ use howdah_wire::sqlstate::SqlState;
 use super::conversation::Rest;
 use super::follow::{discarded, looked};
 use super::outstanding::{Answer, Doubt};
+use super::shape::{another_shape, is_out_of_date, settle_description};
 use super::{Expected, Kind, Patch, Session, Subject, Verdict, rename};
 use crate::facts::CloseReason;
 use crate::server::Server;
@@ -57,7 +58,9 @@ pub fn on_server(
         if passed > 0 && matches!(header.tag, tag::ERROR_RESPONSE | tag::PARAMETER_STATUS) {
             return Verdict::Forward(passed);
         }
-        if left.len() < header.total() && (needs_body(header) || server.is_answering(header.tag)) {
+        if left.len() < header.total()
+            && (needs_body(header) || server.is_answering(header.tag) || server.is_describing(header))
+        {
             return forward_or_hold(passed);
         }
         let body = left.get(FrameHeader::SIZE..header.total().min(left.len())).unwrap_or_default();
@@ -97,7 +100,8 @@ fn between_replies(server: &mut Server, session: Option<&mut Session>, patch: &m
     }
 }
 
-enum Reply {
+/// What becomes of a reply.
+pub(super) enum Reply {
     Forward,
     Swallow,
 }
@@ -113,12 +117,16 @@ fn reply(
         tag::ERROR_RESPONSE => return error(server, session, header, body, patch),
         tag::READY_FOR_QUERY => return ready(server, session, body),
         tag::PARAMETER_STATUS => return Ok(parameter(server, session, body)),
+        tag::PARAMETER_DESCRIPTION => return server.told_parameters(header, body),
         _ => {}
     }
     let expected = match server.outstanding.answer(header.tag) {
         Ok(Answer::Unasked) => return Ok(unasked(session, header)),
         Ok(Answer::Part(expected)) => expected,
         Ok(Answer::Done(expected)) => {
+            if expected.subject.is_delicate() {
+                return server.told_columns(session, expected, header, body, patch);
+            }
             settle(server, session.as_deref_mut(), expected, Some(expected.kind == Kind::Parse));
             expected
         }
@@ -178,6 +186,7 @@ fn ready(server: &mut Server, session: Option<&mut Session>, body: &[u8]) -> Res
     Ok(Reply::Forward)
 }
 
+#[cold]
 fn error(
     server: &mut Server,
     mut session: Option<&mut Session>,
@@ -194,6 +203,7 @@ fn error(
         .as_deref()
         .filter(|_| header.total() <= MAX_BODY)
         .and_then(|session| rename::with_client_names(session, &error, changing));
+    let unanswered = session.as_deref().and_then(|session| session.question_alone(server, &dropped));
     for entry in dropped {
         settle(server, session.as_deref_mut(), entry, None);
     }
@@ -205,6 +215,22 @@ fn error(
         return Err(CloseReason::ServerClosed);
     }
     let Ok(Some(asked)) = asked else { return Err(CloseReason::ServerProtocol) };
+    match asked.subject {
+        Subject::Used(id) | Subject::Description(id) | Subject::FirstDescription(id)
+            if is_out_of_date(&error) =>
+        {
+            server.statements.retire(id);
+            if let Some((session, name)) = session.zip(unanswered) {
+                session.ask_again(server, &name, patch);
+                return Ok(Reply::Swallow);
+            }
+        }
+        Subject::Another => {
+            another_shape(server.outstanding.status()).write(&mut patch.to_client);
+            return Ok(Reply::Swallow);
+        }
+        _ => {}
+    }
     if asked.subject == Subject::Look
         && let Some(look) = server.look.as_mut()
     {
@@ -246,11 +272,14 @@ fn settle(server: &mut Server, session: Option<&mut Session>, entry: Expected, p
     match entry.subject {
         Subject::Statement(id) => server.statements.settle(id, present),
         Subject::Unnamed(generation) => server.unnamed.settle(generation, present.is_some()),
+        Subject::Description(id) | Subject::FirstDescription(id) => {
+            return settle_description(server, session, entry, id, present.is_some());
+        }
         _ => {}
     }
     let Some(session) = session else { return };
     match (present, entry.subject) {
-        (Some(_), _) if entry.client_op => session.statements_mut().confirm(),
+        (Some(_), _) if entry.client_op => session.statements_mut().confirm(None),
         (None, _) if entry.client_op => session.statements_mut().forget(),
         (None, Subject::Unnamed(generation)) if !entry.ours => session.unnamed.lost(generation),
         _ => {}

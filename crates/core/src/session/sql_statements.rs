@@ -130,7 +130,7 @@ impl Session {
         if let Some(definition) = self.sql.as_ref().and_then(|sql| sql.by_name.get(name)) {
             return Some(definition.clone());
         }
-        let statement = self.statements.as_ref()?.resolve(name)?;
+        let (statement, _) = self.statements.as_ref()?.resolve(name)?;
         Some(Definition::Protocol(Arc::clone(statement)))
     }
 

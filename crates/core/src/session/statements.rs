@@ -1,17 +1,19 @@
 //! Prepared statements of the protocol, by the client's name and by the server's.
 //!
 //! A client's statement name is its own affair; on a server connection the statement has a name that
-//! stands for its text and parameter types, the same for all clients. A statement exists on a server
-//! connection from its ParseComplete on, and until its CloseComplete; in between only messages of the same
-//! batch may count on it, since they share its fate.
+//! stands for its text and parameter types, the same for all clients. It does so until a table it means has
+//! changed so that servers have or would have different things under it: then it is retired, and whoever
+//! needs the text from then on gets another number, which is prepared afresh everywhere.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use howdah_wire::sql::{Hints, Sign, Signs};
 use rustc_hash::FxHashMap;
+
+use super::shape::Shape;
 
 /// A text to be prepared, shared by all who prepare it.
 #[derive(Debug)]
@@ -24,9 +26,33 @@ pub struct Statement {
     judged: Mutex<(u64, Arc<Signs>)>,
     /// The Parse message's body behind the name: text and parameter types.
     pub definition: Box<[u8]>,
+    /// What it is analysed under.
+    meaning: Box<[u8]>,
+    /// What anybody was told first that it looks like.
+    shape: OnceLock<Shape>,
+    /// Some server connection has something else under its number than others.
+    retired: AtomicBool,
 }
 
 impl Statement {
+    /// The text needs another number.
+    #[inline]
+    #[must_use]
+    pub fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Relaxed)
+    }
+
+    /// From now on it does.
+    pub fn retire(&self) {
+        self.retired.store(true, Ordering::Relaxed);
+    }
+
+    /// Some server connection says that it looks like this; false: another one said otherwise.
+    #[must_use]
+    pub fn agrees(&self, shape: Shape) -> bool {
+        *self.shape.get_or_init(|| shape) == shape
+    }
+
     /// Its text.
     #[must_use]
     pub fn text(&self) -> &[u8] {
@@ -112,7 +138,8 @@ impl StatementRegistry {
     pub fn intern(&self, definition: &[u8], meaning: &[u8]) -> Arc<Statement> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let key = key(definition, meaning);
-        if let Some(statement) = inner.known.get(&*key).and_then(Weak::upgrade) {
+        let known = inner.known.get(&*key).and_then(Weak::upgrade);
+        if let Some(statement) = known.filter(|statement| !statement.is_retired()) {
             return statement;
         }
         if inner.known.len() >= inner.sweep_at {
@@ -125,22 +152,39 @@ impl StatementRegistry {
             harmless_by: AtomicU64::new(NO_EDITION),
             judged: Mutex::new((NO_EDITION, Arc::default())),
             definition: definition.into(),
+            meaning: meaning.into(),
+            shape: OnceLock::new(),
+            retired: AtomicBool::new(false),
         });
         inner.known.insert(key.into(), Arc::downgrade(&statement));
         statement
+    }
+
+    /// The statement that has taken the place of one that is retired.
+    #[must_use]
+    pub fn successor(&self, retired: &Statement) -> Arc<Statement> {
+        self.intern(&retired.definition, &retired.meaning)
     }
 }
 
 /// What a client has prepared, by its own names.
 #[derive(Debug, Default)]
 pub struct ClientStatements {
-    named: FxHashMap<Box<[u8]>, Arc<Statement>>,
+    named: FxHashMap<Box<[u8]>, Named>,
     /// What the names and their texts cost.
     bytes: usize,
     /// The same of names that are about to be defined.
     pending_bytes: usize,
     /// Sent but not answered: each is one entry of `Outstanding` with `client_op`.
     pending: VecDeque<NameChange>,
+}
+
+/// What a name of the client's stands for.
+#[derive(Debug)]
+struct Named {
+    statement: Arc<Statement>,
+    /// What the client was told last that it looks like.
+    told: Option<Shape>,
 }
 
 #[derive(Debug)]
@@ -156,25 +200,54 @@ enum Fate {
     Undefined,
     /// Parsed though it stands for this statement already.
     Refused(Arc<Statement>),
+    /// No change: the client asks what this statement looks like.
+    Described(Arc<Statement>),
+}
+
+impl Fate {
+    fn is_change(&self) -> bool {
+        !matches!(self, Fate::Described(_))
+    }
 }
 
 impl ClientStatements {
-    /// What `name` will stand for when the messages sent so far have been carried out.
+    /// What `name` will stand for when the messages sent so far have been carried out, and what the client was
+    /// told last that it looks like.
     #[must_use]
-    pub fn resolve(&self, name: &[u8]) -> Option<&Arc<Statement>> {
-        match self.pending.iter().rev().find(|change| *change.name == *name) {
-            Some(NameChange { fate: Fate::Defined(statement) | Fate::Refused(statement), .. }) => {
-                Some(statement)
-            }
-            Some(NameChange { fate: Fate::Undefined, .. }) => None,
-            None => self.named.get(name),
+    pub fn resolve(&self, name: &[u8]) -> Option<(&Arc<Statement>, Option<Shape>)> {
+        let changes = |change: &&NameChange| *change.name == *name && change.fate.is_change();
+        let named = || self.named.get(name);
+        match self.pending.iter().rev().find(changes).map(|change| &change.fate) {
+            Some(Fate::Defined(statement)) => Some((statement, None)),
+            Some(Fate::Refused(statement)) => Some((statement, named().and_then(|named| named.told))),
+            Some(Fate::Undefined) => None,
+            Some(Fate::Described(_)) | None => named().map(|named| (&named.statement, named.told)),
         }
     }
 
     /// What `name` stands for depends on the fate of a batch before `batch`.
     #[must_use]
     pub fn is_in_doubt(&self, name: &[u8], batch: u32) -> bool {
-        self.pending.iter().any(|change| change.batch != batch && *change.name == *name)
+        let is_about = |change: &NameChange| *change.name == *name && change.fate.is_change();
+        self.pending.iter().any(|change| change.batch != batch && is_about(change))
+    }
+
+    /// The statement that `name` will stand for has another number now.
+    pub fn renumber(&mut self, name: &[u8], successor: &Arc<Statement>) {
+        let changes = |change: &&mut NameChange| *change.name == *name && change.fate.is_change();
+        let statement = match self.pending.iter_mut().rev().find(changes).map(|change| &mut change.fate) {
+            Some(Fate::Defined(statement) | Fate::Refused(statement)) => Some(statement),
+            Some(Fate::Undefined) => None,
+            Some(Fate::Described(_)) | None => self.named.get_mut(name).map(|named| &mut named.statement),
+        };
+        if let Some(statement) = statement {
+            *statement = Arc::clone(successor);
+        }
+    }
+
+    /// A Describe for `name` has been sent.
+    pub fn describing(&mut self, name: &[u8], statement: Arc<Statement>, batch: u32) {
+        self.pend(name, batch, Fate::Described(statement));
     }
 
     /// A Parse for `name` has been sent.
@@ -197,20 +270,32 @@ impl ClientStatements {
         self.pending.push_back(NameChange { name: name.into(), batch, fate });
     }
 
-    /// The oldest change that was sent has happened.
-    pub fn confirm(&mut self) {
+    /// The oldest change that was sent has happened. `shape`: the answer, if it was a Describe.
+    pub fn confirm(&mut self, shape: Option<Shape>) {
         let Some(change) = self.pop() else { return };
         let old = match change.fate {
             Fate::Defined(statement) => {
                 self.bytes += cost(&change.name, &statement);
-                self.named.insert(change.name.clone(), statement)
+                self.named.insert(change.name.clone(), Named { statement, told: None })
             }
             Fate::Undefined => self.named.remove(&change.name),
+            Fate::Described(_) => {
+                if let Some(named) = self.named.get_mut(&change.name) {
+                    named.told = shape;
+                }
+                None
+            }
             Fate::Refused(_) => None,
         };
         if let Some(old) = old {
-            self.bytes -= cost(&change.name, &old);
+            self.bytes -= cost(&change.name, &old.statement);
         }
+    }
+
+    /// The name that the oldest change is about.
+    #[must_use]
+    pub fn oldest(&self) -> Option<&[u8]> {
+        self.pending.front().map(|change| &*change.name)
     }
 
     /// The oldest change that was sent will not happen.
@@ -234,7 +319,7 @@ impl ClientStatements {
     /// DEALLOCATE of this name has happened.
     pub fn remove(&mut self, name: &[u8]) {
         if let Some(old) = self.named.remove(name) {
-            self.bytes -= cost(name, &old);
+            self.bytes -= cost(name, &old.statement);
         }
     }
 
@@ -267,141 +352,15 @@ impl ClientStatements {
     #[must_use]
     pub fn name_of(&self, id: u64, changing: bool) -> Option<&[u8]> {
         let is_meant = |change: &&NameChange| match &change.fate {
-            Fate::Defined(statement) | Fate::Refused(statement) => statement.id == id,
+            Fate::Defined(statement) | Fate::Refused(statement) | Fate::Described(statement) => {
+                statement.id == id
+            }
             Fate::Undefined => false,
         };
         let first = self.pending.front().filter(|_| changing).filter(is_meant);
         let pending = first.or_else(|| self.pending.iter().rev().find(is_meant)).map(|change| &change.name);
-        let known = || self.named.iter().find(|(_, statement)| statement.id == id).map(|(name, _)| name);
+        let known = || self.named.iter().find(|(_, named)| named.statement.id == id).map(|(name, _)| name);
         pending.or_else(known).map(AsRef::as_ref)
-    }
-}
-
-/// What a server connection has prepared for all its clients, least recently used first out.
-#[derive(Debug, Default)]
-pub struct ServerStatements {
-    prepared: FxHashMap<u64, Prepared>,
-    clock: u64,
-}
-
-#[derive(Debug)]
-struct Prepared {
-    /// Kept, so that the text does not get another number while it is prepared here.
-    _statement: Arc<Statement>,
-    /// As far as replies have told.
-    present: bool,
-    /// Parse and Close messages sent and not answered.
-    in_flight: u16,
-    /// The last of them was a Parse, of this batch.
-    parsed_in: Option<u32>,
-    used: u64,
-}
-
-/// What must be sent so that a statement may be counted on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Need {
-    /// Nothing.
-    Nothing,
-    /// Parse.
-    Parse,
-    /// Close, then Parse: it may or may not be there.
-    CloseAndParse,
-}
-
-impl ServerStatements {
-    /// What is needed so that messages of `batch` may use the statement.
-    pub fn need(&mut self, id: u64, batch: u32) -> Need {
-        self.clock += 1;
-        let Some(entry) = self.prepared.get_mut(&id) else { return Need::Parse };
-        entry.used = self.clock;
-        match entry {
-            Prepared { in_flight: 0, present: true, .. } => Need::Nothing,
-            Prepared { in_flight: 0, .. } => Need::Parse,
-            Prepared { parsed_in: Some(b), .. } if *b == batch => Need::Nothing,
-            _ => Need::CloseAndParse,
-        }
-    }
-
-    /// It is there for certain, and nothing in flight will change that.
-    #[must_use]
-    pub fn is_settled(&self, id: u64) -> bool {
-        self.prepared.get(&id).is_some_and(|e| e.present && e.in_flight == 0)
-    }
-
-    /// All that are there for certain.
-    #[must_use]
-    pub fn all_settled(&self) -> Vec<u64> {
-        self.prepared
-            .iter()
-            .filter(|(_, entry)| entry.present && entry.in_flight == 0)
-            .map(|(&id, _)| id)
-            .collect()
-    }
-
-    /// A Parse has been sent.
-    pub fn parse_sent(&mut self, statement: &Arc<Statement>, batch: u32) {
-        let used = self.clock;
-        let entry = self.prepared.entry(statement.id).or_insert_with(|| Prepared {
-            _statement: Arc::clone(statement),
-            present: false,
-            in_flight: 0,
-            parsed_in: None,
-            used,
-        });
-        entry.in_flight += 1;
-        entry.parsed_in = Some(batch);
-    }
-
-    /// A Close has been sent.
-    pub fn close_sent(&mut self, id: u64) {
-        if let Some(entry) = self.prepared.get_mut(&id) {
-            entry.in_flight += 1;
-            entry.parsed_in = None;
-        }
-    }
-
-    /// A Parse or Close was answered (`present`: it is there now), or dropped after an error (`None`).
-    pub fn settle(&mut self, id: u64, present: Option<bool>) {
-        let Some(entry) = self.prepared.get_mut(&id) else { return };
-        entry.in_flight = entry.in_flight.saturating_sub(1);
-        if let Some(present) = present {
-            entry.present = present;
-        }
-        if entry.in_flight == 0 && !entry.present {
-            self.prepared.remove(&id);
-        }
-    }
-
-    /// The least recently used statement, if there will be `limit` or more.
-    #[must_use]
-    pub fn eviction(&self, limit: u32) -> Option<u64> {
-        let stays = |entry: &&Prepared| entry.in_flight == 0 || entry.parsed_in.is_some();
-        if self.prepared.len() < limit as usize
-            || self.prepared.values().filter(stays).count() < limit as usize
-        {
-            return None;
-        }
-        self.prepared.iter().filter(|(_, e)| e.in_flight == 0).min_by_key(|(_, e)| e.used).map(|(&id, _)| id)
-    }
-
-    /// DEALLOCATE ALL or DISCARD ALL has happened.
-    pub fn clear(&mut self) {
-        self.prepared.retain(|_, entry| {
-            entry.present = false;
-            entry.in_flight > 0
-        });
-    }
-
-    /// How many there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.prepared.len()
-    }
-
-    /// There are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.prepared.is_empty()
     }
 }
 

@@ -18,4 +18,5 @@ mod prepared;
 mod refusals;
 mod simple;
 mod stage;
+mod stale;
 mod unnamed;

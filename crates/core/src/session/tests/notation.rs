@@ -4,7 +4,7 @@
 //! `H`, `d data`, `c`, `f why`, `F`, `X`. `-` is the unnamed statement or portal; `D` and `C` mean
 //! statements, `Dp` and `Cp` portals.
 //! Servers: `1 2 3 n T t D I s G H c V` bare, `d data`, `C tag`, `Z status`, `E code text`, `N text`,
-//! `S name value`, `row column column …`.
+//! `S name value`, `row column column …`, `Er routine code text` (an error of this function of PostgreSQL's).
 //!
 //! The question what a session looks like is shown as `Q look` and what it is about: settings by name, else
 //! `settings`, `role`, `statements`, `temp`, `locks`, `cursors`, `channels`, `slots`; or `everything`.
@@ -94,6 +94,10 @@ pub(super) fn from_server(messages: &str) -> Vec<u8> {
             "C" => backend::write_command_complete(out, rest.as_bytes()),
             "Z" => backend::write_ready_for_query(out, status(rest)),
             "E" => error(rest).write(out),
+            "Er" => {
+                let (routine, rest) = rest.split_once(' ').unwrap_or_default();
+                ErrorResponse { other: vec![(b'R', routine.into())], ..error(rest) }.write(out);
+            }
             "FATAL" => ErrorResponse { severity: Severity::Fatal, ..error(rest) }.write(out),
             "row" => {
                 let values: Vec<_> = rest.split(' ').map(|value| Some(value.as_bytes())).collect();

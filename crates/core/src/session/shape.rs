@@ -1,0 +1,249 @@
+//! What a client was told that its statement looks like, and what becomes of it when the tables have changed.
+//!
+//! PostgreSQL refuses to run a prepared statement whose rows have come to look different ("cached plan must not
+//! change result type"): whoever was told of two columns gets no third. A pool breaks that promise silently
+//! where the statement is prepared afresh on another server connection. So whatever a client was told by
+//! Describe is remembered with its name, and on a server connection where nobody knows what the statement looks
+//! like, that is asked before the client's Bind is carried out; if it is something else, the Bind fails as on a
+//! direct connection. Who was told nothing takes what comes.
+//!
+//! A client that prepares a text may be the first to find out that what a server connection has under that
+//! number is out of date. Nothing has come of its batch then, and it asks under the new number once more.
+
+use std::hash::{DefaultHasher, Hasher};
+use std::sync::Arc;
+
+use howdah_wire::backend::{TransactionStatus, tag};
+use howdah_wire::error_response::{ErrorResponse, Severity};
+use howdah_wire::frontend::{self, TargetKind};
+use howdah_wire::{FrameHeader, SqlState, write_message};
+
+use super::outstanding::Answer;
+use super::prepared::send_close;
+use super::relay_server::Reply;
+use super::statements::Statement;
+use super::{Expected, Kind, Patch, Session, Subject};
+use crate::facts::CloseReason;
+use crate::server::Server;
+
+/// Parameter types and columns of a statement, as far as PostgreSQL compares them: not what table a column is
+/// of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape(u64);
+
+impl Shape {
+    /// Of a ParameterDescription; more follows.
+    pub(super) fn of_parameters(header: FrameHeader, body: &[u8]) -> Shape {
+        Shape::TOO_LONG.with(header, |hasher| hasher.write(body))
+    }
+
+    /// With the RowDescription or NoData that follows it.
+    pub(super) fn with_columns(self, header: FrameHeader, body: &[u8]) -> Shape {
+        self.with(header, |hasher| {
+            let (count, mut columns) = body.split_at(body.len().min(2));
+            hasher.write(count);
+            while let Some((name, rest)) =
+                memchr::memchr(0, columns).and_then(|end| columns.split_at_checked(end + 1))
+                && let Some((column, following)) = rest.split_at_checked(COLUMN)
+            {
+                hasher.write(name);
+                hasher.write(column.get(TABLE..).unwrap_or_default());
+                columns = following;
+            }
+            hasher.write(columns);
+        })
+    }
+
+    fn with(self, header: FrameHeader, write: impl FnOnce(&mut DefaultHasher)) -> Shape {
+        if header.total() > MAX_DESCRIPTION {
+            return Shape::TOO_LONG;
+        }
+        let mut hasher = DefaultHasher::new();
+        hasher.write_u64(self.0);
+        hasher.write_u8(header.tag);
+        write(&mut hasher);
+        Shape(hasher.finish())
+    }
+
+    /// Of a description that is not waited for.
+    const TOO_LONG: Shape = Shape(0);
+}
+
+impl Server {
+    /// The next reply tells of a statement's shape, and is read as a whole.
+    #[cold]
+    #[must_use]
+    pub(super) fn is_describing(&self, header: FrameHeader) -> bool {
+        matches!(header.tag, tag::PARAMETER_DESCRIPTION | tag::ROW_DESCRIPTION)
+            && header.total() <= MAX_DESCRIPTION
+            && self.outstanding.head().is_some_and(|head| head.subject.described().is_some())
+    }
+
+    /// The parameters of a statement are told.
+    #[cold]
+    pub(super) fn told_parameters(&mut self, header: FrameHeader, body: &[u8]) -> Result<Reply, CloseReason> {
+        let Ok(Answer::Part(asked)) = self.outstanding.answer(header.tag) else {
+            return Err(CloseReason::ServerProtocol);
+        };
+        self.shape = Some(Shape::of_parameters(header, body));
+        if let Subject::FirstDescription(_) = asked.subject {
+            // It is not certain that the rest can be told.
+            self.parameters_told.clear();
+            write_message(&mut self.parameters_told, header.tag, body);
+            return Ok(Reply::Swallow);
+        }
+        Ok(if asked.ours { Reply::Swallow } else { Reply::Forward })
+    }
+
+    /// The columns of a statement are told, or that it has none.
+    #[cold]
+    pub(super) fn told_columns(
+        &mut self,
+        session: Option<&mut Session>,
+        asked: Expected,
+        header: FrameHeader,
+        body: &[u8],
+        patch: &mut Patch,
+    ) -> Result<Reply, CloseReason> {
+        // Not a Bind that should have failed, and not without its parameters.
+        let id = asked.subject.described().ok_or(CloseReason::ServerProtocol)?;
+        let parameters = self.shape.ok_or(CloseReason::ServerProtocol)?;
+        self.shape = Some(parameters.with_columns(header, body));
+        let told = session.is_some();
+        settle_description(self, session, asked, id, true);
+        if let Subject::FirstDescription(_) = asked.subject
+            && told
+        {
+            patch.to_client.append(&mut self.parameters_told);
+            write_message(&mut patch.to_client, header.tag, body);
+            return Ok(Reply::Swallow);
+        }
+        Ok(if asked.ours { Reply::Swallow } else { Reply::Forward })
+    }
+}
+
+/// A question what a statement looks like was answered, or dropped.
+#[cold]
+pub(super) fn settle_description(
+    server: &mut Server,
+    session: Option<&mut Session>,
+    entry: Expected,
+    id: u64,
+    answered: bool,
+) {
+    let shape = server.shape.take().filter(|_| answered);
+    server.statements.described(id, shape);
+    let Some(session) = session.filter(|_| entry.client_op) else { return };
+    let statements = session.statements_mut();
+    if shape.is_some() { statements.confirm(shape) } else { statements.forget() }
+}
+
+impl Session {
+    /// What `name` will stand for, under the number that its text has now, and what the client was told that it
+    /// looks like.
+    pub(super) fn resolve(
+        &mut self,
+        server: &mut Server,
+        name: &[u8],
+        patch: &mut Patch,
+    ) -> Option<(Arc<Statement>, Option<Shape>)> {
+        let (statement, told) = self.statements.as_ref()?.resolve(name)?;
+        let statement = Arc::clone(statement);
+        if statement.is_retired() {
+            return Some((self.renumber(server, name, &statement, patch), told));
+        }
+        Some((statement, told))
+    }
+
+    #[cold]
+    fn renumber(
+        &mut self,
+        server: &mut Server,
+        name: &[u8],
+        retired: &Statement,
+        patch: &mut Patch,
+    ) -> Arc<Statement> {
+        if server.statements.is_settled(retired.id) {
+            send_close(server, retired.id, patch);
+        }
+        let successor = self.rules.registry.successor(retired);
+        self.statements_mut().renumber(name, &successor);
+        successor
+    }
+
+    /// The name that the client asked about, if that is all that failed and nothing else was to be done.
+    pub(super) fn question_alone(&self, server: &Server, failed: &[Expected]) -> Option<Box<[u8]>> {
+        let [Expected { subject: Subject::FirstDescription(_), client_op: true, .. }] = failed else {
+            return None;
+        };
+        if !server.outstanding.owes_end_only() || self.is_mid_message() {
+            return None;
+        }
+        self.statements.as_ref()?.oldest().map(Box::from)
+    }
+
+    /// The client's first message of a batch asks what `name` looks like, and what is there is out of date.
+    #[cold]
+    pub(super) fn ask_again(&mut self, server: &mut Server, name: &[u8], patch: &mut Patch) {
+        let ended = server.outstanding.take_over_end();
+        if !ended {
+            frontend::write_sync(&mut patch.to_server);
+            server.outstanding.push(Expected::ours(Kind::Sync));
+        }
+        if let Some((statement, _)) = self.resolve(server, name, patch) {
+            self.ensure(server, &statement, None, patch);
+            self.statements_mut().describing(name, Arc::clone(&statement), server.outstanding.batch());
+            let subject = Subject::Description(statement.id);
+            let expected = Expected { subject, client_op: true, ..Expected::theirs(Kind::Describe) };
+            server.outstanding.push(expected);
+            frontend::write_describe(&mut patch.to_server, TargetKind::Statement, &statement.name());
+        }
+        if ended {
+            frontend::write_sync(&mut patch.to_server);
+            server.outstanding.push(Expected::theirs(Kind::Sync));
+        } else {
+            frontend::write_flush(&mut patch.to_server);
+        }
+    }
+
+    /// Asks what a statement looks like that will be there.
+    #[cold]
+    pub(super) fn ask_for_shape(server: &mut Server, statement: &Arc<Statement>, patch: &mut Patch) {
+        frontend::write_describe(&mut patch.to_server, TargetKind::Statement, &statement.name());
+        frontend::write_flush(&mut patch.to_server);
+        server.statements.describe_sent(statement.id);
+        let subject = Subject::Description(statement.id);
+        server.outstanding.push(Expected { subject, ..Expected::ours(Kind::Describe) });
+    }
+}
+
+/// What is prepared under the number that a message meant is of no use any more.
+pub(super) fn is_out_of_date(error: &ErrorResponse) -> bool {
+    let field = |kind| error.other.iter().find(|(k, _)| *k == kind).map(|(_, value)| value.as_slice());
+    match error.code {
+        SqlState::FEATURE_NOT_SUPPORTED => field(b'R') == Some(ROUTINE.as_bytes()),
+        SqlState::INSUFFICIENT_PRIVILEGE => false,
+        // Analysed anew with the parameter types it was given first, it makes no sense; without them it may.
+        code => code.as_bytes().starts_with(b"42"),
+    }
+}
+
+/// What PostgreSQL says when a statement does not look like it was told; `status`: before it.
+pub(super) fn another_shape(status: TransactionStatus) -> ErrorResponse {
+    if status == TransactionStatus::Failed {
+        let text = "current transaction is aborted, commands ignored until end of transaction block";
+        return ErrorResponse::new(Severity::Error, SqlState::IN_FAILED_SQL_TRANSACTION, text);
+    }
+    let text = "cached plan must not change result type";
+    let error = ErrorResponse::new(Severity::Error, SqlState::FEATURE_NOT_SUPPORTED, text);
+    // Drivers look at it to tell this from other things that are not supported.
+    ErrorResponse { other: vec![(b'R', ROUTINE.into())], ..error }
+}
+
+/// The function of PostgreSQL that says so.
+const ROUTINE: &str = "RevalidateCachedQuery";
+/// What of a column in a RowDescription stands behind its name, and how much of that is the table's.
+const COLUMN: usize = 18;
+const TABLE: usize = 6;
+/// Longest description that is waited for: PostgreSQL has at most 65,535 parameters and 1,664 columns.
+const MAX_DESCRIPTION: usize = 512 * 1024;
