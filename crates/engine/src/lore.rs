@@ -31,7 +31,11 @@ pub(crate) struct Lore {
 ///
 /// # Errors
 /// The connection is not to be used.
-pub(crate) async fn greet(worker: &Rc<Worker>, conn: &mut ServerConn, pool: PoolId) -> Result<(), CloseReason> {
+pub(crate) async fn greet(
+    worker: &Rc<Worker>,
+    conn: &mut ServerConn,
+    pool: PoolId,
+) -> Result<(), CloseReason> {
     let Some((database, lore)) = worker.shared.lore_of(pool) else { return Ok(()) };
     let asking = if lore.hints.is_blank() {
         Arc::clone(&lore.asking).lock_owned().await

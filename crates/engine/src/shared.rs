@@ -8,9 +8,7 @@ use arc_swap::ArcSwap;
 use howdah_core::client::{Admission, Credentials};
 use howdah_core::control::ConsoleDoor;
 use howdah_core::pool::{PoolConfig, PoolId, PoolKey, WorkerId};
-use howdah_core::session::{
-    Beginnings, Parameters, PinLedger, PinNews, SessionRules, Tracked,
-};
+use howdah_core::session::{Beginnings, Parameters, PinLedger, PinNews, SessionRules, Tracked};
 use howdah_core::settings::{Database, Settings, StateCheck, StateRules};
 use rustc_hash::FxHashMap;
 
@@ -190,7 +188,8 @@ impl Shared {
         let exchange =
             exchanges.entry(Arc::clone(&server.database)).or_insert_with(|| Arc::new(Exchange::new()));
         let exchange = Arc::clone(exchange);
-        let route = Arc::new(Route { client: client.clone(), server, pool, rules, beginnings, exchange, lore });
+        let route =
+            Arc::new(Route { client: client.clone(), server, pool, rules, beginnings, exchange, lore });
         routes.by_client.insert(client.clone(), Arc::clone(&route));
         Some(route)
     }

@@ -10,8 +10,8 @@ use howdah_wire::sql::HintsBuilder;
 
 use crate::facts::CloseReason;
 use crate::session::{
-    Asks, Change, Doubts, Expected, Kind, Look, Outstanding, Parameters, PinReason, Rest, ServerStatements, Session,
-    SessionState, Shape, SqlStatements, Subject, Survey, Tracked, Trial, Tried,
+    Asks, Change, Doubts, Expected, Kind, Look, Outstanding, Parameters, PinReason, Rest, ServerStatements,
+    Session, SessionState, Shape, SqlStatements, Subject, Survey, Tracked, Trial, Tried,
 };
 use crate::settings::{PoolMode, StateKind};
 

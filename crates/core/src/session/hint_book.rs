@@ -188,7 +188,9 @@ mod tests {
         let (book, now) = (Arc::new(HintBook::default()), Instant::now());
         assert!(book.is_due(now) && !of(&book, "select f()").has(Sign::Seed));
         book.answer(book.inquire(now), hints(&["f"]), now);
-        assert!(!book.is_due(now) && of(&book, "select f()").has(Sign::Seed) && of(&book, "select 1").is_plain());
+        assert!(
+            !book.is_due(now) && of(&book, "select f()").has(Sign::Seed) && of(&book, "select 1").is_plain()
+        );
 
         let change = book.change();
         let edition = book.edition();

@@ -137,8 +137,7 @@ impl Session {
         } else {
             return Step::Hold;
         };
-        let signs =
-            definition.map_or_else(Signs::unseen, |definition| signs_of(definition, &self.hints));
+        let signs = definition.map_or_else(Signs::unseen, |definition| signs_of(definition, &self.hints));
         let text = definition.and_then(until_nul).unwrap_or_default();
         if signs.has(Sign::Listen) && self.must_wait_for_channels(text) {
             return Step::Hold;

@@ -25,6 +25,6 @@ pub(super) use carried::{Replay, share};
 pub use carried::{SessionState, Start};
 pub use doubts::{Asks, Doubts};
 pub(crate) use literal::push_literal;
-pub(super) use look::field;
 pub(crate) use look::Look;
+pub(super) use look::field;
 pub use trial::{Trial, Tried};
