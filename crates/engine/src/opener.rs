@@ -13,6 +13,7 @@ use howdah_core::settings::{Database, Settings};
 
 use crate::client_task::check;
 use crate::conn::Conn;
+use crate::lore;
 use crate::net::Endpoint;
 use crate::server_conn::{ServerCard, ServerConn};
 use crate::shared::Welcome;
@@ -104,6 +105,8 @@ async fn attempt(worker: &Rc<Worker>, id: ServerId, pool: PoolId) -> Result<Box<
             None => OpenError::Connect { reason: format!("connect_query failed: {reason}") },
         })?;
     }
+    let broken = |reason| OpenError::Connect { reason: format!("asking what functions do: {reason}") };
+    lore::greet(worker, &mut conn, pool).await.map_err(broken)?;
     if shared.welcome(pool).is_none() {
         shared.set_welcome(pool, Welcome { reported: welcome.parameters, parameters });
     }

@@ -127,6 +127,18 @@ impl SharedPool {
         self.lock().take(waker, |pools, fx| pools.checkout_listener(pool, worker, now, fx))
     }
 
+    /// An idle connection for an errand of Howdah's own, and whether to check it first.
+    pub(crate) fn borrow(
+        &self,
+        pool: PoolId,
+        used_since: Option<Instant>,
+        now: Instant,
+    ) -> Option<(Box<ServerConn>, bool)> {
+        let mut inner = self.lock();
+        let (server, check) = inner.pools.borrow(pool, used_since, now)?;
+        Some((inner.parked.remove(&server)?, check))
+    }
+
     /// News for somebody in line.
     pub(crate) fn poll_ticket(&self, ticket: Ticket, cx: &Context<'_>) -> Poll<Told> {
         let mut inner = self.lock();

@@ -86,7 +86,7 @@ impl Pools {
                 entry.idle.remove(&mut self.slots.servers, slot);
                 let server = self.slots.at_mut(slot);
                 server.state = State::Linked { tested: false };
-                let check = needs_check(&entry.config, server.unused_since, now);
+                let check = entry.config.needs_check(server.unused_since, now);
                 return Checkout::Granted { server: server.id, check };
             }
             if let Some(error) = entry.hopeless(now) {
@@ -235,7 +235,7 @@ impl Pools {
             if pool.forget_listener(ticket) {
                 pool.listener = Some(server.id);
             }
-            let check = needs_check(&pool.config, server.unused_since, now);
+            let check = pool.config.needs_check(server.unused_since, now);
             self.queue.leave(&mut pool.line, ticket);
             fx.push(Effect::Grant { ticket, server: server.id, check });
             return;
@@ -301,10 +301,6 @@ enum Origin {
     GivenBack,
     /// The engine keeps it parked already.
     Kept,
-}
-
-fn needs_check(config: &PoolConfig, unused_since: Instant, now: Instant) -> bool {
-    config.check_delay.is_some_and(|delay| now.saturating_duration_since(unused_since) >= delay)
 }
 
 /// Share of the lifetime by which connections differ.

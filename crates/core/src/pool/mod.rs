@@ -10,6 +10,7 @@
 //! - `opening`: when another connection is opened, and whose idle one makes room for it
 //! - `janitor`: what time alone brings about
 //! - `administrator`: PAUSE, RESUME, RECONNECT, KILL, DISABLE, shutdown
+//! - `errand`: a connection for a question of Howdah's own
 //! - `listener`: the one connection that is kept for those who listen
 //! - `view`: how things stand
 //! - `slots`, `queue`, `registry`, `limits`, `backoff`: the parts; `lanes`, `jitter`: what they are made of
@@ -22,6 +23,7 @@ mod backoff;
 mod config;
 mod desk;
 mod effect;
+mod errand;
 mod janitor;
 mod jitter;
 mod key;

@@ -8,11 +8,12 @@ use howdah_wire::ErrorResponse;
 use howdah_wire::backend::{TransactionStatus, tag};
 use howdah_wire::cancel_key::CancelKey;
 use howdah_wire::frontend;
+use howdah_wire::sql::HintsBuilder;
 
 use crate::facts::CloseReason;
 use crate::session::{
-    Asks, Doubts, Expected, Kind, Look, Outstanding, Parameters, Pin, PinReason, Rest, ServerStatements,
-    Session, SessionState, Shape, SqlStatements, Subject, Tracked, Trial, Tried,
+    Asks, Change, Doubts, Expected, Kind, Look, Outstanding, Parameters, Pin, PinReason, Rest,
+    ServerStatements, Session, SessionState, Shape, SqlStatements, Subject, Survey, Tracked, Trial, Tried,
 };
 use crate::settings::{PoolMode, StateKind};
 
@@ -47,6 +48,10 @@ pub struct Server {
     pub(crate) look: Option<Box<Look>>,
     /// Settings that are being tried here.
     pub(crate) trial: Option<Box<Trial>>,
+    /// The question what its database's functions do, under way or answered.
+    pub(crate) survey: Option<Box<Survey>>,
+    /// What its client does here may change what they do.
+    pub(crate) change: Option<Change>,
     /// Who it logged in as, by its own word.
     pub login: Option<Box<str>>,
     /// Something happened here that cannot be undone: this client is its last.
@@ -141,6 +146,8 @@ impl Server {
             parameters_told: Vec::new(),
             look: None,
             trial: None,
+            survey: None,
+            change: None,
             login: None,
             spoiled: None,
             unfit: false,
@@ -244,11 +251,11 @@ impl Server {
     #[must_use]
     pub(crate) fn is_answering(&self, reply: u8) -> bool {
         reply == tag::DATA_ROW
-            && (self.look.is_some() || self.trial.is_some())
+            && (self.look.is_some() || self.trial.is_some() || self.survey.is_some())
             && self
                 .outstanding
                 .head()
-                .is_some_and(|head| matches!(head.subject, Subject::Look | Subject::Trial))
+                .is_some_and(|head| matches!(head.subject, Subject::Look | Subject::Trial | Subject::Survey))
     }
 
     /// Nothing is owed and no transaction is open.
@@ -293,6 +300,23 @@ impl Server {
     #[must_use]
     pub fn tried(&mut self) -> Option<Tried> {
         self.trial.take().map(|trial| trial.verdict(&self.tracked))
+    }
+
+    /// Appends the question what the functions of its database do, which may take so many milliseconds.
+    pub fn survey(&mut self, millis: u64, to_server: &mut Vec<u8>) {
+        frontend::write_query(to_server, Survey::query(millis).as_bytes());
+        self.survey = Some(Box::default());
+        self.outstanding.push(Expected { subject: Subject::Survey, ..Expected::ours(Kind::Query) });
+        self.unnamed.forget();
+    }
+
+    /// The rows of the answer, once nothing is owed any more.
+    ///
+    /// # Errors
+    /// PostgreSQL's own word why there are none.
+    #[must_use]
+    pub fn surveyed(&mut self) -> Option<Result<HintsBuilder, Box<ErrorResponse>>> {
+        self.survey.take().map(|survey| survey.outcome())
     }
 
     /// Appends a query that gives the session something it should have; its replies are swallowed.

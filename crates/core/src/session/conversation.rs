@@ -11,7 +11,7 @@ use super::channels::Channels;
 use super::policy::Conduct;
 use super::unnamed::Unnamed;
 use super::{
-    ClientStatements, Parameters, Patch, PinLedger, PinReason, SessionState, SqlStatements, Start,
+    ClientStatements, HintBook, Parameters, Patch, PinLedger, PinReason, SessionState, SqlStatements, Start,
     StatementRegistry, Tracked,
 };
 use crate::facts::{CloseReason, Counters};
@@ -24,6 +24,9 @@ pub struct Session {
     /// Unique for the life of the process.
     pub id: u64,
     pub(super) rules: Arc<SessionRules>,
+    /// What was read last in the book of hints, and which edition that was.
+    pub(super) hints: Arc<Hints>,
+    pub(super) edition: u64,
     /// The settings that follow this client.
     pub parameters: Parameters,
     /// What it has set beside these; `None`: nothing.
@@ -100,7 +103,7 @@ pub struct SessionRules {
     /// Who is pinned in this pool.
     pub pins: Arc<PinLedger>,
     /// What the functions of its database do to a session.
-    pub hints: Arc<Hints>,
+    pub hints: Arc<HintBook>,
 }
 
 impl SessionRules {
@@ -108,6 +111,12 @@ impl SessionRules {
     #[must_use]
     pub fn follows_statements(&self) -> bool {
         self.mode != PoolMode::Session && self.max_prepared_statements > 0
+    }
+
+    /// What the functions of the database do has to be known.
+    #[must_use]
+    pub fn uses_hints(&self) -> bool {
+        self.mode != PoolMode::Session && self.state.check == StateCheck::Hinted
     }
 
     /// What of a session cannot be told by replies alone follows the client too.
@@ -146,10 +155,13 @@ impl Session {
     /// A client that has just been let in and asks for nothing yet.
     #[must_use]
     pub fn new(id: u64, rules: Arc<SessionRules>, parameters: Parameters, now: Instant) -> Session {
+        let (edition, hints) = rules.hints.read();
         Session {
             id,
             heeds_all: rules.heeds_all_texts(),
             rules,
+            hints,
+            edition,
             parameters,
             state: None,
             start: None,
@@ -191,6 +203,25 @@ impl Session {
             self.rules = rules;
             self.heeds_all = self.rules.heeds_all_texts();
             self.keep_beginning();
+            self.read_hints();
+        }
+    }
+
+    /// A text is about to be judged: by the hints in force.
+    #[inline]
+    pub(super) fn keep_hints_fresh(&mut self) {
+        if self.edition != self.rules.hints.edition() {
+            self.read_hints();
+        }
+    }
+
+    #[cold]
+    fn read_hints(&mut self) {
+        (self.edition, self.hints) = self.rules.hints.read();
+        self.unnamed.judge(&self.hints);
+        if let (Some(signs), Some(sql)) = (&mut self.prepared_signs, &self.sql) {
+            **signs = Signs::default();
+            sql.texts().for_each(|text| signs.merge(&Signs::of(text, &self.hints)));
         }
     }
 

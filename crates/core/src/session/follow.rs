@@ -71,6 +71,13 @@ impl Session {
         let kept = self.minds_reports();
         let reported = |name: &str| !kept && is_reported(tracked, parameters, name);
         server.doubts.raise(signs, server.lives, reported, text);
+        if signs.has(Sign::Schema) {
+            // Made here, it may be called here before anybody knows what it does.
+            server.doubts.add(Asks::EVERYTHING, text);
+            if self.rules.uses_hints() {
+                server.change.get_or_insert_with(|| self.rules.hints.change());
+            }
+        }
         if signs.has(Sign::Prepare) {
             self.prepared_signs.get_or_insert_default().merge(signs);
         }
@@ -226,6 +233,10 @@ pub(super) fn looked(server: &mut Server, session: Option<&mut Session>, patch: 
         found.channels = look.channels.iter().filter_map(|name| Channel::new(name)).collect();
     }
     server.state = share(found);
+    // What has been sent since may be another one.
+    if server.doubts.is_none() {
+        server.change = None;
+    }
     for (asks, there) in [
         (Asks::TEMP, look.temp.is_some()),
         (Asks::LOCKS, look.lock.is_some()),
@@ -264,6 +275,7 @@ pub(super) fn discarded(server: &mut Server, session: Option<&mut Session>) {
         None => {}
     }
     drop(server.doubts.take());
+    server.change = None;
     server.meaning_trail.clear();
 }
 

@@ -107,6 +107,8 @@ pub enum Subject {
     Look,
     /// Howdah tries the settings of a client that wants to come in.
     Trial,
+    /// Howdah asks what the database's functions do.
+    Survey,
     /// The end of a batch of Howdah's own, which may fail without anybody being told.
     Attempt,
     /// Howdah gives the session something it should have. In a transaction that has failed it cannot, and

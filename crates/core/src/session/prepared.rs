@@ -9,13 +9,13 @@ use std::sync::Arc;
 use howdah_wire::FrameHeader;
 use howdah_wire::backend::{self, TransactionStatus};
 use howdah_wire::frontend::{self, BindNames, Target, TargetKind, tag};
-use howdah_wire::sql::{Hints, Sign, Signs};
+use howdah_wire::sql::{Sign, Signs};
 
 use super::relay_client::{Step, malformed};
 use super::rename::{MISSING_UNNAMED, REFUSED};
 use super::server_statements::Need;
 use super::shape::Shape;
-use super::statements::NAME_PREFIX;
+use super::statements::{NAME_PREFIX, signs_of};
 use super::unnamed::Whereabouts;
 use super::{Asks, Expected, Kind, Patch, PinReason, Session, Statement, Subject, Verdict};
 use crate::server::Server;
@@ -52,6 +52,7 @@ impl Session {
         if server.outstanding.is_clearing() || names_are_unknown(server) {
             return wait(server);
         }
+        self.keep_hints_fresh();
         match header.tag {
             tag::PARSE => self.parse(server, header, input, patch),
             tag::BIND => self.bind(server, header, input, patch),
@@ -95,9 +96,8 @@ impl Session {
         }
         let Some(definition) = input.get(taken..header.total()) else { return Step::Hold };
         let meaning = self.meaning(server);
-        let hints = Arc::clone(&self.rules.hints);
-        let statement = self.rules.registry.intern(definition, &meaning, || signs_of(definition, &hints));
-        let listens = statement.signs.as_ref().is_some_and(|signs| signs.has(Sign::Listen));
+        let statement = self.rules.registry.intern(definition, &meaning);
+        let listens = self.signs_of(&statement).is_some_and(|signs| signs.has(Sign::Listen));
         if listens && self.must_wait_for_channels(statement.text()) {
             return Step::Hold;
         }
@@ -137,15 +137,13 @@ impl Session {
         } else {
             return Step::Hold;
         };
-        let signs =
-            definition.map_or_else(Signs::unseen, |definition| signs_of(definition, &self.rules.hints));
+        let signs = definition.map_or_else(Signs::unseen, |definition| signs_of(definition, &self.hints));
         let text = definition.and_then(until_nul).unwrap_or_default();
         if signs.has(Sign::Listen) && self.must_wait_for_channels(text) {
             return Step::Hold;
         }
         let generation = self.unnamed.parsed(self.id, &mut server.unnamed, definition);
-        (self.unnamed.commits, self.unnamed.clears) = (signs.has(Sign::Commits), signs.has(Sign::Clears));
-        self.unnamed.signs = (!signs.is_plain()).then(|| Box::new(signs));
+        self.unnamed.note(signs);
         let subject = Subject::Unnamed(generation);
         Session::pass(server, Expected { subject, ..Expected::theirs(Kind::Parse) })
     }
@@ -181,11 +179,12 @@ impl Session {
         }
         let effects = match &target {
             ServerName::Virtual(statement) => {
-                if let Some(signs) = &statement.signs {
+                let signs = self.signs_of(statement);
+                if let Some(signs) = signs.as_deref().filter(|signs| !signs.is_plain()) {
                     self.raise(server, signs, statement.text());
                     self.prepare_names(server, signs, statement.text(), patch);
                 }
-                Effects { commits: statement.commits, clears: statement.clears }
+                signs.map_or(Effects::NONE, |signs| Effects::of(&signs))
             }
             ServerName::Missing | ServerName::Another | ServerName::Unknown => Effects::NONE,
             ServerName::AsIs if names.statement.is_empty() => {
@@ -313,26 +312,35 @@ impl Session {
     /// What is bound may change, by its values, what was said about the meaning of statements, or take it back.
     #[cold]
     fn add_to_trail(&self, server: &mut Server, name: &[u8], values: &[u8]) {
-        let (text, signs) = match name {
-            b"" => (self.unnamed.text().to_vec(), self.unnamed.signs.clone()),
+        let has_meaning = |signs: &Signs| signs.has(Sign::Meaning);
+        let (text, means) = match name {
+            b"" => (self.unnamed.text().to_vec(), self.unnamed.signs.as_deref().map(has_meaning)),
             _ => match self.statements.as_ref().and_then(|statements| statements.resolve(name)) {
-                Some((statement, _)) => (statement.text().to_vec(), statement.signs.clone()),
+                Some((statement, _)) => {
+                    (statement.text().to_vec(), self.signs_of(statement).as_deref().map(has_meaning))
+                }
                 None => return,
             },
         };
         Session::doubt_trail(server, &text);
-        if signs.is_some_and(|signs| signs.has(Sign::Meaning)) {
+        if means.unwrap_or_default() {
             self.leave_trail(server, &text, values);
         }
     }
 
     /// The statement may set a setting whose name is among its parameters.
     fn names_by_value(&self, name: &[u8]) -> bool {
-        let signs = match name {
-            b"" => self.unnamed.signs.as_deref(),
-            _ => self.statements.as_ref().and_then(|s| s.resolve(name)).and_then(|(s, _)| s.signs.as_deref()),
-        };
-        signs.is_some_and(|signs| signs.has(Sign::SettingUnknown) || signs.has(Sign::Opaque))
+        let is_open = |signs: &Signs| signs.has(Sign::SettingUnknown) || signs.has(Sign::Opaque);
+        if name.is_empty() {
+            return self.unnamed.signs.as_deref().is_some_and(is_open);
+        }
+        let statement = self.statements.as_ref().and_then(|statements| statements.resolve(name));
+        statement.and_then(|(statement, _)| self.signs_of(statement)).is_some_and(|signs| is_open(&signs))
+    }
+
+    /// What executing it may do; `None`: nothing that matters.
+    pub(super) fn signs_of(&self, statement: &Statement) -> Option<Arc<Signs>> {
+        statement.signs(self.edition, &self.hints)
     }
 
     /// What the statement of this name says of others by name depends on the fate of an earlier batch.
@@ -343,8 +351,8 @@ impl Session {
         }
         self.statements.as_ref().and_then(|statements| statements.resolve(name)).is_some_and(
             |(statement, _)| {
-                let signs = statement.signs.as_ref();
-                signs.is_some_and(|signs| self.names_in_doubt(server, signs, statement.text()))
+                let signs = self.signs_of(statement);
+                signs.is_some_and(|signs| self.names_in_doubt(server, &signs, statement.text()))
             },
         )
     }
@@ -446,15 +454,14 @@ impl Session {
 }
 
 impl Effects {
+    fn of(signs: &Signs) -> Effects {
+        Effects { commits: signs.has(Sign::Commits), clears: signs.has(Sign::Clears) }
+    }
+
     /// Nothing can be ruled out. That it clears is left to its tag, though: it is rare, and waiting costs.
     const UNKNOWN: Effects = Effects { commits: true, clears: false };
     /// It is not executed.
     const NONE: Effects = Effects { commits: false, clears: false };
-}
-
-/// What executing a statement with this text and these parameter types may do.
-fn signs_of(definition: &[u8], hints: &Hints) -> Signs {
-    until_nul(definition).map_or_else(Signs::unseen, |text| Signs::of(text, hints))
 }
 
 /// SQL may have given names or taken them away, and the answer to the question which is on its way.

@@ -179,7 +179,8 @@ impl Session {
         if input.len() < header.total() && header.total() <= MAX_SEEN {
             return Step::Hold;
         }
-        let signs = text.map_or_else(Signs::unseen, |text| Signs::of(text, &self.rules.hints));
+        self.keep_hints_fresh();
+        let signs = text.map_or_else(Signs::unseen, |text| Signs::of(text, &self.hints));
         if !signs.is_plain() && self.names_in_doubt(server, &signs, text.unwrap_or_default()) {
             return wait(server);
         }

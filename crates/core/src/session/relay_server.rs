@@ -145,6 +145,9 @@ fn reply(
     } else if header.tag == tag::DATA_ROW && expected.subject == Subject::Trial {
         let row = server.trial.as_mut().and_then(|trial| trial.row(body));
         row.ok_or(CloseReason::ServerProtocol)?;
+    } else if header.tag == tag::DATA_ROW && expected.subject == Subject::Survey {
+        let row = server.survey.as_mut().and_then(|survey| survey.row(body));
+        row.ok_or(CloseReason::ServerProtocol)?;
     }
     Ok(Reply::Swallow)
 }
@@ -256,6 +259,12 @@ fn error(
         && let Some(trial) = server.trial.as_mut()
     {
         trial.refuse(error);
+        return Ok(Reply::Swallow);
+    }
+    if asked.subject == Subject::Survey
+        && let Some(survey) = server.survey.as_mut()
+    {
+        survey.refuse(error);
         return Ok(Reply::Swallow);
     }
     if attempting {

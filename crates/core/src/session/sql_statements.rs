@@ -61,6 +61,14 @@ impl SqlStatements {
         removed.is_some()
     }
 
+    /// The statements of PREPARE.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &[u8]> {
+        self.by_name.values().filter_map(|definition| match definition {
+            Definition::Sql(text) => Some(&**text),
+            Definition::Protocol(_) | Definition::Foreign => None,
+        })
+    }
+
     /// There is one of this name.
     #[must_use]
     pub fn has(&self, name: &[u8]) -> bool {

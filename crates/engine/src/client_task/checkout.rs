@@ -283,7 +283,7 @@ pub(crate) async fn check(worker: &Worker, conn: &mut ServerConn, query: &str) -
 ///
 /// # Errors
 /// As of [`check`].
-pub(super) async fn settle(
+pub(crate) async fn settle(
     worker: &Worker,
     conn: &mut ServerConn,
     message: &[u8],

@@ -48,6 +48,8 @@ pub(super) enum Sql {
     Prepared {
         text: usize,
     },
+    /// Howdah's own: what do the functions do?
+    Survey,
     /// Howdah's own: `set_config` of these.
     SetConfig(Vec<(String, String)>),
     /// Howdah's own: may these be set?
@@ -72,7 +74,7 @@ impl fmt::Display for Sql {
             Sql::CopyIn { asked } => write!(f, "COPY {} FROM STDIN", words(asked)),
             Sql::CopyOut { asked, lines } => write!(f, "COPY {} TO STDOUT {lines}", words(asked)),
             Sql::Prepared { text } => write!(f, "SELECT prepared {text} $1"),
-            Sql::SetConfig(_) | Sql::TrySettings(_) | Sql::DiscardAll | Sql::Empty => {
+            Sql::Survey | Sql::SetConfig(_) | Sql::TrySettings(_) | Sql::DiscardAll | Sql::Empty => {
                 unreachable!("only Howdah says this")
             }
         }
@@ -86,6 +88,7 @@ impl Sql {
         let asked = |at: usize| Some(Asked { client: number(at)?, sequence: number(at + 1)? });
         Some(match *words.as_slice() {
             [] => Sql::Empty,
+            ["SET", "LOCAL", "statement_timeout", ..] => Sql::Survey,
             ["SELECT", "rows", ..] => Sql::Rows { asked: asked(2)?, rows: number(4)?, filling: number(5)? },
             ["SELECT", "sleep", ..] => Sql::Sleep { asked: asked(2)?, millis: number(4)? as u64 },
             ["SELECT", "fail", ..] => Sql::Fail { asked: asked(2)? },

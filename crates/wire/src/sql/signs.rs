@@ -207,7 +207,7 @@ const MEANING: [&str; 10] = [
 
 const UNSEEN: u32 = bit(Sign::Commits) | bit(Sign::Opaque);
 
-const PLAIN: u32 = bit(Sign::Commits) | bit(Sign::SettingLocal) | bit(Sign::NextVal) | bit(Sign::Schema);
+const PLAIN: u32 = bit(Sign::Commits) | bit(Sign::SettingLocal) | bit(Sign::NextVal);
 
 #[cfg(test)]
 mod tests {

@@ -26,4 +26,5 @@ pub use carried::{SessionState, Start};
 pub use doubts::{Asks, Doubts};
 pub(crate) use literal::push_literal;
 pub(crate) use look::Look;
+pub(super) use look::field;
 pub use trial::{Trial, Tried};

@@ -144,7 +144,7 @@ impl Backend {
     async fn simple(&mut self, body: &[u8]) -> Result<(), End> {
         let query = Query::parse(body).map_err(|e| error("08P01", e.to_string()))?;
         let text = String::from_utf8_lossy(query.text).into_owned();
-        let own = text.contains("set_config");
+        let own = text.contains("pg_catalog.");
         let parts: Vec<&str> = if own { vec![&text] } else { text.split(';').collect() };
         self.statements.remove(&b""[..]);
         for part in parts {

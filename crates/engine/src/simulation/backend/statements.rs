@@ -87,6 +87,7 @@ impl Backend {
                 }
                 return Ok(format!("SELECT {}", pairs.len()));
             }
+            Sql::Survey => return Ok("SELECT 0".to_owned()),
             Sql::DiscardAll => {
                 self.settings = self.initial.clone();
                 self.statements.clear();
