@@ -56,8 +56,9 @@ impl Cleanup {
         }
         let running = server.outstanding.is_working() && !server.outstanding.wants_copy_data();
         let cancel = running && !orderly && !server.outstanding.may_commit();
+        let copy_ended = server.outstanding.ends_copy();
         let step = cleanup.advance(server, to_server);
-        if server.outstanding.wants_sync() {
+        if server.outstanding.wants_sync() || copy_ended {
             // Whatever ran without a Sync may be answered already, and lie in the server's buffer.
             frontend::write_flush(to_server);
         }

@@ -318,7 +318,7 @@ impl Session {
             return Some(CloseReason::IdleTransactionTimeout);
         }
         // In session mode the server connection is the client's anyway.
-        let pin = self.pin().or(self.conduct.tied).filter(|_| rules.mode != PoolMode::Session);
+        let pin = self.pin().or(self.tied()).filter(|_| rules.mode != PoolMode::Session);
         pin.filter(|_| over(rules.state.pin_idle_timeout, self.idle_since())).map(CloseReason::PinIdleTimeout)
     }
 }

@@ -68,7 +68,7 @@ impl Session {
             return;
         }
         let (tracked, parameters) = (&server.tracked, &server.parameters);
-        let kept = self.conduct.began_with.is_some();
+        let kept = self.minds_reports();
         let reported = |name: &str| !kept && is_reported(tracked, parameters, name);
         server.doubts.raise(signs, server.lives, reported, text);
         if signs.has(Sign::Prepare) {
@@ -248,15 +248,23 @@ pub(super) fn looked(server: &mut Server, session: Option<&mut Session>, patch: 
     }
 }
 
-/// DISCARD ALL has happened. Whether it came before or after what else is in doubt is known only if nobody but
-/// Howdah says anything.
+/// DISCARD ALL has happened. What was in doubt before is known now; what has been sent behind it is not.
 #[cold]
-pub(super) fn discarded(server: &mut Server, linked: bool) {
+pub(super) fn discarded(server: &mut Server, session: Option<&mut Session>) {
     server.state = None;
     server.lives = Asks::default();
-    if !linked {
-        drop(server.doubts.take());
+    server.forget_causes();
+    if !server.outstanding.head_is_last_query() {
+        return;
     }
+    match session {
+        // Its own start values have to come back.
+        Some(session) if session.start.is_some() => return,
+        Some(session) => session.state = None,
+        None => {}
+    }
+    drop(server.doubts.take());
+    server.meaning_trail.clear();
 }
 
 /// PostgreSQL tells how this setting is. What is only wished to be followed (`track_extra_parameters`) it may

@@ -6,10 +6,10 @@
 
 use std::sync::Arc;
 
+use howdah_wire::FrameHeader;
 use howdah_wire::backend::{self, TransactionStatus};
 use howdah_wire::frontend::{self, BindNames, Target, TargetKind, tag};
 use howdah_wire::sql::{Hints, Sign, Signs};
-use howdah_wire::{ErrorResponse, FrameHeader};
 
 use super::relay_client::{Step, malformed};
 use super::rename::{MISSING_UNNAMED, REFUSED};
@@ -49,7 +49,7 @@ impl Session {
         input: &[u8],
         patch: &mut Patch,
     ) -> Step {
-        if server.outstanding.is_clearing() {
+        if server.outstanding.is_clearing() || names_are_unknown(server) {
             return wait(server);
         }
         match header.tag {
@@ -154,7 +154,7 @@ impl Session {
         let Some(names) = BindNames::parse(body_so_far(header, input)) else {
             return more_or_malformed(header, input, 2 * MAX_NAME, patch);
         };
-        if self.is_in_doubt(server, names.statement) {
+        if self.is_in_doubt(server, names.statement) || self.means_names_in_doubt(server, names.statement) {
             return wait(server);
         }
         let taken = FrameHeader::SIZE + names.rest_offset;
@@ -228,30 +228,6 @@ impl Session {
         match frontend::write_bind_header(&mut patch.to_server, names.portal, &name, rest) {
             Ok(()) => Step::Replace(taken),
             Err(_) => malformed(header.tag, patch),
-        }
-    }
-
-    /// What is bound may not be carried out: why.
-    fn objection_to(
-        &mut self,
-        server: &mut Server,
-        name: &[u8],
-        target: &ServerName,
-        patch: &mut Patch,
-    ) -> Option<ErrorResponse> {
-        let heeds_all = self.heeds_all;
-        match target {
-            ServerName::Virtual(statement) => {
-                let signs = statement.signs.as_deref();
-                let plain = heeds_all.then(Signs::default);
-                self.objection(server, signs.or(plain.as_ref())?, statement.text(), patch)
-            }
-            ServerName::AsIs if name.is_empty() && (self.unnamed.signs.is_some() || heeds_all) => {
-                let signs = self.unnamed.signs.as_deref().cloned().unwrap_or_default();
-                let text = self.unnamed.text().to_vec();
-                self.objection(server, &signs, &text, patch)
-            }
-            ServerName::AsIs | ServerName::Missing | ServerName::Another | ServerName::Unknown => None,
         }
     }
 
@@ -359,12 +335,28 @@ impl Session {
         signs.is_some_and(|signs| signs.has(Sign::SettingUnknown) || signs.has(Sign::Opaque))
     }
 
-    /// What `name` stands for depends on the fate of a batch that has not been answered yet.
-    fn is_in_doubt(&self, server: &Server, name: &[u8]) -> bool {
+    /// What the statement of this name says of others by name depends on the fate of an earlier batch.
+    fn means_names_in_doubt(&self, server: &Server, name: &[u8]) -> bool {
         if name.is_empty() {
-            return server.unnamed.is_in_doubt(server.outstanding.batch());
+            let signs = self.unnamed.signs.as_deref();
+            return signs.is_some_and(|signs| self.names_in_doubt(server, signs, self.unnamed.text()));
         }
-        self.statements.as_ref().is_some_and(|s| s.is_in_doubt(name, server.outstanding.batch()))
+        self.statements.as_ref().and_then(|statements| statements.resolve(name)).is_some_and(
+            |(statement, _)| {
+                let signs = statement.signs.as_ref();
+                signs.is_some_and(|signs| self.names_in_doubt(server, signs, statement.text()))
+            },
+        )
+    }
+
+    /// What `name` stands for depends on the fate of a batch that has not been answered yet.
+    pub(super) fn is_in_doubt(&self, server: &Server, name: &[u8]) -> bool {
+        let batch = server.outstanding.batch();
+        if name.is_empty() {
+            return server.unnamed.is_in_doubt(batch);
+        }
+        let own = self.statements.as_ref().is_some_and(|statements| statements.is_in_doubt(name, batch));
+        own || server.sql.is_in_doubt(name, batch)
     }
 
     /// `as_told`: what it stands for has to look like the client was told.
@@ -465,8 +457,14 @@ fn signs_of(definition: &[u8], hints: &Hints) -> Signs {
     until_nul(definition).map_or_else(Signs::unseen, |text| Signs::of(text, hints))
 }
 
+/// SQL may have given names or taken them away, and the answer to the question which is on its way.
+fn names_are_unknown(server: &Server) -> bool {
+    let asked = server.look.as_ref().is_some_and(|look| look.about.has(Asks::STATEMENTS));
+    asked || server.doubts.has(Asks::STATEMENTS) && !server.outstanding.status_is_known()
+}
+
 /// The client's message depends on how one of those before it fares.
-fn wait(server: &mut Server) -> Step {
+pub(super) fn wait(server: &mut Server) -> Step {
     server.outstanding.stall();
     Step::Hold
 }

@@ -5,6 +5,7 @@ use howdah_wire::sql::{Sign, Signs, Statements};
 use howdah_wire::{ErrorResponse, FrameHeader};
 
 use super::conversation::{Refused, Rest};
+use super::prepared::wait;
 use super::{Expected, Kind, Patch, Session, Verdict};
 use crate::facts::CloseReason;
 use crate::refusal;
@@ -178,9 +179,12 @@ impl Session {
         if input.len() < header.total() && header.total() <= MAX_SEEN {
             return Step::Hold;
         }
+        let signs = text.map_or_else(Signs::unseen, |text| Signs::of(text, &self.rules.hints));
+        if !signs.is_plain() && self.names_in_doubt(server, &signs, text.unwrap_or_default()) {
+            return wait(server);
+        }
         self.unnamed.forget();
         server.unnamed.forget();
-        let signs = text.map_or_else(Signs::unseen, |text| Signs::of(text, &self.rules.hints));
         let (commits, clears) = (signs.has(Sign::Commits), signs.has(Sign::Clears));
         if signs.has(Sign::Listen) && self.must_wait_for_channels(text.unwrap_or_default()) {
             return Step::Hold;

@@ -204,6 +204,13 @@ fn a_pin_tells_its_object_and_the_statement_that_made_it() {
     let server = &stage.servers[0].server;
     assert_eq!(server.explain(PinReason::TempObject, Instant::now()).object, None);
     assert!(stage.is_free(0));
+    // DISCARD ALL says it all: nothing is asked after it.
+    stage.client(0, "Q create temp table u ()");
+    stage.server(0, "C CREATE TABLE / Z I / row t u - / Z I");
+    stage.client(0, "Q discard all");
+    stage.server(0, "C DISCARD ALL / Z I");
+    assert!(stage.is_free(0));
+    assert_eq!(stage.servers[0].server.explain(PinReason::TempObject, Instant::now()).object, None);
 }
 
 #[test]
