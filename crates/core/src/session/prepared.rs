@@ -160,7 +160,12 @@ impl Session {
         if named_by_value && input.len() < header.total() && header.total() <= Verdict::MAX_HELD {
             return Step::Hold;
         }
-        let target = self.server_name(server, names.statement, true, patch);
+        let looks = self.looks_at_statements(server, names.statement);
+        let target = match looks {
+            // It must not find itself under another name.
+            Some(_) => ServerName::AsIs,
+            None => self.server_name(server, names.statement, true, patch),
+        };
         let subject = match &target {
             ServerName::Unknown => return wait(server),
             ServerName::Virtual(statement) => Subject::Used(statement.id),
@@ -198,8 +203,16 @@ impl Session {
                 Effects { commits: self.unnamed.commits, clears: self.unnamed.clears }
             }
             ServerName::AsIs => {
-                self.prepare_name(server, names.statement, patch);
-                self.raise(server, &Signs::unseen(), names.statement);
+                match looks {
+                    Some((statement, signs)) => {
+                        self.raise(server, &signs, statement.text());
+                        self.prepare_names(server, &signs, statement.text(), patch);
+                    }
+                    None => {
+                        self.prepare_name(server, names.statement, patch);
+                        self.raise(server, &Signs::unseen(), names.statement);
+                    }
+                }
                 Effects::UNKNOWN
             }
         };
@@ -300,6 +313,11 @@ impl Session {
             self.answer_here(server, Expected { client_op: true, ..expected }, patch);
         } else if name.starts_with(NAME_PREFIX) {
             self.answer_here(server, expected, patch);
+        } else if server.outstanding.status_is_known()
+            && server.outstanding.status() == TransactionStatus::Failed
+        {
+            self.forget_name(server, name);
+            frontend::write_close(&mut patch.to_server, TargetKind::Statement, name);
         } else {
             self.prepare_name(server, name, patch);
             server.doubts.add(Asks::STATEMENTS, name);
@@ -326,6 +344,15 @@ impl Session {
         if means.unwrap_or_default() {
             self.leave_trail(server, &text, values);
         }
+    }
+
+    /// The statement shows what is prepared: all of it is prepared under the client's own names first.
+    fn looks_at_statements(&self, server: &Server, name: &[u8]) -> Option<(Arc<Statement>, Arc<Signs>)> {
+        let failed =
+            server.outstanding.status_is_known() && server.outstanding.status() == TransactionStatus::Failed;
+        let (statement, _) = self.statements.as_ref()?.resolve(name)?;
+        let signs = self.signs_of(statement).filter(|signs| signs.has(Sign::PreparedView))?;
+        (self.rules.follows_state() && !failed).then(|| (Arc::clone(statement), signs))
     }
 
     /// The statement may set a setting whose name is among its parameters.

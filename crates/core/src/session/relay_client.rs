@@ -218,7 +218,7 @@ impl Session {
     fn special_query(&mut self, server: &mut Server, signs: &Signs, text: &[u8], patch: &mut Patch) {
         self.prepare_names_of_query(server, signs, text, patch);
         self.raise(server, signs, text);
-        if signs.has(Sign::Reset) || signs.has(Sign::ResetAll) {
+        if [Sign::Reset, Sign::ResetAll, Sign::RoleReset].into_iter().any(|sign| signs.has(sign)) {
             let single = Statements::of(text).count() == 1;
             self.postscript = self.correction(signs, single);
             if !single {

@@ -91,6 +91,9 @@ fn between_replies(server: &mut Server, session: Option<&mut Session>, patch: &m
     if server.doubts.is_due() || session.is_behind() {
         session.follow_up(server, patch);
     }
+    if session.ready_awaits {
+        session.give_awaited_ready(server, patch);
+    }
     if session.is_withheld() {
         session.known_now(server, patch);
     }
@@ -183,6 +186,10 @@ fn ready(
     if status != TransactionStatus::Idle && session.rules.mode == PoolMode::Statement {
         return Err(CloseReason::TransactionInStatementMode);
     }
+    if session.start.is_some() && session.must_be_set_right(server) {
+        session.ready_awaits = true;
+        return Ok(Reply::Swallow);
+    }
     if status == TransactionStatus::Idle
         && (session.has_channels() || !server.doubts.is_none())
         && session.withholds(server)
@@ -226,6 +233,11 @@ fn error(
         }
     }
     if let Some(message) = &renamed {
+        if let Some(kind) = asked.ok().flatten().map(|asked| asked.kind)
+            && rename::is_about_unnamed(&error)
+        {
+            rename::give_unnamed_source(&mut error, kind);
+        }
         error.message.clone_from(message);
     }
     if matches!(error.severity, Severity::Fatal | Severity::Panic) {
@@ -324,12 +336,15 @@ fn parameter(server: &mut Server, session: Option<&mut Session>, body: &[u8]) ->
     // It will have the client's own start value again in a moment.
     let corrected = restored && server.outstanding.is_correcting() && !server.outstanding.head_is_ours();
     let Some((index, value)) = tracked else {
-        if corrected {
+        let regained = name == Some("is_superuser")
+            && session.as_deref().is_some_and(Session::regains_role)
+            && !server.outstanding.head_is_ours();
+        if corrected || regained {
             return Reply::Swallow;
         }
         // What Howdah changes for the client it had already: it has been told when it was changed first. Unless
         // that was a RESET, whose value was not the client's.
-        let told = server.outstanding.head_is_ours() && !(restored && server.outstanding.is_correcting());
+        let told = server.outstanding.head_is_ours() && !(restored && server.outstanding.head_corrects());
         return if told { Reply::Swallow } else { Reply::Forward };
     };
     server.parameters.set(index, value);
