@@ -160,7 +160,11 @@ impl Session {
         if named_by_value && input.len() < header.total() && header.total() <= Verdict::MAX_HELD {
             return Step::Hold;
         }
-        let target = self.server_name(server, names.statement, true, patch);
+        let target = if portal_is_described_next(header, input) {
+            self.name_to_be_described(server, names.statement, patch)
+        } else {
+            self.server_name(server, names.statement, true, patch)
+        };
         let subject = match &target {
             ServerName::Unknown => return wait(server),
             ServerName::Virtual(statement) => Subject::Used(statement.id),
@@ -395,6 +399,27 @@ impl Session {
         }
     }
 
+    /// What is bound is described in the same breath: whatever it looks like, the client is told, and that is
+    /// what it has to look like from then on.
+    fn name_to_be_described(&mut self, server: &mut Server, name: &[u8], patch: &mut Patch) -> ServerName {
+        let Some((statement, told)) = self.resolve(server, name, patch).filter(|_| !name.is_empty()) else {
+            return self.server_name(server, name, true, patch);
+        };
+        let batch = server.outstanding.batch();
+        if told.is_some() && server.statements.need(statement.id, batch, told) == Need::Nothing {
+            return ServerName::Virtual(statement);
+        }
+        let target = self.ensure(server, &statement, None, patch);
+        if matches!(target, ServerName::Virtual(_)) {
+            self.statements_mut().describing(name, Arc::clone(&statement), batch);
+            let subject = Subject::Description(statement.id);
+            let expected = Expected { subject, client_op: true, ..Expected::ours(Kind::Describe) };
+            server.outstanding.push(expected);
+            frontend::write_describe(&mut patch.to_server, TargetKind::Statement, &statement.name());
+        }
+        target
+    }
+
     /// Sees to it that the statement will be there when the next message is carried out, and look as `told`.
     pub(super) fn ensure(
         &mut self,
@@ -505,6 +530,13 @@ fn write_parse_start(name: &[u8], definition_len: usize, out: &mut Vec<u8>) {
 
 fn until_nul(bytes: &[u8]) -> Option<&[u8]> {
     bytes.get(..memchr::memchr(0, bytes)?)
+}
+
+/// Behind this message comes the beginning of a Describe of a portal.
+#[inline]
+fn portal_is_described_next(header: FrameHeader, input: &[u8]) -> bool {
+    let next = header.total();
+    input.get(next) == Some(&tag::DESCRIBE) && input.get(next + FrameHeader::SIZE) == Some(&b'P')
 }
 
 /// What is there of the message's body.
