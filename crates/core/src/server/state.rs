@@ -47,6 +47,8 @@ pub struct Server {
     pub(crate) look: Option<Box<Look>>,
     /// Settings that are being tried here.
     pub(crate) trial: Option<Box<Trial>>,
+    /// The client's ReadyForQuery has come and is given with that of what corrects its query.
+    pub(crate) ready_due: bool,
     /// Who it logged in as, by its own word.
     pub login: Option<Box<str>>,
     /// Something happened here that cannot be undone: this client is its last.
@@ -141,6 +143,7 @@ impl Server {
             parameters_told: Vec::new(),
             look: None,
             trial: None,
+            ready_due: false,
             login: None,
             spoiled: None,
             unfit: false,
@@ -305,6 +308,7 @@ impl Server {
     /// The client has gone: what is still to come is nobody's.
     pub fn disown(&mut self) {
         self.outstanding.disown();
+        self.ready_due = false;
         self.causes.clear();
         self.unnamed.forget();
         self.rest.forward = false;

@@ -117,7 +117,9 @@ impl Client {
         let mut expected = Vec::new();
         for _ in 0..self.chance.between(1, 3) {
             let sql = self.any_change();
-            if self.chance.one_in(2) {
+            // In session mode a start value comes back only when a batch with a RESET in it has ended.
+            let resets = matches!(&sql, Sql::Session(text) if text.starts_with("RESET"));
+            if self.chance.one_in(2) || resets && self.mode == PoolMode::Session {
                 expected.extend(self.ask(sql));
             } else {
                 expected.extend(self.unnamed(&sql));
