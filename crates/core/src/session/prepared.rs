@@ -38,6 +38,8 @@ pub(super) enum ServerName {
 struct Effects {
     commits: bool,
     clears: bool,
+    /// What has to follow so that RESET returns to the client's own start values.
+    correction: Vec<u8>,
 }
 
 impl Session {
@@ -175,6 +177,7 @@ impl Session {
         let rest = header.total().saturating_sub(taken);
         if let Some(error) = self.objection_to(server, names.statement, &target, patch) {
             (self.bound_commits, self.bound_clears) = (false, false);
+            self.bound_correction.clear();
             Session::note_refused(server, Kind::Bind, error);
             return match frontend::write_bind_header(&mut patch.to_server, names.portal, REFUSED, rest) {
                 Ok(()) => Step::Replace(taken),
@@ -188,18 +191,23 @@ impl Session {
                     self.raise(server, signs, statement.text());
                     self.prepare_names(server, signs, statement.text(), patch);
                 }
-                signs.map_or(Effects::NONE, |signs| Effects::of(&signs))
+                let correction =
+                    signs.as_deref().map(|signs| self.correction_bound(signs)).unwrap_or_default();
+                let effects = signs.map_or(Effects::NONE, |signs| Effects::of(&signs));
+                Effects { correction, ..effects }
             }
             ServerName::Missing | ServerName::Another | ServerName::Unknown => Effects::NONE,
             ServerName::AsIs if names.statement.is_empty() => {
                 self.unnamed.bound();
+                let mut correction = Vec::new();
                 if let Some(signs) = self.unnamed.signs.take() {
+                    correction = self.correction_bound(&signs);
                     let text = self.unnamed.text().to_vec();
                     self.raise(server, &signs, &text);
                     self.prepare_names(server, &signs, &text, patch);
                     self.unnamed.signs = Some(signs);
                 }
-                Effects { commits: self.unnamed.commits, clears: self.unnamed.clears }
+                Effects { commits: self.unnamed.commits, clears: self.unnamed.clears, correction }
             }
             ServerName::AsIs => {
                 self.prepare_name(server, names.statement, patch);
@@ -220,6 +228,7 @@ impl Session {
         self.bound_commits = effects.commits;
         self.portal_commits |= effects.commits && !names.portal.is_empty();
         self.bound_clears = effects.clears;
+        self.bound_correction = effects.correction;
         server.outstanding.push(Expected { subject, ..Expected::theirs(Kind::Bind) });
         let name = match target {
             ServerName::AsIs if patch.to_server.is_empty() => return Step::Pass,
@@ -480,13 +489,13 @@ impl Session {
 
 impl Effects {
     fn of(signs: &Signs) -> Effects {
-        Effects { commits: signs.has(Sign::Commits), clears: signs.has(Sign::Clears) }
+        Effects { commits: signs.has(Sign::Commits), clears: signs.has(Sign::Clears), correction: Vec::new() }
     }
 
     /// Nothing can be ruled out. That it clears is left to its tag, though: it is rare, and waiting costs.
-    const UNKNOWN: Effects = Effects { commits: true, clears: false };
+    const UNKNOWN: Effects = Effects { commits: true, clears: false, correction: Vec::new() };
     /// It is not executed.
-    const NONE: Effects = Effects { commits: false, clears: false };
+    const NONE: Effects = Effects { commits: false, clears: false, correction: Vec::new() };
 }
 
 /// SQL may have given names or taken them away, and the answer to the question which is on its way.
