@@ -442,3 +442,23 @@ fn who_listens_does_not_keep_howdah_from_stopping() {
         eventually("all server connections are closed", || (database.backends() == 0).then_some(()));
     }
 }
+
+#[test]
+fn reconnect_disturbs_nobody_who_is_about_to_listen() {
+    let database = Database::create();
+    let howdah = pooled(&database, 3);
+    let mut busy = [howdah.client(&database), howdah.client(&database)];
+    for round in 0..40 {
+        howdah.console("reconnect");
+        for client in &mut busy {
+            client.run("begin");
+        }
+        let mut client = howdah.client(&database);
+        assert_eq!(tags(&client.query("listen news")), "CZ", "round {round}");
+        for client in &mut busy {
+            client.run("commit");
+        }
+        let heard = tags(&client.query("notify news"));
+        assert!(heard == "CAZ" || heard == "CNNAZ", "round {round}: {heard}");
+    }
+}

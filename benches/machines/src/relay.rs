@@ -113,7 +113,7 @@ impl Relay {
         let verdict = self.session.on_idle_client(&self.request, &mut self.patch);
         assert_eq!(verdict, Verdict::NeedServer);
         self.sent.clear();
-        self.session.join(&mut self.server, &mut self.sent);
+        self.session.join(&mut self.server, self.now, &mut self.sent);
         let request = std::mem::take(&mut self.request);
         self.all(&request, |relay, left| relay.session.on_client(&mut relay.server, left, &mut relay.patch));
         self.session.request_sent(self.now);

@@ -277,6 +277,12 @@ pub fn state_refused(kind: StateKind) -> ErrorResponse {
     ))
 }
 
+/// The session has come to a state that `session_state` refuses, which no text had told: the client is ended.
+#[must_use]
+pub fn state_refused_already(kind: StateKind) -> ErrorResponse {
+    ErrorResponse { severity: Severity::Fatal, ..state_refused(kind) }
+}
+
 /// `session_state` lets this kind of state be lost: a WARNING.
 #[must_use]
 pub fn state_will_be_lost(kind: StateKind) -> ErrorResponse {

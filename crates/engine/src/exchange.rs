@@ -108,6 +108,10 @@ impl Exchange {
         self.lock().act(|board, fx| board.lost(reason, now, fx));
     }
 
+    pub(crate) fn renew(&self, reason: &str) {
+        self.lock().act(|board, fx| board.renew(reason, fx));
+    }
+
     pub(crate) fn read(&self, input: &[u8], sender: impl FnMut(u32) -> u32) -> Result<usize, Broken> {
         self.lock().act(|board, fx| board.read(input, sender, fx))
     }

@@ -58,18 +58,38 @@ async fn attend(worker: &Rc<Worker>, exchange: &Exchange, pool: PoolId) {
             Next::Send => send(worker, connection.as_mut(), &std::mem::take(&mut out)),
             Next::Wait(until) => wait(worker, exchange, connection.as_mut(), until).await,
         };
-        if let Err((reason, text)) = outcome {
-            tracing::warn!(reason = text, "listener connection lost");
-            if let Some(lease) = connection.take() {
-                lease.give_back(Condition::Close(reason));
-            }
-            exchange.lost(&text, worker.now());
+        let outcome =
+            outcome.and_then(|()| match connection.as_ref().and_then(|lease| wanted_back(worker, lease)) {
+                Some(reason) => Err(Lost::Wanted(reason)),
+                None => Ok(()),
+            });
+        let Err(lost) = outcome else { continue };
+        let (reason, text) = match &lost {
+            Lost::Wanted(reason) => (*reason, reason.to_string()),
+            Lost::Broken(text) => (CloseReason::ServerClosed, text.clone()),
+        };
+        tracing::warn!(reason = text, "listener connection given up");
+        if let Some(lease) = connection.take() {
+            lease.give_back(Condition::Close(reason));
+        }
+        match lost {
+            Lost::Wanted(_) => exchange.renew(&text),
+            Lost::Broken(_) => exchange.lost(&text, worker.now()),
         }
     }
 }
 
-/// Why the connection has to be given up, in two ways: for the pool, and for people.
-type Lost = (CloseReason, String);
+/// Why the connection has to be given up.
+enum Lost {
+    /// It is broken; in words for people.
+    Broken(String),
+    /// PAUSE, RECONNECT and the like.
+    Wanted(CloseReason),
+}
+
+fn wanted_back(worker: &Worker, lease: &Lease) -> Option<CloseReason> {
+    worker.shared.pools.lock().pools.is_wanted_back(lease.conn.id)
+}
 
 async fn open(worker: &Rc<Worker>, exchange: &Exchange, pool: PoolId) -> Option<Lease> {
     let outcome = tokio::time::timeout(PATIENCE, check_out(worker, pool)).await;
@@ -94,7 +114,7 @@ async fn open(worker: &Rc<Worker>, exchange: &Exchange, pool: PoolId) -> Option<
 fn send(worker: &Worker, connection: Option<&mut Lease>, bytes: &[u8]) -> Result<(), Lost> {
     let Some(lease) = connection else { return Ok(()) };
     let sent = lease.conn.conn.send(&worker.outbox, bytes);
-    sent.map_err(|error| (CloseReason::ServerClosed, error.to_string()))
+    sent.map_err(|error| Lost::Broken(error.to_string()))
 }
 
 /// Takes a connection from the pool and makes it forget what clients have done to it.
@@ -168,9 +188,7 @@ async fn wait(
             None => Poll::Pending,
         }
     })
-    .await?;
-    let wanted = connection.and_then(|lease| worker.shared.pools.lock().pools.is_wanted_back(lease.conn.id));
-    wanted.map_or(Ok(()), |reason| Err((reason, reason.to_string())))
+    .await
 }
 
 /// Ready when something has been read, or the connection is lost.
@@ -181,7 +199,7 @@ fn poll_connection(
     cx: &mut Context<'_>,
 ) -> Poll<Result<(), Lost>> {
     let ServerConn { conn, card, .. } = &mut *lease.conn;
-    let closed = |error: std::io::Error| (CloseReason::ServerClosed, error.to_string());
+    let closed = |error: std::io::Error| Lost::Broken(error.to_string());
     if !conn.is_flushed()
         && let Poll::Ready(Err(error)) = conn.poll_flush(cx)
     {
@@ -190,7 +208,7 @@ fn poll_connection(
     match conn.poll_fill(cx, &mut worker.scratch.borrow_mut().buffer, MOST_HELD) {
         Poll::Pending => return Poll::Pending,
         Poll::Ready(Ok(0)) => {
-            return Poll::Ready(Err((CloseReason::ServerClosed, CloseReason::ServerClosed.to_string())));
+            return Poll::Ready(Err(Lost::Broken(CloseReason::ServerClosed.to_string())));
         }
         Poll::Ready(Err(error)) => return Poll::Ready(Err(closed(error))),
         Poll::Ready(Ok(_)) => {}
@@ -201,7 +219,7 @@ fn poll_connection(
             conn.consume(read);
             Ok(())
         }
-        Err(broken) => Err((CloseReason::ServerClosed, broken.to_string())),
+        Err(broken) => Err(Lost::Broken(broken.to_string())),
     })
 }
 

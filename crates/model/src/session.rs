@@ -426,8 +426,10 @@ impl Session {
 /// All of it in one line, prepared statements excepted.
 impl std::fmt::Display for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (name, value) in self.now.settings.set_here().filter(|(_, value)| !value.is_empty()) {
-            write!(f, "{name}={value} ")?;
+        for (name, value) in self.now.settings.set_here() {
+            if value != self.defaults.settings.get(name).map_or("", String::as_str) {
+                write!(f, "{name}={value} ")?;
+            }
         }
         for name in ["role", "session_authorization"] {
             let value = self.setting(name).unwrap_or_default();

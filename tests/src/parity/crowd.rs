@@ -2,7 +2,7 @@
 //!
 //! Before a scripted client begins a transaction, they hold every free server connection in a transaction of theirs;
 //! then one ends, on a connection that the scripted client did not have the last time. A server connection that is
-//! pinned is not among the free ones: who waits in line for it gives up its turn, and nobody is moved by force.
+//! pinned is not among the free ones: who waits in line for it gives up its turn.
 //!
 //! Each of them changes its session in each of its transactions, and looks at the beginning of the next whether it
 //! finds what it left.
@@ -18,6 +18,8 @@ use crate::raw::reply::{Message, tags};
 /// The others in the pool of one user.
 pub(super) struct Crowd {
     passers_by: Vec<PasserBy>,
+    /// How many server connections are for clients: not the one that listens.
+    usable: usize,
     next: usize,
     /// Which server connection a scripted client had last, where that is known.
     last: BTreeMap<char, String>,
@@ -31,7 +33,13 @@ impl Crowd {
     /// One more than there are server connections.
     pub(super) fn gather(socket: &Path, pool: &str, user: &str, pool_size: usize) -> Self {
         let passers_by = (0..=pool_size).map(|number| PasserBy::new(socket, pool, user, number)).collect();
-        Self { passers_by, next: 0, last: BTreeMap::new(), missing: 0, scatters: (0, 0) }
+        let mut crowd =
+            Self { passers_by, usable: 0, next: 0, last: BTreeMap::new(), missing: 0, scatters: (0, 0) };
+        let (arrived, waiting) = crowd.call(pool_size, FIRST_PATIENCE);
+        crowd.usable = arrived.len();
+        crowd.disperse();
+        crowd.dismiss(&waiting);
+        crowd
     }
 
     /// Another script begins.
@@ -40,45 +48,55 @@ impl Crowd {
         self.missing = 0;
     }
 
-    /// Takes the `free` server connections, and leaves one of them to `client`.
-    pub(super) fn scatter(&mut self, client: char, free: usize) {
-        let count = self.passers_by.len();
-        let called: Vec<_> = (0..free.min(count)).map(|step| (self.next + step) % count).collect();
-        self.next = (self.next + 1) % count;
-        for &number in &called {
-            self.passers_by[number].begin();
-        }
-        let patience = if self.missing == 0 { PATIENCE } else { LITTLE_PATIENCE };
-        let mut arrived = Vec::new();
-        let mut waiting = Vec::new();
-        for &number in &called {
-            // One comes in any case, unless the scripted clients keep all server connections.
-            let patience = match (arrived.is_empty(), waiting.is_empty()) {
-                (true, _) => LAST_PATIENCE,
-                (false, true) => patience,
-                (false, false) => Duration::from_millis(1),
-            };
-            let place =
-                if self.passers_by[number].arrives_within(patience) { &mut arrived } else { &mut waiting };
-            place.push(number);
-        }
+    /// Takes all server connections but the `held` ones, and leaves one of them to `client`.
+    pub(super) fn scatter(&mut self, client: char, held: usize) {
+        let free = self.usable.saturating_sub(held);
+        let (arrived, waiting) = self.call(free, PATIENCE);
         self.missing = waiting.len();
         let last = self.last.get(&client);
         let another = arrived.iter().find(|&&number| self.passers_by[number].server.as_ref() != last);
         let Some(&leaving) = another.or(arrived.first()) else { return };
         let server = self.passers_by[leaving].server.clone();
+        let moved = server.as_ref() != last;
+        *(if moved { &mut self.scatters.0 } else { &mut self.scatters.1 }) += 1;
+        match server {
+            Some(server) => self.last.insert(client, server),
+            None => self.last.remove(&client),
+        };
         self.passers_by[leaving].end();
-        // They are before the client in the line, so they must have had their turn before it is the client's.
-        for number in waiting {
+        self.dismiss(&waiting);
+    }
+
+    /// Has `wanted` of them begin a transaction. Answers with those who have a server connection, and those who wait.
+    fn call(&mut self, wanted: usize, patience: Duration) -> (Vec<usize>, Vec<usize>) {
+        let count = self.passers_by.len();
+        let called: Vec<_> = (0..wanted.min(count)).map(|step| (self.next + step) % count).collect();
+        self.next = (self.next + 1) % count;
+        for &number in &called {
+            self.passers_by[number].begin();
+        }
+        let expected = wanted.saturating_sub(self.missing);
+        let (mut arrived, mut waiting) = (Vec::new(), Vec::new());
+        for &number in &called {
+            let patience = match (arrived.len(), waiting.len()) {
+                // One comes in any case, unless the scripted clients keep all server connections.
+                (0, _) => LAST_PATIENCE,
+                (_, 0) if arrived.len() < expected => patience,
+                _ => LITTLE_PATIENCE,
+            };
+            let arrives = self.passers_by[number].arrives_within(patience);
+            (if arrives { &mut arrived } else { &mut waiting }).push(number);
+        }
+        (arrived, waiting)
+    }
+
+    /// Has those who wait take their turn, now that a server connection is free: they are before any scripted client
+    /// in the line.
+    fn dismiss(&mut self, waiting: &[usize]) {
+        for &number in waiting {
             self.passers_by[number].arrives_within(LAST_PATIENCE);
             self.passers_by[number].end();
         }
-        let moved = self.missing == 0 && server.as_ref() != last;
-        *(if moved { &mut self.scatters.0 } else { &mut self.scatters.1 }) += 1;
-        match server {
-            Some(server) if self.missing == 0 => self.last.insert(client, server),
-            _ => self.last.remove(&client),
-        };
     }
 
     /// Ends the transactions that are open.
@@ -122,6 +140,8 @@ impl PasserBy {
         connection.send(&[message::parse("s1", &statement), message::sync()].concat());
         let prepared = connection.read_until_ready();
         assert_eq!(tags(&prepared), "1Z", "{prepared:?}");
+        // The connection that listens is there from now on, and does not come out of the others in the middle.
+        connection.run("LISTEN junk_always");
         Self {
             connection,
             number,
@@ -235,14 +255,16 @@ fn disagreement(left: &str, found: &str) -> String {
 /// How many questions a visit has.
 const QUESTIONS: usize = 6;
 
+/// How long a server connection may take to be opened and given, before it counts as none for clients.
+const FIRST_PATIENCE: Duration = Duration::from_millis(500);
 /// How long a free server connection may take to be given, before it counts as pinned.
 const PATIENCE: Duration = Duration::from_millis(60);
-/// The same, if it was so the last time.
+/// The same, if one was pinned the last time.
 const LITTLE_PATIENCE: Duration = Duration::from_millis(6);
 /// How long anything may take that has to come.
 const LAST_PATIENCE: Duration = Duration::from_secs(5);
 
-/// All of a session that another's may be mistaken for. A custom parameter that is unknown, and one that is empty, are
+/// All of a session that another's may be mistaken for, without what ends with the transaction. A custom parameter that is unknown, and one that is empty, are
 /// the same here: PostgreSQL never forgets a name.
 const LOOK: &str = "SELECT pg_catalog.concat_ws(pg_catalog.chr(10), session_user, current_user, \
     (SELECT pg_catalog.string_agg(pg_catalog.concat(name, '=', pg_catalog.current_setting(name, true)), pg_catalog.chr(10) ORDER BY name) \
@@ -253,19 +275,20 @@ const LOOK: &str = "SELECT pg_catalog.concat_ws(pg_catalog.chr(10), session_user
     (SELECT pg_catalog.string_agg(name || ': ' || statement, ', ' ORDER BY name) \
      FROM pg_catalog.pg_prepared_statements WHERE from_sql), \
     (SELECT pg_catalog.string_agg(c, ', ' ORDER BY c) FROM pg_catalog.pg_listening_channels() AS c \
-     WHERE c <> 'junk_channel'), \
+     WHERE c NOT LIKE 'junk%'), \
     (SELECT pg_catalog.string_agg(name, ', ' ORDER BY name) FROM pg_catalog.pg_cursors WHERE is_holdable), \
     (SELECT pg_catalog.concat(pg_catalog.count(*), ' temporary objects') FROM pg_catalog.pg_class \
-     WHERE relnamespace = pg_catalog.pg_my_temp_schema() AND relkind IN ('r', 'v', 'S')), \
+     WHERE relnamespace = pg_catalog.pg_my_temp_schema() AND relname NOT LIKE 'junk%'), \
     (SELECT pg_catalog.concat(pg_catalog.count(*), ' advisory locks') FROM pg_catalog.pg_locks \
-     WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid()))";
+     WHERE locktype = 'advisory' AND classid <> 4242 AND pid = pg_catalog.pg_backend_pid()))";
 
 /// What each of them does in turn, each time in a transaction that commits.
 const HABITS: [&[&str]; 5] = [
     &[
         "SET search_path = junk, public; SET TimeZone = 'Asia/Tokyo'",
         "SET work_mem = '4321kB'; SET LOCAL statement_timeout = '1h'; SET LOCAL statement_timeout = DEFAULT",
-        "PREPARE p AS SELECT 'junk', 'p'; PREPARE s AS SELECT 'junk s'",
+        "PREPARE p AS SELECT 'junk', 'p'",
+        "PREPARE s AS SELECT 'junk s'",
         "RESET ALL; DEALLOCATE s",
         "SET search_path = 'junk'; SET app.x = 'junk'; DEALLOCATE p",
     ],
@@ -273,7 +296,7 @@ const HABITS: [&[&str]; 5] = [
         "SET ROLE junk_role; SET junk.x = 'one'",
         "SET DateStyle = 'German, DMY'; SET IntervalStyle = 'iso_8601'",
         "RESET ROLE; SET application_name = 'passer-by'",
-        "SELECT pg_catalog.set_config('junk.x', 'two', false), pg_catalog.set_config('work_mem', '99kB', true)",
+        "SELECT pg_catalog.set_config('junk.x', 'two', false), pg_catalog.set_config('maintenance_work_mem', '2MB', true)",
         "SET ROLE junk_role; SET work_mem = '777kB'; SET work_mem TO DEFAULT",
     ],
     &[
@@ -284,14 +307,16 @@ const HABITS: [&[&str]; 5] = [
     ],
     &[
         "SET default_transaction_read_only = on; SET app.y = 'junk y'",
-        "PREPARE q AS SELECT 'junk q'; SET standard_conforming_strings = off",
+        "PREPARE q AS SELECT 'junk q'",
+        "SET standard_conforming_strings = off",
         "SET default_transaction_isolation = 'serializable'; SET statement_timeout = '11min'",
         "DEALLOCATE q; RESET default_transaction_read_only; RESET standard_conforming_strings; SET geqo = off",
     ],
     &[
         "SET work_mem = '64kB'; SET TimeZone = 'America/New_York'; SET search_path = pg_catalog",
-        "CREATE TEMP TABLE t ON COMMIT DROP AS SELECT 1 AS junk; SET app.x = 'junk too'",
-        "DECLARE c CURSOR FOR SELECT 1; PREPARE p AS SELECT 'other p'; SET TimeZone = DEFAULT",
+        "CREATE TEMP TABLE junk_t ON COMMIT DROP AS SELECT 1 AS junk; SET app.x = 'junk too'",
+        "PREPARE p AS SELECT 'other p'",
+        "DECLARE c CURSOR FOR SELECT 1; SET TimeZone = DEFAULT",
         "DEALLOCATE p; SET application_name = 's1'; SET search_path = \"$user\", junk",
     ],
 ];

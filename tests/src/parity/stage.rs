@@ -39,7 +39,7 @@ impl Stage {
         let held = seats.values().filter(|other| other.user() == user && other.holds_a_server()).count();
         let crowd =
             crowds.entry(user.to_owned()).or_insert_with(|| Crowd::gather(socket, pool, user, *pool_size));
-        crowd.scatter(letter, pool_size.saturating_sub(held));
+        crowd.scatter(letter, held);
     }
 
     /// Lets the others end their transactions.

@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use crate::session::PinReason;
+use crate::settings::StateKind;
 
 /// Whose doing it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,6 +52,12 @@ pub enum CloseReason {
     /// `pin_idle_timeout`: pinned to its server connection, it asked for nothing.
     #[error("pin_idle_timeout: {0}")]
     PinIdleTimeout(PinReason),
+    /// Its session has come to a state that `session_state` refuses, which no text had told.
+    #[error("session_state refuses {0}")]
+    StateRefused(StateKind),
+    /// Its session has come to a state that pins it, which no text had told, and `max_pinned` are pinned.
+    #[error("max_pinned")]
+    TooManyPinned,
     /// A transaction block in statement mode.
     #[error("transaction blocks not allowed in statement pooling mode")]
     TransactionInStatementMode,
@@ -120,6 +127,8 @@ impl CloseReason {
             | R::TransactionTimeout
             | R::IdleTransactionTimeout
             | R::PinIdleTimeout(_)
+            | R::StateRefused(_)
+            | R::TooManyPinned
             | R::TransactionInStatementMode
             | R::NotificationsOverflow
             | R::ServerUnclean => Side::Client,

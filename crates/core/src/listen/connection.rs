@@ -202,10 +202,23 @@ impl Switchboard {
         self.fail(reason, now, fx);
     }
 
+    /// It was open and has been given up on purpose: nothing speaks against opening it anew at once, and who is about
+    /// to listen waits for that.
+    pub fn renew(&mut self, reason: &str, fx: &mut Vec<Effect>) {
+        for line in self.lines.values_mut() {
+            line.heard = Heard::No;
+        }
+        self.give_up(reason, fx);
+    }
+
     fn fail(&mut self, reason: &str, now: Instant, fx: &mut Vec<Effect>) {
-        self.connection.abandon();
         self.connection.failure = Some(reason.into());
         self.retry.failed(now);
+        self.give_up(reason, fx);
+    }
+
+    fn give_up(&mut self, reason: &str, fx: &mut Vec<Effect>) {
+        self.connection.abandon();
         self.awaiting.drain(..).for_each(|(_, client)| fx.push(Effect::Wake(client)));
         let warning = notice(&refusal::not_listening(reason));
         for (client, subscriber) in &mut self.subscribers {

@@ -46,7 +46,7 @@ impl Cleanup {
     ) -> (Cleanup, CleanupStep) {
         let mut cleanup =
             Cleanup { reset_query: reset_query.map(str::to_owned), rolled_back: false, discarded: false };
-        if session.is_mid_message() || session.pin().is_some() || server.spoiled.is_some() {
+        if session.is_mid_message() || session.pin().is_some() || server.spoiled.is_some() || server.unfit {
             return (cleanup, CleanupStep::Close(CloseReason::ServerUnclean));
         }
         server.disown();
@@ -56,8 +56,9 @@ impl Cleanup {
         }
         let running = server.outstanding.is_working() && !server.outstanding.wants_copy_data();
         let cancel = running && !orderly && !server.outstanding.may_commit();
+        let copy_ended = server.outstanding.ends_copy();
         let step = cleanup.advance(server, to_server);
-        if server.outstanding.wants_sync() {
+        if server.outstanding.wants_sync() || copy_ended {
             // Whatever ran without a Sync may be answered already, and lie in the server's buffer.
             frontend::write_flush(to_server);
         }

@@ -1,6 +1,8 @@
 //! A connection to PostgreSQL, as far as what it is in the middle of.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
 use howdah_wire::ErrorResponse;
 use howdah_wire::backend::{TransactionStatus, tag};
@@ -10,7 +12,7 @@ use howdah_wire::sql::HintsBuilder;
 
 use crate::facts::CloseReason;
 use crate::session::{
-    Asks, Change, Doubts, Expected, Kind, Look, Outstanding, Parameters, PinReason, Rest, ServerStatements,
+    Asks, Change, Doubts, Expected, Kind, Look, Outstanding, Parameters, Pin, PinReason, Rest, ServerStatements,
     Session, SessionState, Shape, SqlStatements, Subject, Survey, Tracked, Trial, Tried,
 };
 use crate::settings::{PoolMode, StateKind};
@@ -54,6 +56,12 @@ pub struct Server {
     pub login: Option<Box<str>>,
     /// Something happened here that cannot be undone: this client is its last.
     pub spoiled: Option<PinReason>,
+    /// Something happened here that no client is to find: it is closed when its client gives it back.
+    pub unfit: bool,
+    /// What brought about the pins that hold it.
+    causes: Vec<Cause>,
+    /// What is said in place of errors that are owed, to texts that were refused.
+    pub(crate) refusals: VecDeque<ErrorResponse>,
     /// Whose the unnamed statement is.
     pub unnamed: UnnamedStatement,
     /// What happened since the engine last looked.
@@ -79,6 +87,16 @@ pub struct Tally {
     pub server_parses: u64,
     /// Named statements bound.
     pub binds: u64,
+    /// Times the client's session was brought here.
+    pub state_replays: u64,
+}
+
+/// What brought about a pin.
+#[derive(Debug)]
+struct Cause {
+    reason: PinReason,
+    object: Option<Box<str>>,
+    statement: Box<str>,
 }
 
 /// The unnamed prepared statement: there is one, and the last client to parse it owns it.
@@ -132,6 +150,9 @@ impl Server {
             change: None,
             login: None,
             spoiled: None,
+            unfit: false,
+            causes: Vec::new(),
+            refusals: VecDeque::new(),
             unnamed: UnnamedStatement::default(),
             tally: Tally::default(),
             last_error: None,
@@ -177,17 +198,41 @@ impl Server {
 
     #[cold]
     fn what_pins(&self) -> Option<PinReason> {
-        [
-            (Asks::TEMP, PinReason::TempObject),
-            (Asks::LOCKS, PinReason::AdvisoryLock),
-            (Asks::CURSORS, PinReason::HoldCursor),
-            (Asks::SLOTS, PinReason::ReplicationSlot),
-            (Asks::CHANNELS, PinReason::Policy(StateKind::Listen)),
-        ]
-        .into_iter()
-        .find_map(|(asks, reason)| self.lives.has(asks).then_some(reason))
-        .or(self.spoiled)
-        .or_else(|| self.doubts.is_postponed().then_some(PinReason::StateUncarried))
+        PINS.into_iter()
+            .find_map(|(asks, reason)| self.lives.has(asks).then_some(reason))
+            .or(self.spoiled)
+            .or_else(|| self.doubts.is_postponed().then_some(PinReason::StateUncarried))
+    }
+
+    /// Something happened, by this text, that cannot be undone: this client is the connection's last.
+    pub(crate) fn spoil(&mut self, reason: PinReason, text: &[u8]) {
+        let reason = *self.spoiled.get_or_insert(reason);
+        self.note_cause(reason, None, &String::from_utf8_lossy(text));
+    }
+
+    /// What a pin comes from. The first word on it stands until it ends.
+    pub(crate) fn note_cause(&mut self, reason: PinReason, object: Option<&str>, statement: &str) {
+        if !self.causes.iter().any(|cause| cause.reason == reason) {
+            let statement = statement.chars().take(MAX_CAUSE).collect();
+            self.causes.push(Cause { reason, object: object.map(Into::into), statement });
+        }
+    }
+
+    /// Pins have ended: what brought them about is of no interest any more.
+    pub(crate) fn forget_causes(&mut self) {
+        let (lives, spoiled) = (self.lives, self.spoiled);
+        self.causes.retain(|cause| {
+            spoiled == Some(cause.reason)
+                || PINS.iter().any(|(asks, reason)| lives.has(*asks) && *reason == cause.reason)
+        });
+    }
+
+    /// The pin for this reason, as operators are to see it.
+    #[must_use]
+    pub fn explain(&self, reason: PinReason, since: Instant) -> Pin {
+        let cause = self.causes.iter().find(|cause| cause.reason == reason);
+        let object = cause.and_then(|cause| cause.object.as_deref());
+        Pin::new(reason, object, cause.map_or(&[], |cause| cause.statement.as_bytes()), since)
     }
 
     /// Part of a reply has been read and the rest is still to come.
@@ -284,6 +329,7 @@ impl Server {
     /// The client has gone: what is still to come is nobody's.
     pub fn disown(&mut self) {
         self.outstanding.disown();
+        self.causes.clear();
         self.unnamed.forget();
         self.rest.forward = false;
     }
@@ -331,6 +377,22 @@ impl UnnamedStatement {
         self.in_flight.is_some_and(|sent_in| sent_in != batch)
     }
 }
+
+/// What pins while it lives here.
+const PINS: [(Asks, PinReason); 9] = [
+    (Asks::TEMP, PinReason::TempObject),
+    (Asks::LOCKS, PinReason::AdvisoryLock),
+    (Asks::CURSORS, PinReason::HoldCursor),
+    (Asks::SLOTS, PinReason::ReplicationSlot),
+    (Asks::CHANNELS, PinReason::Policy(StateKind::Listen)),
+    (Asks::SETTINGS, PinReason::Policy(StateKind::Settings)),
+    (Asks::ROLE, PinReason::Policy(StateKind::Role)),
+    (Asks::STATEMENTS, PinReason::Policy(StateKind::Statements)),
+    (Asks::SEQUENCES, PinReason::Sequence),
+];
+
+/// How much of a text is kept to explain a pin, in characters.
+const MAX_CAUSE: usize = 200;
 
 #[cfg(test)]
 mod tests {

@@ -8,6 +8,7 @@ use howdah_wire::backend::{self, TransactionStatus};
 use howdah_wire::sql::{Hints, Signs};
 
 use super::channels::Channels;
+use super::policy::Conduct;
 use super::unnamed::Unnamed;
 use super::{
     ClientStatements, HintBook, Parameters, Patch, PinLedger, PinReason, SessionState, SqlStatements, Start,
@@ -32,6 +33,14 @@ pub struct Session {
     pub(super) state: Option<Arc<SessionState>>,
     /// The settings it began with.
     pub(super) start: Option<Arc<Start>>,
+    /// The same as it began.
+    pub(super) began: Option<Arc<SessionState>>,
+    /// What it was allowed and told.
+    pub(super) conduct: Conduct,
+    /// Each of its texts matters, whatever it says.
+    pub(super) heeds_all: bool,
+    /// When it was last joined with a server connection.
+    pub(super) joined: Instant,
     /// The server connection does not have all that the client has: it is to be corrected.
     pub(super) out_of_step: bool,
     /// What is to be sent after the client's current message.
@@ -149,12 +158,16 @@ impl Session {
         let (edition, hints) = rules.hints.read();
         Session {
             id,
+            heeds_all: rules.heeds_all_texts(),
             rules,
             hints,
             edition,
             parameters,
             state: None,
             start: None,
+            began: None,
+            conduct: Conduct::default(),
+            joined: now,
             out_of_step: false,
             postscript: Vec::new(),
             channels: None,
@@ -189,6 +202,8 @@ impl Session {
         {
             self.rules = rules;
             self.read_hints();
+            self.heeds_all = self.rules.heeds_all_texts();
+            self.keep_beginning();
         }
     }
 
@@ -250,7 +265,7 @@ impl Session {
     /// The server connection is being given back: keeps what the client will need on the next one.
     pub fn part(&mut self, server: &mut Server) {
         self.parameters.share_from(&server.parameters);
-        self.out_of_step = false;
+        self.untie();
         self.half_held = false;
         self.bound_commits = false;
         self.portal_commits = false;
@@ -334,7 +349,7 @@ impl Session {
             return Some(CloseReason::IdleTransactionTimeout);
         }
         // In session mode the server connection is the client's anyway.
-        let pin = self.pin().filter(|_| rules.mode != PoolMode::Session);
+        let pin = self.pin().or(self.tied()).filter(|_| rules.mode != PoolMode::Session);
         pin.filter(|_| over(rules.state.pin_idle_timeout, self.idle_since())).map(CloseReason::PinIdleTimeout)
     }
 }

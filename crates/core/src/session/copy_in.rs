@@ -28,6 +28,12 @@ impl Outstanding {
         self.copy.reading && self.queue.iter().all(|e| e.kind != Kind::CopyEnd)
     }
 
+    /// The end of some COPY data has been sent: a Sync before them may have been ignored.
+    #[must_use]
+    pub fn ends_copy(&self) -> bool {
+        self.queue.iter().any(|entry| entry.kind == Kind::CopyEnd)
+    }
+
     /// Nothing else is owed, but a ReadyForQuery may yet come: an empty query would tell.
     #[must_use]
     pub fn is_in_doubt(&self) -> bool {

@@ -1,6 +1,7 @@
 //! The session follows the client from server connection to server connection.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use howdah_wire::frontend;
 use howdah_wire::sql::{Head, Sign, Signs, Statements};
@@ -10,13 +11,15 @@ use super::state::{Asks, Look, Replay, SessionState, share};
 use super::{Beginning, Expected, Kind, Parameters, Patch, PinReason, Session, Tracked};
 use crate::listen::Channel;
 use crate::server::Server;
+use crate::settings::{Policy, StateKind};
 
 impl Session {
     /// Client and server connection have been joined: appends what makes the server fit for this client.
     /// It travels before, and in the same write as, the client's first message; but where the client acts as
     /// somebody else than who is logged in, nothing of it is sent before that is settled
     /// ([`Outstanding::is_full`](super::Outstanding::is_full)).
-    pub fn join(&mut self, server: &mut Server, to_server: &mut Vec<u8>) {
+    pub fn join(&mut self, server: &mut Server, now: Instant, to_server: &mut Vec<u8>) {
+        self.joined = now;
         self.parameters.fill_from(&server.parameters);
         if self.out_of_step || !same(self.state.as_ref(), server.state.as_ref()) {
             return self.replay(server, to_server);
@@ -30,12 +33,14 @@ impl Session {
     #[cold]
     fn replay(&mut self, server: &mut Server, to_server: &mut Vec<u8>) {
         let corrects = std::mem::take(&mut self.out_of_step);
-        let reported = self.rules.tracked.set_query(self.parameters.differing(&server.parameters));
+        let wanted = self.wanted_parameters();
+        let reported = self.rules.tracked.set_query(wanted.differing(&server.parameters));
         let replay = Replay::new(server.state.as_deref(), self.state.as_deref(), reported);
         server.state.clone_from(&self.state);
         if replay.query.is_empty() {
             return;
         }
+        server.tally.state_replays += 1;
         if corrects {
             server.correct(&replay.query, to_server);
         } else {
@@ -50,8 +55,10 @@ impl Session {
     pub fn begin(&mut self, beginning: &Beginning, plain: &Parameters) {
         self.start.clone_from(&beginning.start);
         self.state.clone_from(&beginning.state);
+        self.began.clone_from(&beginning.state);
         self.parameters.clone_from(&beginning.parameters);
         self.parameters.fill_from(plain);
+        self.keep_beginning();
     }
 
     /// A text with these signs is sent to the server.
@@ -61,7 +68,8 @@ impl Session {
             return;
         }
         let (tracked, parameters) = (&server.tracked, &server.parameters);
-        let reported = |name: &str| is_reported(tracked, parameters, name);
+        let kept = self.minds_reports();
+        let reported = |name: &str| !kept && is_reported(tracked, parameters, name);
         server.doubts.raise(signs, server.lives, reported, text);
         if signs.has(Sign::Schema) {
             // Made here, it may be called here before anybody knows what it does.
@@ -90,9 +98,11 @@ impl Session {
         if self.rules.always_asks() {
             server.doubts.add(Asks::EVERYTHING, text);
         }
-        for (sign, reason) in [(Sign::Seed, PinReason::Seed), (Sign::Load, PinReason::Library)] {
-            if signs.has(sign) {
-                server.spoiled.get_or_insert(reason);
+        for (sign, kind) in [(Sign::Seed, StateKind::Seed), (Sign::Load, StateKind::Libraries)] {
+            if signs.has(sign) && self.rules.state.policy.of(kind) == Policy::Warn {
+                server.unfit = true;
+            } else if signs.has(sign) {
+                server.spoil(PinReason::of(kind), text);
             }
         }
     }
@@ -106,7 +116,7 @@ impl Session {
             return meaning;
         }
         self.parameters.write_meaning(&mut meaning);
-        if let Some(state) = &self.state {
+        if let Some(state) = &server.state {
             state.write_meaning(&mut meaning);
         }
         meaning.extend_from_slice(&server.meaning_trail);
@@ -184,7 +194,10 @@ impl Session {
 
     /// The server has answered what this client's session looks like.
     fn learn(&mut self, server: &Server, look: &Look) {
-        self.state.clone_from(&server.state);
+        self.state = match self.carried(server.state.as_deref()) {
+            None => server.state.clone(),
+            Some(carried) => share(carried),
+        };
         let Some(start) = self.start.clone() else { return };
         let followed = |name: &str| is_reported(&server.tracked, &server.parameters, name);
         let mut wanted = self.state.as_deref().cloned().unwrap_or_default();
@@ -206,7 +219,7 @@ impl Session {
 
 /// The answer to a question of Howdah's has ended.
 #[cold]
-pub(super) fn looked(server: &mut Server, session: Option<&mut Session>) {
+pub(super) fn looked(server: &mut Server, session: Option<&mut Session>, patch: &mut Patch) {
     let Some(look) = server.look.take() else { return };
     server.meaning_trail.clear();
     if look.failed {
@@ -240,21 +253,30 @@ pub(super) fn looked(server: &mut Server, session: Option<&mut Session>) {
         if look.about.has(Asks::STATEMENTS) {
             session.learn_statements(server, &look);
         }
+        session.judge(server, &look, patch);
     } else if look.about.has(Asks::STATEMENTS) {
         forget_statements(server, &look);
     }
 }
 
-/// DISCARD ALL has happened. Whether it came before or after what else is in doubt is known only if nobody but
-/// Howdah says anything.
+/// DISCARD ALL has happened. What was in doubt before is known now; what has been sent behind it is not.
 #[cold]
-pub(super) fn discarded(server: &mut Server, linked: bool) {
+pub(super) fn discarded(server: &mut Server, session: Option<&mut Session>) {
     server.state = None;
     server.lives = Asks::default();
-    if !linked {
-        drop(server.doubts.take());
-        server.change = None;
+    server.forget_causes();
+    if !server.outstanding.head_is_last_query() {
+        return;
     }
+    match session {
+        // Its own start values have to come back.
+        Some(session) if session.start.is_some() => return,
+        Some(session) => session.state = None,
+        None => {}
+    }
+    drop(server.doubts.take());
+    server.change = None;
+    server.meaning_trail.clear();
 }
 
 /// PostgreSQL tells how this setting is. What is only wished to be followed (`track_extra_parameters`) it may

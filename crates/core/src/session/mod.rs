@@ -16,6 +16,7 @@
 //! * `state` – what else of its session follows the client; `follow` – when that is asked about, and how it is
 //!   given to a server connection
 //! * `channels` – LISTEN, served aside
+//! * `policy` – what `session_state` and `max_pinned` forbid, and what is said about it
 //! * `pin` – why a server connection cannot be given back yet; `pin_ledger` – whose cannot, and how many may
 
 mod channels;
@@ -27,6 +28,7 @@ mod outstanding;
 mod parameters;
 mod pin;
 mod pin_ledger;
+mod policy;
 mod prepared;
 mod relay_client;
 mod relay_server;

@@ -99,6 +99,10 @@ pub enum Subject {
     Another,
     /// A name the client has given away already: this Parse must fail.
     Taken,
+    /// It was refused by Howdah, which has sent something that must fail in its place.
+    Refused,
+    /// Howdah prepares or closes a statement by a name that SQL knows.
+    SqlName,
     /// Howdah asks what the session looks like.
     Look,
     /// Howdah tries the settings of a client that wants to come in.
@@ -113,14 +117,7 @@ pub enum Subject {
 }
 
 impl Subject {
-    /// Its answer is of interest for what it says about a statement.
-    #[inline]
-    pub(super) fn is_delicate(self) -> bool {
-        matches!(self, Subject::Description(_) | Subject::FirstDescription(_) | Subject::Another)
-    }
-
     /// The statement whose looks are asked for.
-    #[inline]
     pub(super) fn described(self) -> Option<u64> {
         match self {
             Subject::Description(id) | Subject::FirstDescription(id) => Some(id),
@@ -303,7 +300,8 @@ impl Outstanding {
     ///
     /// # Errors
     /// [`Doubt`]: the reply fits no question.
-    #[inline]
+    // Asked for each row.
+    #[inline(always)]
     pub fn answer(&mut self, reply: u8) -> Result<Answer, Doubt> {
         if matches!(reply, tag::NOTICE_RESPONSE | tag::PARAMETER_STATUS | tag::NOTIFICATION_RESPONSE) {
             return Ok(Answer::Unasked);
@@ -330,8 +328,8 @@ impl Outstanding {
                 Ok(self.done(head))
             }
             (Kind::Parse, tag::PARSE_COMPLETE) if head.subject != Subject::Taken => Ok(self.done(head)),
-            (Kind::Bind, tag::BIND_COMPLETE)
-            | (Kind::Close, tag::CLOSE_COMPLETE)
+            (Kind::Bind, tag::BIND_COMPLETE) if head.subject != Subject::Refused => Ok(self.done(head)),
+            (Kind::Close, tag::CLOSE_COMPLETE)
             | (Kind::Describe, tag::ROW_DESCRIPTION | tag::NO_DATA)
             | (Kind::Execute, tag::EMPTY_QUERY_RESPONSE | tag::PORTAL_SUSPENDED) => Ok(self.done(head)),
             _ => Err(Doubt),
@@ -389,6 +387,13 @@ impl Outstanding {
         self.skipping || self.unsynced
     }
 
+    /// What the client has carried out next begins a transaction.
+    #[must_use]
+    pub fn is_between_transactions(&self) -> bool {
+        let runs = |entry: &Expected| entry.kind == Kind::Execute || entry.ends_with_ready();
+        self.status == TransactionStatus::Idle && !self.queue.iter().any(|entry| !entry.ours && runs(entry))
+    }
+
     /// Something that is owed may commit.
     #[must_use]
     pub fn may_commit(&self) -> bool {
@@ -411,10 +416,37 @@ impl Outstanding {
         self.drop_idle_copy_marks();
     }
 
+    /// The simple query at the head is the last that was sent.
+    #[must_use]
+    pub fn head_is_last_query(&self) -> bool {
+        self.queue.len() == 1 && self.queue.front().is_some_and(|head| head.kind == Kind::Query)
+    }
+
     /// The reply at the head is Howdah's to swallow.
     #[must_use]
     pub fn head_is_ours(&self) -> bool {
         self.queue.front().is_some_and(|e| e.ours)
+    }
+
+    /// The answer to the head is of interest for what it says about a statement.
+    #[inline]
+    #[must_use]
+    pub(super) fn head_is_delicate(&self) -> bool {
+        self.queue.front().is_some_and(|head| {
+            matches!(head.subject, Subject::Description(_) | Subject::FirstDescription(_) | Subject::Another)
+        })
+    }
+
+    /// A part of the answer to the head, which asks what a statement looks like; `last`: there will be no more.
+    pub(super) fn tell(&mut self, last: bool) -> Option<Expected> {
+        let head = *self.queue.front()?;
+        self.answered = true;
+        self.copy.surplus = 0;
+        if last {
+            self.pop();
+            self.drop_idle_copy_marks();
+        }
+        Some(head)
     }
 
     /// After an error, what is owed is no more than the end of the client's batch.

@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use super::state::push_literal;
 
-/// Values of the tracked settings, of one client or of one server connection.
+/// Values of the tracked settings, of one client or of one server connection. Those that have the same share
+/// them, so that most comparisons are of pointers and an idle client keeps none of its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Parameters {
     /// In the order of [`Tracked`]; `None`: not known.
-    values: Vec<Option<Arc<str>>>,
+    values: Arc<[Option<Arc<str>>]>,
 }
 
 /// The names of the settings that follow the client.
@@ -24,7 +25,7 @@ impl Parameters {
     /// All unknown.
     #[must_use]
     pub fn new(tracked: &Tracked) -> Parameters {
-        Parameters { values: vec![None; tracked.names.len()] }
+        Parameters { values: vec![None; tracked.names.len()].into() }
     }
 
     /// The value at `index`.
@@ -35,17 +36,21 @@ impl Parameters {
 
     /// Notes a value; true if it is another than before.
     pub fn set(&mut self, index: usize, value: &str) -> bool {
-        let Some(place) = self.values.get_mut(index) else { return false };
-        if place.as_deref() == Some(value) {
+        if self.values.get(index).is_none_or(|known| known.as_deref() == Some(value)) {
             return false;
         }
-        *place = Some(value.into());
+        if let Some(place) = Arc::make_mut(&mut self.values).get_mut(index) {
+            *place = Some(value.into());
+        }
         true
     }
 
     /// Takes over every value that is unknown here.
     pub fn fill_from(&mut self, other: &Parameters) {
-        for (mine, theirs) in self.values.iter_mut().zip(&other.values) {
+        if Arc::ptr_eq(&self.values, &other.values) || self.values.iter().all(Option::is_some) {
+            return;
+        }
+        for (mine, theirs) in Arc::make_mut(&mut self.values).iter_mut().zip(other.values.iter()) {
             if mine.is_none() {
                 mine.clone_from(theirs);
             }
@@ -62,7 +67,9 @@ impl Parameters {
 
     /// Indices where the client wants something that the server does not have.
     pub fn differing<'a>(&'a self, server: &'a Parameters) -> impl Iterator<Item = (usize, &'a str)> {
-        self.values.iter().zip(&server.values).enumerate().filter_map(|(index, (mine, theirs))| match mine {
+        let same = Arc::ptr_eq(&self.values, &server.values);
+        let mine = if same { &[] } else { &self.values[..] };
+        mine.iter().zip(server.values.iter()).enumerate().filter_map(|(index, (mine, theirs))| match mine {
             Some(mine) if !theirs.as_ref().is_some_and(|t| Arc::ptr_eq(mine, t) || mine == t) => {
                 Some((index, mine.as_ref()))
             }
@@ -70,12 +77,11 @@ impl Parameters {
         })
     }
 
-    /// Shares the server's value where both are equal, so that the next comparison is one of pointers.
+    /// Shares the server's values if all are equal.
+    #[inline]
     pub fn share_from(&mut self, server: &Parameters) {
-        for (mine, theirs) in self.values.iter_mut().zip(&server.values) {
-            if mine == theirs {
-                mine.clone_from(theirs);
-            }
+        if !Arc::ptr_eq(&self.values, &server.values) && self.values == server.values {
+            self.values = Arc::clone(&server.values);
         }
     }
 }

@@ -96,6 +96,25 @@ pub enum PinReason {
 }
 
 impl PinReason {
+    /// What state of this kind is pinned for.
+    #[must_use]
+    pub fn of(kind: StateKind) -> PinReason {
+        match kind {
+            StateKind::Temp => PinReason::TempObject,
+            StateKind::Locks => PinReason::AdvisoryLock,
+            StateKind::Cursors => PinReason::HoldCursor,
+            StateKind::Slots => PinReason::ReplicationSlot,
+            StateKind::Sequences => PinReason::Sequence,
+            StateKind::Seed => PinReason::Seed,
+            StateKind::Libraries => PinReason::Library,
+            StateKind::Settings
+            | StateKind::Role
+            | StateKind::Statements
+            | StateKind::Listen
+            | StateKind::Custom => PinReason::Policy(kind),
+        }
+    }
+
     /// It lasts until the client leaves, and the server connection is closed then: nothing undoes it.
     #[must_use]
     pub fn until_leaving(self) -> bool {

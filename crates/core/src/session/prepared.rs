@@ -12,7 +12,7 @@ use howdah_wire::frontend::{self, BindNames, Target, TargetKind, tag};
 use howdah_wire::sql::{Sign, Signs};
 
 use super::relay_client::{Step, malformed};
-use super::rename::MISSING_UNNAMED;
+use super::rename::{MISSING_UNNAMED, REFUSED};
 use super::server_statements::Need;
 use super::shape::Shape;
 use super::statements::{NAME_PREFIX, signs_of};
@@ -49,7 +49,7 @@ impl Session {
         input: &[u8],
         patch: &mut Patch,
     ) -> Step {
-        if server.outstanding.is_clearing() {
+        if server.outstanding.is_clearing() || names_are_unknown(server) {
             return wait(server);
         }
         self.keep_hints_fresh();
@@ -152,7 +152,7 @@ impl Session {
         let Some(names) = BindNames::parse(body_so_far(header, input)) else {
             return more_or_malformed(header, input, 2 * MAX_NAME, patch);
         };
-        if self.is_in_doubt(server, names.statement) {
+        if self.is_in_doubt(server, names.statement) || self.means_names_in_doubt(server, names.statement) {
             return wait(server);
         }
         let taken = FrameHeader::SIZE + names.rest_offset;
@@ -168,6 +168,15 @@ impl Session {
             ServerName::AsIs | ServerName::Missing => Subject::None,
         };
         server.tally.binds += u64::from(!names.statement.is_empty());
+        let rest = header.total().saturating_sub(taken);
+        if let Some(error) = self.objection_to(server, names.statement, &target, patch) {
+            (self.bound_commits, self.bound_clears) = (false, false);
+            Session::note_refused(server, Kind::Bind, error);
+            return match frontend::write_bind_header(&mut patch.to_server, names.portal, REFUSED, rest) {
+                Ok(()) => Step::Replace(taken),
+                Err(_) => malformed(header.tag, patch),
+            };
+        }
         let effects = match &target {
             ServerName::Virtual(statement) => {
                 let signs = self.signs_of(statement);
@@ -215,7 +224,6 @@ impl Session {
             ServerName::Virtual(statement) => statement.name(),
             ServerName::Missing | ServerName::Another | ServerName::Unknown => MISSING_UNNAMED.to_vec(),
         };
-        let rest = header.total().saturating_sub(taken);
         match frontend::write_bind_header(&mut patch.to_server, names.portal, &name, rest) {
             Ok(()) => Step::Replace(taken),
             Err(_) => malformed(header.tag, patch),
@@ -331,16 +339,32 @@ impl Session {
     }
 
     /// What executing it may do; `None`: nothing that matters.
-    fn signs_of(&self, statement: &Statement) -> Option<Arc<Signs>> {
+    pub(super) fn signs_of(&self, statement: &Statement) -> Option<Arc<Signs>> {
         statement.signs(self.edition, &self.hints)
     }
 
-    /// What `name` stands for depends on the fate of a batch that has not been answered yet.
-    fn is_in_doubt(&self, server: &Server, name: &[u8]) -> bool {
+    /// What the statement of this name says of others by name depends on the fate of an earlier batch.
+    fn means_names_in_doubt(&self, server: &Server, name: &[u8]) -> bool {
         if name.is_empty() {
-            return server.unnamed.is_in_doubt(server.outstanding.batch());
+            let signs = self.unnamed.signs.as_deref();
+            return signs.is_some_and(|signs| self.names_in_doubt(server, signs, self.unnamed.text()));
         }
-        self.statements.as_ref().is_some_and(|s| s.is_in_doubt(name, server.outstanding.batch()))
+        self.statements.as_ref().and_then(|statements| statements.resolve(name)).is_some_and(
+            |(statement, _)| {
+                let signs = self.signs_of(statement);
+                signs.is_some_and(|signs| self.names_in_doubt(server, &signs, statement.text()))
+            },
+        )
+    }
+
+    /// What `name` stands for depends on the fate of a batch that has not been answered yet.
+    pub(super) fn is_in_doubt(&self, server: &Server, name: &[u8]) -> bool {
+        let batch = server.outstanding.batch();
+        if name.is_empty() {
+            return server.unnamed.is_in_doubt(batch);
+        }
+        let own = self.statements.as_ref().is_some_and(|statements| statements.is_in_doubt(name, batch));
+        own || server.sql.is_in_doubt(name, batch)
     }
 
     /// `as_told`: what it stands for has to look like the client was told.
@@ -440,8 +464,14 @@ impl Effects {
     const NONE: Effects = Effects { commits: false, clears: false };
 }
 
+/// SQL may have given names or taken them away, and the answer to the question which is on its way.
+fn names_are_unknown(server: &Server) -> bool {
+    let asked = server.look.as_ref().is_some_and(|look| look.about.has(Asks::STATEMENTS));
+    asked || server.doubts.has(Asks::STATEMENTS) && !server.outstanding.status_is_known()
+}
+
 /// The client's message depends on how one of those before it fares.
-fn wait(server: &mut Server) -> Step {
+pub(super) fn wait(server: &mut Server) -> Step {
     server.outstanding.stall();
     Step::Hold
 }

@@ -5,6 +5,7 @@ use howdah_wire::sql::{Sign, Signs, Statements};
 use howdah_wire::{ErrorResponse, FrameHeader};
 
 use super::conversation::{Refused, Rest};
+use super::prepared::wait;
 use super::{Expected, Kind, Patch, Session, Verdict};
 use crate::facts::CloseReason;
 use crate::refusal;
@@ -178,10 +179,13 @@ impl Session {
         if input.len() < header.total() && header.total() <= MAX_SEEN {
             return Step::Hold;
         }
-        self.unnamed.forget();
-        server.unnamed.forget();
         self.keep_hints_fresh();
         let signs = text.map_or_else(Signs::unseen, |text| Signs::of(text, &self.hints));
+        if !signs.is_plain() && self.names_in_doubt(server, &signs, text.unwrap_or_default()) {
+            return wait(server);
+        }
+        self.unnamed.forget();
+        server.unnamed.forget();
         let (commits, clears) = (signs.has(Sign::Commits), signs.has(Sign::Clears));
         if signs.has(Sign::Listen) && self.must_wait_for_channels(text.unwrap_or_default()) {
             return Step::Hold;
@@ -193,7 +197,11 @@ impl Session {
         if !server.meaning_trail.is_empty() {
             Session::doubt_trail(server, text.unwrap_or_default());
         }
-        if !signs.is_plain() || self.rules.always_asks() {
+        if !signs.is_plain() || self.heeds_all {
+            if let Some(error) = self.objection(server, &signs, text.unwrap_or_default(), patch) {
+                Session::refuse_query(server, error, patch);
+                return Step::Replace(header.total());
+            }
             self.special_query(server, &signs, text.unwrap_or_default(), patch);
         }
         let step = Session::pass(server, Expected { commits, clears, ..Expected::theirs(Kind::Query) });

@@ -115,18 +115,19 @@ fn reply(
 ) -> Result<Reply, CloseReason> {
     match header.tag {
         tag::ERROR_RESPONSE => return error(server, session, header, body, patch),
-        tag::READY_FOR_QUERY => return ready(server, session, body),
+        tag::READY_FOR_QUERY => return ready(server, session, body, patch),
         tag::PARAMETER_STATUS => return Ok(parameter(server, session, body)),
-        tag::PARAMETER_DESCRIPTION => return server.told_parameters(header, body),
+        tag::PARAMETER_DESCRIPTION | tag::ROW_DESCRIPTION | tag::NO_DATA | tag::BIND_COMPLETE
+            if server.outstanding.head_is_delicate() =>
+        {
+            return server.told(session, header, body, patch).ok_or(CloseReason::ServerProtocol);
+        }
         _ => {}
     }
     let expected = match server.outstanding.answer(header.tag) {
         Ok(Answer::Unasked) => return Ok(unasked(session, header)),
         Ok(Answer::Part(expected)) => expected,
         Ok(Answer::Done(expected)) => {
-            if expected.subject.is_delicate() {
-                return server.told_columns(session, expected, header, body, patch);
-            }
             settle(server, session.as_deref_mut(), expected, Some(expected.kind == Kind::Parse));
             expected
         }
@@ -158,11 +159,16 @@ fn unasked(session: Option<&mut Session>, header: FrameHeader) -> Reply {
     if aside { Reply::Swallow } else { Reply::Forward }
 }
 
-fn ready(server: &mut Server, session: Option<&mut Session>, body: &[u8]) -> Result<Reply, CloseReason> {
+fn ready(
+    server: &mut Server,
+    session: Option<&mut Session>,
+    body: &[u8],
+    patch: &mut Patch,
+) -> Result<Reply, CloseReason> {
     let status = ReadyForQuery::parse(body).map_err(|_| CloseReason::ServerProtocol)?.status;
     let expected = server.outstanding.ready(status).map_err(|Doubt| CloseReason::ServerProtocol)?;
     if expected.subject == Subject::Look {
-        looked(server, session);
+        looked(server, session, patch);
         return Ok(Reply::Swallow);
     }
     let Some(session) = session else { return Ok(Reply::Swallow) };
@@ -203,9 +209,21 @@ fn error(
         .as_deref()
         .filter(|_| header.total() <= MAX_BODY)
         .and_then(|session| rename::with_client_names(session, &error, changing));
+    let refused = asked.is_ok_and(|asked| asked.is_some_and(|asked| asked.subject == Subject::Refused));
+    let refusal = if refused { server.refusals.pop_front() } else { None };
+    // Of those that are dropped it is the first, if it is among them.
+    let mut own = refused;
     let unanswered = session.as_deref().and_then(|session| session.question_alone(server, &dropped));
+    server.sql.dropped(dropped.iter().filter(|entry| entry.subject == Subject::SqlName).count());
     for entry in dropped {
-        settle(server, session.as_deref_mut(), entry, None);
+        if entry.subject == Subject::Refused && std::mem::take(&mut own) {
+            continue;
+        }
+        let session = session.as_deref_mut();
+        match entry.subject.described() {
+            Some(id) => settle_description(server, session.filter(|_| entry.client_op), id, false),
+            None => settle(server, session, entry, None),
+        }
     }
     if let Some(message) = &renamed {
         error.message.clone_from(message);
@@ -255,6 +273,10 @@ fn error(
     if asked.subject == Subject::Correction && error.code == SqlState::IN_FAILED_SQL_TRANSACTION {
         return Ok(Reply::Swallow);
     }
+    if let Some(refusal) = refusal {
+        refusal.write(&mut patch.to_client);
+        return Ok(Reply::Swallow);
+    }
     if asked.ours && asked.kind == Kind::Query {
         // It was to make the connection fit for somebody: there is no telling what it is fit for now.
         server.last_error = Some(error);
@@ -268,13 +290,14 @@ fn error(
 }
 
 /// An entry has been answered (`present`: the statement it is about is there now) or dropped (`None`).
+// Out of line it would take the entry from memory, where each row of an answer would have to put it first.
+#[inline(always)]
 fn settle(server: &mut Server, session: Option<&mut Session>, entry: Expected, present: Option<bool>) {
     match entry.subject {
         Subject::Statement(id) => server.statements.settle(id, present),
         Subject::Unnamed(generation) => server.unnamed.settle(generation, present.is_some()),
-        Subject::Description(id) | Subject::FirstDescription(id) => {
-            return settle_description(server, session, entry, id, present.is_some());
-        }
+        Subject::Refused => drop(server.refusals.pop_front()),
+        Subject::SqlName if present.is_some() => server.sql.sent(),
         _ => {}
     }
     let Some(session) = session else { return };
@@ -317,7 +340,7 @@ fn parameter(server: &mut Server, session: Option<&mut Session>, body: &[u8]) ->
     if news || !server.outstanding.head_is_ours() { Reply::Forward } else { Reply::Swallow }
 }
 
-fn command_complete(server: &mut Server, session: Option<&mut Session>, asked: Expected, body: &[u8]) {
+fn command_complete(server: &mut Server, mut session: Option<&mut Session>, asked: Expected, body: &[u8]) {
     let Ok(CommandComplete { tag }) = CommandComplete::parse(body) else { return };
     // SET … TO DEFAULT says SET as well; of a Query the text has been read.
     let may_reset = matches!(tag, b"RESET" | b"DISCARD ALL") || tag == b"SET" && asked.kind == Kind::Execute;
@@ -328,7 +351,7 @@ fn command_complete(server: &mut Server, session: Option<&mut Session>, asked: E
         return;
     }
     if tag == b"DISCARD ALL" {
-        discarded(server, session.is_some());
+        discarded(server, session.as_deref_mut());
     }
     server.statements.clear();
     server.sql.clear();

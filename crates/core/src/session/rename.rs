@@ -43,5 +43,8 @@ pub(super) fn with_client_names(session: &Session, error: &ErrorResponse, changi
     found.then_some(renamed)
 }
 
+/// A name no server knows, bound in place of a statement that is refused.
+pub(super) const REFUSED: &[u8] = b"HOWDAH_refused";
+
 /// A name no server knows, bound in place of an unnamed statement that is not this client's.
 pub(super) const MISSING_UNNAMED: &[u8] = b"HOWDAH_unnamed";

@@ -18,12 +18,10 @@ use howdah_wire::error_response::{ErrorResponse, Severity};
 use howdah_wire::frontend::{self, TargetKind};
 use howdah_wire::{FrameHeader, SqlState, write_message};
 
-use super::outstanding::Answer;
 use super::prepared::send_close;
 use super::relay_server::Reply;
 use super::statements::Statement;
 use super::{Expected, Kind, Patch, Session, Subject};
-use crate::facts::CloseReason;
 use crate::server::Server;
 
 /// Parameter types and columns of a statement, as far as PostgreSQL compares them: not what table a column is
@@ -79,61 +77,46 @@ impl Server {
             && self.outstanding.head().is_some_and(|head| head.subject.described().is_some())
     }
 
-    /// The parameters of a statement are told.
+    /// It is told what a statement looks like: its parameters, then its columns or that it has none. `None`: that is
+    /// no answer.
     #[cold]
-    pub(super) fn told_parameters(&mut self, header: FrameHeader, body: &[u8]) -> Result<Reply, CloseReason> {
-        let Ok(Answer::Part(asked)) = self.outstanding.answer(header.tag) else {
-            return Err(CloseReason::ServerProtocol);
-        };
-        self.shape = Some(Shape::of_parameters(header, body));
-        if let Subject::FirstDescription(_) = asked.subject {
-            // It is not certain that the rest can be told.
-            self.parameters_told.clear();
-            write_message(&mut self.parameters_told, header.tag, body);
-            return Ok(Reply::Swallow);
-        }
-        Ok(if asked.ours { Reply::Swallow } else { Reply::Forward })
-    }
-
-    /// The columns of a statement are told, or that it has none.
-    #[cold]
-    pub(super) fn told_columns(
+    pub(super) fn told(
         &mut self,
         session: Option<&mut Session>,
-        asked: Expected,
         header: FrameHeader,
         body: &[u8],
         patch: &mut Patch,
-    ) -> Result<Reply, CloseReason> {
-        // Not a Bind that should have failed, and not without its parameters.
-        let id = asked.subject.described().ok_or(CloseReason::ServerProtocol)?;
-        let parameters = self.shape.ok_or(CloseReason::ServerProtocol)?;
-        self.shape = Some(parameters.with_columns(header, body));
-        let told = session.is_some();
-        settle_description(self, session, asked, id, true);
-        if let Subject::FirstDescription(_) = asked.subject
-            && told
-        {
-            patch.to_client.append(&mut self.parameters_told);
-            write_message(&mut patch.to_client, header.tag, body);
-            return Ok(Reply::Swallow);
+    ) -> Option<Reply> {
+        let last = header.tag != tag::PARAMETER_DESCRIPTION;
+        let Expected { subject, ours, .. } = self.outstanding.tell(last)?;
+        // A Bind that should have failed has none.
+        let id = subject.described().filter(|_| header.tag != tag::BIND_COMPLETE)?;
+        // Before the end it is not certain that there is anything to tell.
+        let at_once = !matches!(subject, Subject::FirstDescription(_)) || session.is_none();
+        if last {
+            self.shape = Some(self.shape?.with_columns(header, body));
+            settle_description(self, session.filter(|_| !ours), id, true);
+        } else {
+            self.shape = Some(Shape::of_parameters(header, body));
+            self.parameters_told.clear();
         }
-        Ok(if asked.ours { Reply::Swallow } else { Reply::Forward })
+        if at_once {
+            return Some(if ours { Reply::Swallow } else { Reply::Forward });
+        }
+        write_message(&mut self.parameters_told, header.tag, body);
+        if last {
+            patch.to_client.append(&mut self.parameters_told);
+        }
+        Some(Reply::Swallow)
     }
 }
 
-/// A question what a statement looks like was answered, or dropped.
+/// A question what a statement looks like was answered, or dropped. `asker`: the client, if it was its own.
 #[cold]
-pub(super) fn settle_description(
-    server: &mut Server,
-    session: Option<&mut Session>,
-    entry: Expected,
-    id: u64,
-    answered: bool,
-) {
+pub(super) fn settle_description(server: &mut Server, asker: Option<&mut Session>, id: u64, answered: bool) {
     let shape = server.shape.take().filter(|_| answered);
     server.statements.described(id, shape);
-    let Some(session) = session.filter(|_| entry.client_op) else { return };
+    let Some(session) = asker else { return };
     let statements = session.statements_mut();
     if shape.is_some() { statements.confirm(shape) } else { statements.forget() }
 }

@@ -5,7 +5,7 @@
 //! own prepared. What became of them is asked when the transaction has ended, like everything else of a
 //! session: `pg_prepared_statements` tells.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use howdah_wire::backend::TransactionStatus;
@@ -16,12 +16,25 @@ use super::prepared::write_parse;
 use super::state::Look;
 use super::{Asks, Expected, Kind, Patch, PinReason, Session, Subject};
 use crate::server::Server;
+use crate::settings::{Policy, StateKind};
 
 /// Statements by the name that SQL knows them by.
 #[derive(Debug, Default)]
 pub struct SqlStatements {
     by_name: BTreeMap<Box<[u8]>, Definition>,
     bytes: usize,
+    /// What Howdah has sent on its own account, in order.
+    under_way: VecDeque<Errand>,
+}
+
+/// A message of Howdah's about a name.
+#[derive(Debug)]
+struct Errand {
+    name: Box<[u8]>,
+    /// What it was before.
+    before: Option<Definition>,
+    /// The batch whose fate it shares.
+    batch: u32,
 }
 
 /// Where a name comes from, and what it stands for.
@@ -64,7 +77,48 @@ impl SqlStatements {
 
     /// DEALLOCATE ALL or DISCARD ALL has happened.
     pub fn clear(&mut self) {
-        *self = SqlStatements::default();
+        self.by_name.clear();
+        self.bytes = 0;
+        for errand in &mut self.under_way {
+            errand.before = None;
+        }
+    }
+
+    /// A message about this name is sent that makes it `after`.
+    fn send(&mut self, name: &[u8], after: Option<Definition>, batch: u32) {
+        let before = self.by_name.get(name).cloned();
+        self.under_way.push_back(Errand { name: name.into(), before, batch });
+        self.put(name, after);
+    }
+
+    /// Whether this name is there depends on the fate of a batch before `batch`.
+    pub(super) fn is_in_doubt(&self, name: &[u8], batch: u32) -> bool {
+        self.under_way.iter().any(|errand| errand.batch != batch && *errand.name == *name)
+    }
+
+    /// The same of any name.
+    fn are_in_doubt(&self, batch: u32) -> bool {
+        self.under_way.iter().any(|errand| errand.batch != batch)
+    }
+
+    /// The next of these messages has been carried out.
+    pub(super) fn sent(&mut self) {
+        self.under_way.pop_front();
+    }
+
+    /// The next `count` of them have been dropped with their batch: each name is what it was before the first.
+    pub(super) fn dropped(&mut self, count: usize) {
+        let dropped: Vec<_> = self.under_way.drain(..count.min(self.under_way.len())).collect();
+        for Errand { name, before, .. } in dropped.into_iter().rev() {
+            self.put(&name, before);
+        }
+    }
+
+    fn put(&mut self, name: &[u8], definition: Option<Definition>) {
+        match definition {
+            Some(definition) => self.insert(name, definition),
+            None => drop(self.remove(name)),
+        }
     }
 
     /// There are none.
@@ -99,6 +153,24 @@ impl Session {
                 self.ensure_name(server, &statement.name, patch);
             }
         }
+    }
+
+    /// What this text means by name depends on the fate of something that has not been answered yet.
+    pub(super) fn names_in_doubt(&self, server: &Server, signs: &Signs, text: &[u8]) -> bool {
+        let has = |any: &[Sign]| any.iter().any(|sign| signs.has(*sign));
+        let all = has(&[Sign::PreparedView, Sign::Opaque]);
+        if !self.rules.follows_state() || !all && !has(&[Sign::Prepare, Sign::Execute, Sign::Deallocate]) {
+            return false;
+        }
+        let batch = server.outstanding.batch();
+        if server.outstanding.is_clearing() {
+            return true;
+        }
+        if all {
+            let own = self.statements.as_ref().is_some_and(|statements| statements.are_in_doubt(batch));
+            return own || server.sql.are_in_doubt(batch);
+        }
+        StatementNames::of(text).any(|statement| self.is_in_doubt(server, &statement.name))
     }
 
     /// The same before a simple query: what it takes is a batch of its own, whose failure must not keep the
@@ -151,11 +223,11 @@ impl Session {
             Definition::Sql(text) => run(server, text, patch),
             Definition::Protocol(statement) => {
                 write_parse(name, &statement.definition, &mut patch.to_server);
-                push(server, Kind::Parse);
+                push_about_name(server, Kind::Parse);
             }
             Definition::Foreign => return,
         }
-        server.sql.insert(name, wanted);
+        server.sql.send(name, Some(wanted), server.outstanding.batch());
         // If that fails the name is not there, and the client has to see it so.
         server.doubts.add(Asks::STATEMENTS, b"");
     }
@@ -215,6 +287,10 @@ impl Session {
         }
         for (name, text) in &look.statements {
             let known = server.sql.by_name.get(name);
+            // It was there before this client came: to have it, the client would have had to name it.
+            if known == Some(&Definition::Foreign) {
+                continue;
+            }
             let definition = match text {
                 // A name of the protocol's was given away by Parse; it is the client's, or was there before.
                 None => {
@@ -235,6 +311,9 @@ impl Session {
                 continue;
             }
             server.sql.insert(name, definition.clone());
+            if self.rules.state.policy.of(StateKind::Statements) == Policy::Warn {
+                continue;
+            }
             let own = self.sql.get_or_insert_default();
             own.insert(name, definition);
             if own.bytes > MAX_BYTES {
@@ -249,17 +328,18 @@ impl Session {
 
 /// Nobody's session any more: what is there is foreign to whoever comes.
 pub(super) fn forget_statements(server: &mut Server, look: &Look) {
-    let old = std::mem::take(&mut server.sql);
+    let old = std::mem::take(&mut server.sql.by_name);
+    server.sql.bytes = 0;
     for name in look.statements.keys() {
-        let definition = old.by_name.get(name).cloned().unwrap_or(Definition::Foreign);
+        let definition = old.get(name).cloned().unwrap_or(Definition::Foreign);
         server.sql.insert(name, definition);
     }
 }
 
 fn close(server: &mut Server, name: &[u8], patch: &mut Patch) {
     frontend::write_close(&mut patch.to_server, TargetKind::Statement, name);
-    push(server, Kind::Close);
-    server.sql.remove(name);
+    push_about_name(server, Kind::Close);
+    server.sql.send(name, None, server.outstanding.batch());
 }
 
 /// A statement without parameters, by the extended protocol: it leaves the unnamed statement alone, and fits
@@ -274,13 +354,18 @@ fn run(server: &mut Server, text: &[u8], patch: &mut Patch) {
     frontend::write_execute(out, OWN, 0);
     frontend::write_close(out, TargetKind::Portal, OWN);
     frontend::write_close(out, TargetKind::Statement, OWN);
-    for kind in [Kind::Close, Kind::Parse, Kind::Bind, Kind::Execute, Kind::Close, Kind::Close] {
-        push(server, kind);
+    for kind in [Kind::Close, Kind::Parse, Kind::Bind] {
+        server.outstanding.push(Expected::ours(kind));
+    }
+    push_about_name(server, Kind::Execute);
+    for kind in [Kind::Close, Kind::Close] {
+        server.outstanding.push(Expected::ours(kind));
     }
 }
 
-fn push(server: &mut Server, kind: Kind) {
-    server.outstanding.push(Expected::ours(kind));
+/// What becomes of the name depends on whether this message is carried out.
+fn push_about_name(server: &mut Server, kind: Kind) {
+    server.outstanding.push(Expected { subject: Subject::SqlName, ..Expected::ours(kind) });
 }
 
 fn cost(name: &[u8], definition: &Definition) -> usize {

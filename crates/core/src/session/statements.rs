@@ -250,6 +250,12 @@ impl ClientStatements {
         self.pend(name, batch, Fate::Described(statement));
     }
 
+    /// The same of any name.
+    #[must_use]
+    pub fn are_in_doubt(&self, batch: u32) -> bool {
+        self.pending.iter().any(|change| change.batch != batch)
+    }
+
     /// A Parse for `name` has been sent.
     pub fn defining(&mut self, name: &[u8], statement: Arc<Statement>, batch: u32) {
         self.pending_bytes += cost(name, &statement);

@@ -17,6 +17,10 @@ use crate::worker::Worker;
 /// Gives back a server connection whose client has got all it asked for; after the reset query, where that
 /// is wanted in every mode. The client need not wait for it.
 pub(super) fn release(worker: &Rc<Worker>, mut lease: Lease) {
+    if lease.conn.server.unfit {
+        lease.give_back(Condition::Close(CloseReason::ServerUnclean));
+        return;
+    }
     let settings = worker.shared.settings.load();
     let wanted = settings.pool.reset_query.as_ref().filter(|_| settings.pool.reset_query_always);
     let Some(query) = wanted.cloned() else {

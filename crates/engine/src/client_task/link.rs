@@ -5,10 +5,13 @@
 //! other side, nothing else.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use howdah_core::facts::CloseReason;
 use howdah_core::refusal;
+use howdah_core::server::Held;
+use howdah_core::session::PinReason;
 use howdah_wire::FrameHeader;
 use howdah_wire::backend::TransactionStatus;
 use tokio::sync::oneshot;
@@ -49,6 +52,8 @@ pub(super) struct Link<'a> {
     cancel: Option<Rc<CancelJob>>,
     /// The client has said goodbye and waits for its last answer.
     pub(super) leaving: bool,
+    /// What the client is pinned for, as the pool's ledger has it.
+    pinned: Option<PinReason>,
     /// The client's held bytes have not been judged since something changed.
     judge_held: bool,
 }
@@ -65,7 +70,7 @@ impl Visit {
     pub(super) async fn link(&mut self, card: &Rc<ClientCard>, mut lease: Lease) -> (LinkEnd, Lease) {
         let worker = Rc::clone(&self.worker);
         let mut preface = Vec::new();
-        card.session.borrow_mut().join(&mut lease.conn.server, &mut preface);
+        card.session.borrow_mut().join(&mut lease.conn.server, worker.time(), &mut preface);
         if lease.conn.server.outstanding.is_full() && lease.conn.conn.send(&worker.outbox, &preface).is_ok() {
             // The client may say nothing before that is answered; what cannot be sent now is sent no more.
             preface.clear();
@@ -79,6 +84,7 @@ impl Visit {
             cancel_asked: None,
             cancel: None,
             leaving: self.ended,
+            pinned: None,
             judge_held: true,
         };
         let mut end = std::future::poll_fn(|cx| link.poll(cx)).await;
@@ -86,6 +92,7 @@ impl Visit {
         if !link.preface.is_empty() && link.server.conn.send(&worker.outbox, &link.preface).is_err() {
             end = LinkEnd::ServerGone(CloseReason::ServerClosed);
         }
+        let pinned = link.pinned.is_some();
         if link.cancel.as_ref().is_some_and(|job| job.is_in_doubt()) {
             return (LinkEnd::ServerGone(CloseReason::ServerUncleanable), lease);
         }
@@ -95,7 +102,11 @@ impl Visit {
             end => end,
         };
         if matches!(end, LinkEnd::Released | LinkEnd::Spent(_)) {
-            card.session.borrow_mut().part(&mut lease.conn.server);
+            let mut session = card.session.borrow_mut();
+            session.part(&mut lease.conn.server);
+            if pinned {
+                session.rules().pins.unpin(card.id, worker.time());
+            }
         }
         (end, lease)
     }
@@ -326,6 +337,7 @@ impl Link<'_> {
         counters.client_parses += tally.client_parses;
         counters.server_parses += tally.server_parses;
         counters.binds += tally.binds;
+        counters.state_replays += tally.state_replays;
         if tally.queries > 0 {
             self.card.session.borrow_mut().request_answered(tally, self.worker.time(), counters);
         }
@@ -350,6 +362,42 @@ impl Link<'_> {
             return Ok(());
         }
         let held = server.held_by(&self.card.session.borrow());
-        if held.is_none() { Err(LinkEnd::Released) } else { Ok(()) }
+        match held {
+            None => Err(LinkEnd::Released),
+            Some(Held::Pinned(_)) => self.stay(),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// The client keeps its server connection beyond its transaction: the ledger hears of it, if it may.
+    #[cold]
+    fn stay(&mut self) -> Result<(), LinkEnd> {
+        let now = self.worker.time();
+        let mut session = self.card.session.borrow_mut();
+        let reason = session.lasting_pin(&self.server.server);
+        if reason.is_some()
+            && let Err((ends, error)) = session.may_stay(now)
+        {
+            let mut message = Vec::new();
+            error.write(&mut message);
+            // A client that cannot be told has gone, and the link ends anyway.
+            let _ = self.client.send(&self.worker.outbox, &message);
+            return Err(LinkEnd::ClientGone(ends));
+        }
+        if reason == self.pinned {
+            return Ok(());
+        }
+        let ledger = Arc::clone(&session.rules().pins);
+        match reason {
+            Some(reason) => {
+                let name = self.worker.shared.tracked.application_name();
+                let name = session.parameters.get(name).cloned().unwrap_or_default();
+                ledger.pin(self.card.id, &name, self.server.server.explain(reason, now));
+            }
+            None => ledger.unpin(self.card.id, now),
+        }
+        session.tie(reason);
+        self.pinned = reason;
+        Ok(())
     }
 }

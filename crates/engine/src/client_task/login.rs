@@ -281,7 +281,7 @@ impl Visit {
             // What another client has left there would have a say in how values are read.
             let mut session = card.session.borrow_mut();
             session.begin(&Beginning::plain(Parameters::new(&worker.shared.tracked)), &welcome.parameters);
-            session.join(&mut conn.server, &mut message);
+            session.join(&mut conn.server, worker.time(), &mut message);
         }
         conn.server.try_settings(trial, &mut message);
         let answered = settle(&worker, conn, &message).await;

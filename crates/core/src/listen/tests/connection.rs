@@ -55,6 +55,22 @@ fn who_listens_is_told_of_a_loss_and_of_its_end() {
     assert_eq!(world.gets(2), [AGAIN]);
 }
 
+/// RECONNECT: whoever says LISTEN just then waits for the next connection and need not be warned.
+#[test]
+fn a_connection_given_up_on_purpose_is_opened_anew_at_once() {
+    let mut world = World::listening();
+    world.expect(2, "other");
+    world.board.renew("connect string changed", &mut world.fx);
+    assert_eq!(world.gets(1), [DEAF]);
+    assert!(!world.board.is_heard(2));
+    assert_eq!(world.next(), "open");
+    world.board.opened();
+    world.serve();
+    assert!(world.board.is_heard(2));
+    world.settle(2, &["other"]);
+    assert_eq!((world.gets(1), world.gets(2)), (vec![AGAIN.to_owned()], vec![]));
+}
+
 #[test]
 fn nobody_waits_for_a_connection_that_is_lost() {
     let mut world = World::listening();

@@ -14,8 +14,10 @@ pub struct Doubts {
     pub(super) names: Vec<Box<str>>,
     /// Any setting may be among them.
     unknown: bool,
-    /// The text that raised the first of them.
+    /// The text that raised the first of them, or the first of those that pin.
     cause: Box<str>,
+    /// It is one that pins, by its own words.
+    cause_pins: bool,
     /// The last question failed: it is asked again only after another transaction.
     pub(super) postponed: bool,
 }
@@ -39,6 +41,8 @@ impl Asks {
     pub const CHANNELS: Asks = Asks(1 << 7);
     /// Temporary replication slots.
     pub const SLOTS: Asks = Asks(1 << 8);
+    /// What sequences have given, which nobody can ask about.
+    pub const SEQUENCES: Asks = Asks(1 << 9);
     /// Everything that can be asked about.
     pub const EVERYTHING: Asks = Asks((1 << 9) - 1);
 
@@ -50,7 +54,7 @@ impl Asks {
 
     /// These and `other`.
     #[must_use]
-    pub fn and(self, other: Asks) -> Asks {
+    pub const fn and(self, other: Asks) -> Asks {
         Asks(self.0 | other.0)
     }
 
@@ -138,6 +142,10 @@ impl Doubts {
         if asks.is_none() {
             return;
         }
+        if asks.has(PINNING) && !self.cause_pins {
+            self.cause_pins = true;
+            self.cause = head_of(text);
+        }
         self.add(asks, text);
         self.unknown |= signs.has(Sign::SettingUnknown) || signs.has(Sign::Opaque);
         for name in signs.names().iter().filter(|name| !reported(name)) {
@@ -174,8 +182,7 @@ impl Doubts {
     /// All this has to be asked about, because of this text.
     pub fn add(&mut self, asks: Asks, text: &[u8]) {
         if self.asks.is_none() || self.cause.is_empty() {
-            let head = text.get(..text.len().min(MAX_CAUSE)).unwrap_or_default();
-            self.cause = String::from_utf8_lossy(head).into();
+            self.cause = head_of(text);
         }
         self.asks = self.asks.and(asks);
         self.postponed = false;
@@ -198,6 +205,11 @@ impl Doubts {
         self.names.extend(names);
         self.postponed = true;
     }
+}
+
+fn head_of(text: &[u8]) -> Box<str> {
+    let head = text.get(..text.len().min(MAX_CAUSE)).unwrap_or_default();
+    String::from_utf8_lossy(head).into()
 }
 
 /// What a sign in a text makes doubtful.
@@ -223,6 +235,9 @@ const ABOUT: [(Sign, Asks); 16] = [
 /// What a sign may end, which need only be asked about while it is there.
 const ENDS: [(Sign, Asks); 3] =
     [(Sign::Drop, Asks::TEMP), (Sign::Unlock, Asks::LOCKS), (Sign::CloseCursor, Asks::CURSORS)];
+
+/// What cannot be moved, and of which an operator wants to know where it comes from.
+const PINNING: Asks = Asks::TEMP.and(Asks::LOCKS).and(Asks::CURSORS).and(Asks::SLOTS);
 
 /// Longest name of a setting that is asked about.
 const MAX_NAME: usize = 128;

@@ -16,7 +16,7 @@ impl Pair {
         let mut stage = Stage::new(rules(mode, 10), 1, 1);
         let backend = &mut stage.servers[0];
         let mut preface = Vec::new();
-        stage.clients[0].session.join(&mut backend.server, &mut preface);
+        stage.clients[0].session.join(&mut backend.server, std::time::Instant::now(), &mut preface);
         Pair { stage }
     }
 

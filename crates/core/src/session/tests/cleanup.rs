@@ -161,3 +161,15 @@ fn what_the_client_was_to_get_in_part_is_read_to_its_end() {
     stage.server_bytes(0, &rows[9..]);
     assert!(stage.is_free(0));
 }
+
+/// The Sync was sent before the data, where COPY ignores it: what comes of it lies in the server's buffer.
+#[test]
+fn a_copy_that_has_eaten_its_sync_is_waited_for() {
+    let mut stage = Stage::transaction(1, 1);
+    stage.client(0, "P - copy t from stdin / B - / E / S / d 1 / c");
+    stage.report();
+    assert_eq!(stage.leave(0, true, None), "server 0: H");
+    assert_eq!(stage.server(0, "1 / 2 / G / C COPY 1"), "server 0: E client has gone / S");
+    assert_eq!(stage.server(0, "E 34000 no such portal / Z I"), "");
+    assert!(stage.is_free(0));
+}

@@ -2,17 +2,22 @@
 //! connection of its own. Only the statement name in an error may be another of the client's names for the
 //! same text.
 //!
-//! Left out, since it is known to differ: which error comes first in a failed transaction, using an older unnamed statement after a batch failed that would
-//! have replaced it, and names used behind a DEALLOCATE ALL in the same batch.
+//! Left out, since it is known to differ: which error comes first in a failed transaction; using an older unnamed
+//! statement after a batch failed that would have replaced it; names used behind a DEALLOCATE ALL in the same batch;
+//! a name given away both by PREPARE and by Parse, or taken away by DEALLOCATE and used by the protocol, before the
+//! transaction has ended; and a statement executed by name in the text that ends a failed transaction.
 
 use std::fmt;
 
 use proptest::prelude::*;
 
-use super::model::Postgres;
+use super::model::{Postgres, SETTINGS};
 use super::notation;
+use super::scripts;
 use super::stage::{Stage, rules};
 use crate::facts::CloseReason;
+use crate::server::Server;
+use crate::session::Asks;
 use crate::settings::PoolMode;
 
 const MAX_PREPARED: u32 = 2;
@@ -22,15 +27,33 @@ proptest! {
 
     #[test]
     fn every_client_sees_a_connection_of_its_own(
-        scripts in proptest::collection::vec(script(), 2..5),
+        scripts in proptest::collection::vec(scripts::of_protocol(), 2..5),
         schedule in schedule(),
     ) {
         Run::new(scripts, None).play(&schedule)?;
     }
 
     #[test]
+    fn every_client_has_a_session_of_its_own(
+        scripts in proptest::collection::vec(scripts::of_sessions(), 2..5),
+        schedule in schedule(),
+    ) {
+        Run::new(scripts, None).play(&schedule)?;
+    }
+
+    #[test]
+    fn clients_that_vanish_leave_nothing_of_their_sessions(
+        scripts in proptest::collection::vec(scripts::of_sessions(), 2..5),
+        schedule in schedule(),
+        vanish_at in 0..200_usize,
+        orderly in any::<bool>(),
+    ) {
+        Run::new(scripts, Some((vanish_at, orderly))).play(&schedule)?;
+    }
+
+    #[test]
     fn clients_that_vanish_disturb_nobody(
-        scripts in proptest::collection::vec(script(), 2..5),
+        scripts in proptest::collection::vec(scripts::of_protocol(), 2..5),
         schedule in schedule(),
         vanish_at in 0..200_usize,
         orderly in any::<bool>(),
@@ -151,10 +174,42 @@ impl Run {
                 continue;
             }
             prop_assert!(backend.server.is_settled() && backend.cleanup.is_none());
-            prop_assert_eq!(postgres.parsed(), backend.server.statements.len());
+            prop_assert_eq!(believed(&backend.server), found(postgres), "{:?}", backend.server);
         }
         Ok(())
     }
+}
+
+/// What Howdah takes a server connection's session for.
+fn believed(server: &Server) -> String {
+    let state = server.state.as_deref().cloned().unwrap_or_default();
+    // A setting asked for by name may have its default value.
+    let set = state.settings.iter().filter(|(name, value)| !SETTINGS.contains(&(name, value)));
+    let settings = set.map(|(name, value)| format!("{name}={value}"));
+    let roles = [("role", &state.role), ("session_authorization", &state.authorization)]
+        .into_iter()
+        .filter_map(|(name, value)| Some(format!("{name}={}", value.as_ref()?)));
+    let lives = [(Asks::TEMP, "temp"), (Asks::CURSORS, "cursors"), (Asks::LOCKS, "lock")];
+    let lives =
+        lives.into_iter().filter(|(asks, _)| server.lives.has(*asks)).map(|(_, name)| name.to_owned());
+    let channels: Vec<_> =
+        state.channels.iter().map(|channel| String::from_utf8_lossy(channel.name())).collect();
+    let channels = (!channels.is_empty()).then(|| format!("channels={}", channels.join(",")));
+    let all: Vec<_> = settings.chain(roles).chain(lives).chain(channels).collect();
+    format!("{} parsed {}", all.join(" "), server.statements.len())
+}
+
+/// What it is like. Reported settings are compared by what the clients see.
+fn found(postgres: &Postgres) -> String {
+    let session = postgres.session.to_string();
+    let reported = ["timezone=", "application_name="];
+    let known = session
+        .split(' ')
+        .filter(|part| !part.is_empty() && !reported.iter().any(|name| part.starts_with(name)));
+    let only_name = |part: &str| ["temp", "cursors", "lock"].contains(&part.split('=').next().unwrap());
+    let all: Vec<_> =
+        known.map(|part| if only_name(part) { part.split('=').next().unwrap() } else { part }).collect();
+    format!("{} parsed {}", all.join(" "), postgres.parsed())
 }
 
 /// All bytes of the script, and the answers of a connection of its own.
@@ -171,7 +226,7 @@ fn play_directly(client: usize, script: &[String]) -> (Vec<u8>, Vec<u8>) {
                 let uses = message.starts_with("B - ") || *message == "D -";
                 !uses || parsed_here || !unnamed_in_doubt
             })
-            .map(|message| message.replace('%', &value))
+            .map(|message| message.replace('%', &value).replace('@', &client.to_string()))
             .collect();
         let batch = messages.join(" / ");
         let sent = notation::from_client(&batch);
@@ -221,81 +276,4 @@ impl fmt::Debug for Schedule {
 fn schedule() -> impl Strategy<Value = Schedule> {
     let amount = prop_oneof![0..12_u16, 0..80_u16, Just(4000)];
     proptest::collection::vec((any::<u8>(), amount), 0..400).prop_map(Schedule)
-}
-
-/// Batches in the notation; `%` is a value nobody else sends. Ends outside any transaction.
-fn script() -> impl Strategy<Value = Vec<String>> {
-    let name = || proptest::sample::select(vec!["a", "b", "c"]);
-    let text = || {
-        let often = proptest::sample::select(vec!["select 1", "select 2", "select 3", "rows 4"]);
-        let rarely = proptest::sample::select(vec![
-            "fail",
-            "bad",
-            "need",
-            "begin",
-            "commit",
-            "rollback",
-            "set timezone = 'Rome'",
-            "set timezone = 'Oslo'",
-            "",
-        ]);
-        prop_oneof![4 => often, 2 => rarely]
-    };
-    let message = prop_oneof![
-        6 => (name(), text()).prop_map(|(n, t)| format!("P {n} {t}")),
-        6 => name().prop_map(|n| format!("B {n} - % / E")),
-        2 => name().prop_map(|n| format!("B {n} p % / E p 1 / E p")),
-        2 => name().prop_map(|n| format!("D {n}")),
-        3 => name().prop_map(|n| format!("C {n}")),
-        2 => text().prop_map(|t| format!("P - {t}")),
-        2 => Just("B - - % / E".to_owned()),
-        4 => proptest::sample::select(vec![
-            "H", "H", "E - 1", "Dp -", "D -", "C -", "Cp p", "d x", "c", "C HOWDAH_1", "B HOWDAH_1 - %",
-        ]).prop_map(str::to_owned),
-    ];
-    let extended = proptest::collection::vec(message, 0..6).prop_map(|mut messages| {
-        messages.push("S".into());
-        messages.join(" / ")
-    });
-    let fixed = proptest::sample::select(vec![
-        "Q begin",
-        "Q begin",
-        "Q commit",
-        "Q rollback",
-        "Q deallocate all",
-        "Q discard all",
-        "P z deallocate all / B z - % / E / C z / S",
-        "P - deallocate all / B - - % / E / S / P - select 9 / S",
-        "S",
-        "H",
-        "S / S",
-        "d stray",
-        "c",
-        "f stray",
-        "Q copy in / d x / d y / c",
-        "Q copy in / d ! / d y / c",
-        "Q copy in / f why",
-        "Q copy in / H / S / d x / c",
-        "Q copy out",
-        "Q copy trigger / d x / c",
-        "P - copy in / B - - % / E / S / d x / c / S / P - select 9 / S",
-        "P - copy in / B - - % / E / d x / c / S / P - select 9 / S",
-        "P - copy in / B - - % / E / S / d ! / d y / c / S / P - select 9 / S",
-        "P - copy in / B - - % / E / S / f why / S / P - select 9 / S",
-        "P - copy trigger / B - - % / E / S / d x / c / S / P - select 9 / S",
-        "P - copy trigger / B - - % / E / S / S / P - select 9 / S",
-        "P - copy out / B - - % / E / S / P - select 9 / S",
-    ])
-    .prop_map(str::to_owned);
-    let batch = prop_oneof![
-        2 => text().prop_map(|t| format!("Q {t}")),
-        3 => (name(), text()).prop_map(|(n, t)| format!("P {n} {t} / D {n} / B {n} - % / E / S")),
-        3 => name().prop_map(|n| format!("B {n} - % / E / S")),
-        8 => extended,
-        3 => fixed,
-    ];
-    proptest::collection::vec(batch, 0..10).prop_map(|mut batches| {
-        batches.push("f end / S / Q rollback".into());
-        batches
-    })
 }

@@ -2,7 +2,8 @@
 //!
 //! `stage` is the engine's part, `notation` writes messages as short text, `model` is a PostgreSQL that knows
 //! its main loop and a few statements. Then, by subject: transcripts, each step a line of what goes in and
-//! what comes out on either side; `invariance` and `differential` try what nobody has thought of.
+//! what comes out on either side; `invariance` and `differential` (what its clients say: `scripts`) try what nobody has
+//! thought of.
 
 mod batches;
 mod channels;
@@ -14,8 +15,10 @@ mod model;
 mod notation;
 mod parameters;
 mod pinned;
+mod policy;
 mod prepared;
 mod refusals;
+mod scripts;
 mod simple;
 mod stage;
 mod stale;

@@ -70,9 +70,10 @@ impl Postgres {
         }
     }
 
-    /// Statements prepared by Parse messages.
+    /// How many statements Howdah has prepared for its clients, under names that are numbers.
     pub(super) fn parsed(&self) -> usize {
-        self.session.prepared.values().filter(|prepared| prepared.by_sql.is_none()).count()
+        let number = |name: &[u8]| name.strip_prefix(b"HOWDAH_").is_some_and(|rest| rest[0].is_ascii_digit());
+        self.session.prepared.keys().filter(|name| number(name)).count()
     }
 
     pub(super) fn receive(&mut self, bytes: &[u8]) {
@@ -317,6 +318,9 @@ impl Postgres {
     /// A statement that concerns the session has been run.
     fn done(&mut self, done: Done, manner: Manner) -> Outcome {
         if let Some(text) = done.instead {
+            if text == "execute a" {
+                return Err(("54001", "stack depth limit exceeded".into()));
+            }
             let mut portal = Portal { text, value: String::new(), row: 0 };
             return self.run(&mut portal, 0, manner);
         }
@@ -366,7 +370,8 @@ fn error(code: &str, text: &str) -> ErrorResponse {
 
 const LOGIN: &str = "super";
 
-const SETTINGS: [(&str, &str); 6] = [
+/// As they are where nothing is set.
+pub(super) const SETTINGS: [(&str, &str); 6] = [
     ("timezone", "UTC"),
     ("application_name", ""),
     ("search_path", "public"),

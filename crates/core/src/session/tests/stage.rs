@@ -157,7 +157,7 @@ impl Stage {
         client.in_line = false;
         client.server = Some(s);
         backend.client = Some(c);
-        client.session.join(&mut backend.server, &mut backend.out);
+        client.session.join(&mut backend.server, Instant::now(), &mut backend.out);
         self.pump_client(c);
     }
 
@@ -236,6 +236,9 @@ impl Stage {
         client.session.part(&mut backend.server);
         client.server = None;
         backend.client = None;
+        if backend.server.unfit {
+            backend.closed = Some(CloseReason::ServerUnclean);
+        }
         true
     }
 

@@ -1,0 +1,115 @@
+//! Before a text is sent: may it be, and what is its client told?
+
+use std::sync::Arc;
+
+use howdah_wire::ErrorResponse;
+use howdah_wire::backend::TransactionStatus;
+use howdah_wire::frontend;
+use howdah_wire::sql::{Sign, Signs};
+
+use super::kinds::{Kinds, ends_block, moves_sequences, reads_sequences};
+use crate::refusal;
+use crate::server::Server;
+use crate::session::prepared::ServerName;
+use crate::session::{Asks, Expected, Kind, Patch, PinReason, Session, Subject};
+use crate::settings::{Policy, PoolMode, StateKind};
+
+impl Session {
+    /// A text with these signs is about to be sent: the error it gets instead, if it may not be.
+    #[cold]
+    pub(in crate::session) fn objection(
+        &mut self,
+        server: &mut Server,
+        signs: &Signs,
+        text: &[u8],
+        patch: &mut Patch,
+    ) -> Option<ErrorResponse> {
+        let outstanding = &server.outstanding;
+        let failed = outstanding.status_is_known() && outstanding.status() == TransactionStatus::Failed;
+        // In a transaction that has failed PostgreSQL refuses everything by itself, but what ends it.
+        if self.rules.mode == PoolMode::Session || (failed && !ends_block(text)) {
+            return None;
+        }
+        let policy = self.rules.state.policy;
+        let mut kinds = Kinds::of(signs, text);
+        if let Some(prepared) = self.prepared_signs.as_ref().filter(|_| signs.has(Sign::Execute)) {
+            kinds = kinds.and(Kinds::of(prepared, b"").without(StateKind::Statements));
+        }
+        let relies = match policy.of(StateKind::Sequences) {
+            Policy::Pin => moves_sequences(signs, text),
+            _ => reads_sequences(server, signs, text),
+        };
+        if relies {
+            kinds.add(StateKind::Sequences);
+        }
+        for kind in kinds.iter() {
+            match policy.of(kind) {
+                Policy::Refuse => return Some(refusal::state_refused(kind)),
+                of if of.pins() && self.rules.follows_state() && !self.may_pin() => {
+                    return Some(refusal::too_many_pinned(kind, &self.rules.pins.refuse(self.joined)));
+                }
+                _ => {}
+            }
+        }
+        for kind in kinds.iter() {
+            match (policy.of(kind), kind) {
+                (Policy::Warn, _) if !server.is_mid_forward() => self.warn(kind, patch),
+                (Policy::Close, StateKind::Temp) => server.spoil(PinReason::TempSchema, text),
+                (Policy::Close, StateKind::Custom) => server.spoil(PinReason::CustomParameter, text),
+                (Policy::Pin, StateKind::Sequences) if self.rules.follows_state() => {
+                    server.lives = server.lives.and(Asks::SEQUENCES);
+                    server.note_cause(PinReason::Sequence, None, &String::from_utf8_lossy(text));
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// What is bound may not be carried out: why.
+    pub(in crate::session) fn objection_to(
+        &mut self,
+        server: &mut Server,
+        name: &[u8],
+        target: &ServerName,
+        patch: &mut Patch,
+    ) -> Option<ErrorResponse> {
+        let heeds_all = self.heeds_all;
+        match target {
+            ServerName::Virtual(statement) => {
+                let signs = self.signs_of(statement).filter(|signs| !signs.is_plain());
+                let signs = signs.or_else(|| heeds_all.then(Arc::default))?;
+                self.objection(server, &signs, statement.text(), patch)
+            }
+            ServerName::AsIs if name.is_empty() && (self.unnamed.signs.is_some() || heeds_all) => {
+                let signs = self.unnamed.signs.as_deref().cloned().unwrap_or_default();
+                let text = self.unnamed.text().to_vec();
+                self.objection(server, &signs, &text, patch)
+            }
+            ServerName::AsIs | ServerName::Missing | ServerName::Another | ServerName::Unknown => None,
+        }
+    }
+
+    /// In place of the client's query something is sent that fails.
+    pub(in crate::session) fn refuse_query(server: &mut Server, error: ErrorResponse, patch: &mut Patch) {
+        frontend::write_query(&mut patch.to_server, REFUSED);
+        Session::note_refused(server, Kind::Query, error);
+    }
+
+    /// The next message of this kind fails, and this is its error.
+    pub(in crate::session) fn note_refused(server: &mut Server, kind: Kind, error: ErrorResponse) {
+        server.outstanding.push(Expected { subject: Subject::Refused, ..Expected::theirs(kind) });
+        server.refusals.push_back(error);
+    }
+
+    /// Whether this client may be pinned, if it is not already.
+    fn may_pin(&mut self) -> bool {
+        if !self.conduct.admitted {
+            self.conduct.admitted = self.rules.pins.admits(self.id);
+        }
+        self.conduct.admitted
+    }
+}
+
+/// No SQL: what the server's log shows in place of a text that was refused.
+const REFUSED: &[u8] = b"refused by session_state or max_pinned of Howdah";
