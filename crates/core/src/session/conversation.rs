@@ -202,9 +202,9 @@ impl Session {
             && Arc::ptr_eq(&rules.tracked, &self.rules.tracked)
         {
             self.rules = rules;
-            self.read_hints();
             self.heeds_all = self.rules.heeds_all_texts();
             self.keep_beginning();
+            self.read_hints();
         }
     }
 

@@ -77,9 +77,9 @@ impl Session {
         let heeds_all = self.heeds_all;
         match target {
             ServerName::Virtual(statement) => {
-                let signs = self.signs_of(statement).filter(|signs| !signs.is_plain());
-                let signs = signs.or_else(|| heeds_all.then(Arc::default))?;
-                self.objection(server, &signs, statement.text(), patch)
+                let signs = self.signs_of(statement);
+                let plain = heeds_all.then(Signs::default);
+                self.objection(server, signs.as_deref().or(plain.as_ref())?, statement.text(), patch)
             }
             ServerName::AsIs if name.is_empty() && (self.unnamed.signs.is_some() || heeds_all) => {
                 let signs = self.unnamed.signs.as_deref().cloned().unwrap_or_default();
