@@ -233,6 +233,9 @@ fn error(
         return Err(CloseReason::ServerClosed);
     }
     let Ok(Some(asked)) = asked else { return Err(CloseReason::ServerProtocol) };
+    if !asked.ours {
+        server.doubts.reconsider();
+    }
     match asked.subject {
         Subject::Used(id) | Subject::Description(id) | Subject::FirstDescription(id)
             if is_out_of_date(&error) =>
@@ -346,6 +349,9 @@ fn command_complete(server: &mut Server, mut session: Option<&mut Session>, aske
     let may_reset = matches!(tag, b"RESET" | b"DISCARD ALL") || tag == b"SET" && asked.kind == Kind::Execute;
     if let Some(session) = session.as_deref().filter(|_| may_reset && !asked.ours) {
         session.was_reset(server);
+    }
+    if tag == b"ROLLBACK" {
+        server.doubts.reconsider();
     }
     if !matches!(tag, b"DEALLOCATE ALL" | b"DISCARD ALL") {
         return;

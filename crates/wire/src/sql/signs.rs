@@ -157,6 +157,8 @@ impl Signs {
     pub(super) fn add_setting(&mut self, sign: Sign, name: &str) {
         match name {
             "role" | "session_authorization" => self.add(Sign::Role),
+            // It can be set but not read.
+            "seed" => self.add(Sign::Seed),
             // They are the transaction's, even if SET outside of a block.
             "transaction_isolation" | "transaction_read_only" | "transaction_deferrable" => {
                 self.add(Sign::SettingLocal);
