@@ -1,7 +1,5 @@
 //! Before a text is sent: may it be, and what is its client told?
 
-use std::sync::Arc;
-
 use howdah_wire::ErrorResponse;
 use howdah_wire::backend::TransactionStatus;
 use howdah_wire::frontend;
