@@ -11,6 +11,7 @@ use howdah_wire::frontend;
 use howdah_wire::sql::HintsBuilder;
 
 use crate::facts::CloseReason;
+use crate::pool::Guise;
 use crate::session::{
     Asks, Change, Doubts, Expected, Kind, Look, Outstanding, Parameters, Pin, PinReason, Rest,
     ServerStatements, Session, SessionState, Shape, SqlStatements, Subject, Survey, Tracked, Trial, Tried,
@@ -236,6 +237,13 @@ impl Server {
         let cause = self.causes.iter().find(|cause| cause.reason == reason);
         let object = cause.and_then(|cause| cause.object.as_deref());
         Pin::new(reason, object, cause.map_or(&[], |cause| cause.statement.as_bytes()), since)
+    }
+
+    /// What its session looks like to a pool.
+    #[inline]
+    #[must_use]
+    pub fn guise(&self) -> Guise {
+        self.state.as_ref().map_or(Guise::PLAIN, |state| state.guise())
     }
 
     /// Part of a reply has been read and the rest is still to come.

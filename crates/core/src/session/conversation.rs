@@ -15,6 +15,7 @@ use super::{
     StatementRegistry, Tracked,
 };
 use crate::facts::{CloseReason, Counters};
+use crate::pool::Guise;
 use crate::server::{Server, Tally};
 use crate::settings::{PoolMode, StateCheck, StateRules};
 
@@ -226,6 +227,13 @@ impl Session {
             **signs = Signs::default();
             sql.texts().for_each(|text| signs.merge(&Signs::of(text, &self.hints)));
         }
+    }
+
+    /// What the client's session looks like to a pool.
+    #[inline]
+    #[must_use]
+    pub fn guise(&self) -> Guise {
+        self.state.as_ref().map_or(Guise::PLAIN, |state| state.guise())
     }
 
     /// How many prepared statements this client has.
