@@ -237,6 +237,7 @@ fn error(
         return Err(CloseReason::ServerClosed);
     }
     let Ok(Some(asked)) = asked else { return Err(CloseReason::ServerProtocol) };
+    server.doubts.after_error();
     match asked.subject {
         Subject::Used(id) | Subject::Description(id) | Subject::FirstDescription(id)
             if is_out_of_date(&error) =>

@@ -188,6 +188,14 @@ impl Doubts {
         self.postponed = false;
     }
 
+    /// Something has failed. A setting that is asked about by name could then not be told from one that was set to
+    /// its usual value; and whoever has to give it that value again might not be allowed to.
+    pub(crate) fn after_error(&mut self) {
+        if self.asks.has(Asks::NAMED) {
+            self.asks = self.asks.and(Asks::SETTINGS);
+        }
+    }
+
     /// Takes what has to be asked about.
     #[must_use]
     pub(crate) fn take(&mut self) -> Doubts {
