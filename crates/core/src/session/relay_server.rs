@@ -240,9 +240,7 @@ fn error(
         return Err(CloseReason::ServerClosed);
     }
     let Ok(Some(asked)) = asked else { return Err(CloseReason::ServerProtocol) };
-    if !asked.ours {
-        server.doubts.reconsider();
-    }
+    server.doubts.reconsider();
     match asked.subject {
         Subject::Used(id) | Subject::Description(id) | Subject::FirstDescription(id)
             if is_out_of_date(&error) =>

@@ -59,7 +59,8 @@ impl Client {
                         Some(text) => self.statements.insert(name.clone(), *text).is_none(),
                         None => true,
                     };
-                    free && !self.failed
+                    // ROLLBACK TO can be parsed.
+                    free && (text.is_none() || !self.failed)
                 }
                 (Expect::BindComplete { name }, tag::BIND_COMPLETE) => {
                     text_bound = self.statements.get(name).copied();

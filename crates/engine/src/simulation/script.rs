@@ -384,8 +384,8 @@ const ROLES: &[&str] = &[
 ];
 
 const STATEMENTS: &[&str] = &[
-    "PREPARE p AS SET work_mem TO '%'",
-    "PREPARE q AS SET search_path TO '%'",
+    "PREPARE p AS SELECT set_config('work_mem', '%', false)",
+    "PREPARE q AS SELECT set_config('search_path', '%', false)",
     "EXECUTE p",
     "EXECUTE q",
     "DEALLOCATE p",

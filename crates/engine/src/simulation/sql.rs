@@ -97,7 +97,7 @@ impl Sql {
     pub(super) fn has_rows(&self) -> bool {
         match self {
             Sql::Rows { .. } | Sql::Sleep { .. } | Sql::Fail { .. } | Sql::Prepared { .. } => true,
-            Sql::Session(text) => text.starts_with("SELECT"),
+            Sql::Session(text) => text.starts_with("SELECT") || text.starts_with("EXECUTE"),
             Sql::CopyIn { .. } | Sql::CopyOut { .. } | Sql::Survey => false,
         }
     }
