@@ -499,7 +499,7 @@ impl Effects {
 }
 
 /// SQL may have given names or taken them away, and the answer to the question which is on its way.
-fn names_are_unknown(server: &Server) -> bool {
+pub(super) fn names_are_unknown(server: &Server) -> bool {
     let asked = server.look.as_ref().is_some_and(|look| look.about.has(Asks::STATEMENTS));
     asked || server.doubts.has(Asks::STATEMENTS) && !server.outstanding.status_is_known()
 }
