@@ -165,6 +165,12 @@ impl Session {
         self.resets_role && self.began.as_ref().is_some_and(|began| began.role.is_some())
     }
 
+    /// The same of a statement of the extended protocol.
+    pub(super) fn correction_bound(&self, signs: &Signs) -> Vec<u8> {
+        let resets = [Sign::Reset, Sign::ResetAll, Sign::RoleReset].into_iter().any(|sign| signs.has(sign));
+        if resets && !signs.has(Sign::Prepare) { self.correction(signs, true) } else { Vec::new() }
+    }
+
     /// Something of this client's has been reset, says the server. Where nobody has read the text, it is asked
     /// what; the client's own start values are not the server's.
     #[cold]

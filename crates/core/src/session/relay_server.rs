@@ -169,13 +169,20 @@ fn ready(
     patch: &mut Patch,
 ) -> Result<Reply, CloseReason> {
     let status = ReadyForQuery::parse(body).map_err(|_| CloseReason::ServerProtocol)?.status;
+    let correcting = server.outstanding.is_correcting();
     let expected = server.outstanding.ready(status).map_err(|Doubt| CloseReason::ServerProtocol)?;
     if expected.subject == Subject::Look {
         looked(server, session, patch);
         return Ok(Reply::Swallow);
     }
     let Some(session) = session else { return Ok(Reply::Swallow) };
-    if expected.ours {
+    if correcting && !expected.ours {
+        // The client is ready when it has its own start values.
+        server.ready_due = true;
+        return Ok(Reply::Swallow);
+    }
+    let corrected = expected.subject == Subject::Correction && std::mem::take(&mut server.ready_due);
+    if expected.ours && !corrected {
         return Ok(Reply::Swallow);
     }
     if status == TransactionStatus::Idle && server.doubts.is_none() && server.look.is_none() {
@@ -186,7 +193,7 @@ fn ready(
     if status != TransactionStatus::Idle && session.rules.mode == PoolMode::Statement {
         return Err(CloseReason::TransactionInStatementMode);
     }
-    if session.start.is_some() && session.must_be_set_right(server) {
+    if !corrected && session.start.is_some() && session.must_be_set_right(server) {
         session.ready_awaits = true;
         return Ok(Reply::Swallow);
     }
@@ -245,9 +252,7 @@ fn error(
         return Err(CloseReason::ServerClosed);
     }
     let Ok(Some(asked)) = asked else { return Err(CloseReason::ServerProtocol) };
-    if !asked.ours {
-        server.doubts.reconsider();
-    }
+    server.doubts.reconsider();
     match asked.subject {
         Subject::Used(id) | Subject::Description(id) | Subject::FirstDescription(id)
             if is_out_of_date(&error) =>

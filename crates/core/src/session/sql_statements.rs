@@ -12,7 +12,7 @@ use howdah_wire::backend::TransactionStatus;
 use howdah_wire::frontend::{self, TargetKind};
 use howdah_wire::sql::{Sign, Signs, StatementNames, prepare_text};
 
-use super::prepared::write_parse;
+use super::prepared::{names_are_unknown, write_parse};
 use super::state::Look;
 use super::{Asks, Expected, Kind, Patch, PinReason, Session, Subject};
 use crate::server::Server;
@@ -55,10 +55,14 @@ impl SqlStatements {
         self.by_name.insert(name.into(), definition);
     }
 
-    fn remove(&mut self, name: &[u8]) -> bool {
+    fn remove(&mut self, name: &[u8]) {
+        drop(self.take(name));
+    }
+
+    fn take(&mut self, name: &[u8]) -> Option<Definition> {
         let removed = self.by_name.remove(name);
         self.bytes -= removed.as_ref().map_or(0, |definition| cost(name, definition));
-        removed.is_some()
+        removed
     }
 
     /// The statements of PREPARE.
@@ -117,7 +121,7 @@ impl SqlStatements {
     fn put(&mut self, name: &[u8], definition: Option<Definition>) {
         match definition {
             Some(definition) => self.insert(name, definition),
-            None => drop(self.remove(name)),
+            None => self.remove(name),
         }
     }
 
@@ -163,7 +167,7 @@ impl Session {
             return false;
         }
         let batch = server.outstanding.batch();
-        if server.outstanding.is_clearing() {
+        if server.outstanding.is_clearing() || names_are_unknown(server) {
             return true;
         }
         if all {
@@ -230,7 +234,7 @@ impl Session {
             self.close_foreign(server, patch);
         }
         match &wanted {
-            Definition::Sql(text) => run(server, text, patch),
+            Definition::Sql(text) => run_own(server, text, Subject::SqlName, patch),
             Definition::Protocol(statement) => {
                 write_parse(name, &statement.definition, &mut patch.to_server);
                 push_about_name(server, Kind::Parse);
@@ -287,7 +291,11 @@ impl Session {
         let gone: Vec<Box<[u8]>> =
             server.sql.by_name.keys().filter(|name| !look.statements.contains_key(*name)).cloned().collect();
         for name in gone {
-            server.sql.remove(&name);
+            let own = self.definition(&name);
+            // What was there under a name of the client's need not have been the client's.
+            if server.sql.take(&name) != own {
+                continue;
+            }
             if let Some(sql) = &mut self.sql {
                 sql.remove(&name);
             }
@@ -338,11 +346,12 @@ impl Session {
 
 /// Nobody's session any more: what is there is foreign to whoever comes.
 pub(super) fn forget_statements(server: &mut Server, look: &Look) {
-    let old = std::mem::take(&mut server.sql.by_name);
+    server.sql.by_name.clear();
     server.sql.bytes = 0;
-    for name in look.statements.keys() {
-        let definition = old.get(name).cloned().unwrap_or(Definition::Foreign);
-        server.sql.insert(name, definition);
+    for (name, text) in &look.statements {
+        // What was known under this name may have given way to another since.
+        let text = text.as_deref().and_then(|text| prepare_text(text, name));
+        server.sql.insert(name, text.map_or(Definition::Foreign, |text| Definition::Sql(text.into())));
     }
 }
 
@@ -354,7 +363,7 @@ fn close(server: &mut Server, name: &[u8], patch: &mut Patch) {
 
 /// A statement without parameters, by the extended protocol: it leaves the unnamed statement alone, and fits
 /// into a batch that is open.
-fn run(server: &mut Server, text: &[u8], patch: &mut Patch) {
+pub(super) fn run_own(server: &mut Server, text: &[u8], subject: Subject, patch: &mut Patch) {
     let out = &mut patch.to_server;
     // What an earlier one has left that failed half way.
     frontend::write_close(out, TargetKind::Statement, OWN);
@@ -367,7 +376,7 @@ fn run(server: &mut Server, text: &[u8], patch: &mut Patch) {
     for kind in [Kind::Close, Kind::Parse, Kind::Bind] {
         server.outstanding.push(Expected::ours(kind));
     }
-    push_about_name(server, Kind::Execute);
+    server.outstanding.push(Expected { subject, ..Expected::ours(Kind::Execute) });
     for kind in [Kind::Close, Kind::Close] {
         server.outstanding.push(Expected::ours(kind));
     }
