@@ -63,6 +63,7 @@ impl Play<'_> {
             }
             Action::Setup(sql) => {
                 self.superuser.run(&self.with_pids(sql));
+                self.stage.has_been_set_up();
                 Vec::new()
             }
             Action::Until(sql) => {

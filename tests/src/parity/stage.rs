@@ -31,6 +31,15 @@ impl Stage {
         }
     }
 
+    /// Functions may have been made behind Howdah's back: what is known of them counts no more after RELOAD.
+    pub(super) fn has_been_set_up(&self) {
+        if let Self::Howdah { .. } = self {
+            let mut console = self.connect();
+            console.login("pgbouncer", "postgres");
+            console.run("RELOAD");
+        }
+    }
+
     /// Lets the others use the server connections and leaves to the client at `seat` one that it did not have before.
     pub(super) fn scatter(&mut self, letter: char, seats: &BTreeMap<char, Seat>) {
         let Self::Howdah { socket, pool, pool_size, crowds: Some(crowds) } = self else { return };
