@@ -53,6 +53,8 @@ pub struct Server {
     pub(crate) survey: Option<Box<Survey>>,
     /// What its client does here may change what they do.
     pub(crate) change: Option<Change>,
+    /// The client's ReadyForQuery has come and is given with that of what corrects its query.
+    pub(crate) ready_due: bool,
     /// Who it logged in as, by its own word.
     pub login: Option<Box<str>>,
     /// Something happened here that cannot be undone: this client is its last.
@@ -149,6 +151,7 @@ impl Server {
             trial: None,
             survey: None,
             change: None,
+            ready_due: false,
             login: None,
             spoiled: None,
             unfit: false,
@@ -337,6 +340,7 @@ impl Server {
     /// The client has gone: what is still to come is nobody's.
     pub fn disown(&mut self) {
         self.outstanding.disown();
+        self.ready_due = false;
         self.causes.clear();
         self.unnamed.forget();
         self.rest.forward = false;

@@ -68,6 +68,8 @@ pub struct Session {
     pub(super) portal_commits: bool,
     /// The statement last bound may make all prepared statements vanish.
     pub(super) bound_clears: bool,
+    /// What has to follow the statement last bound.
+    pub(super) bound_correction: Vec<u8>,
     /// Since when the server works for this client.
     query_since: Option<Instant>,
     /// Since when this client is inside a transaction.
@@ -183,6 +185,7 @@ impl Session {
             bound_commits: false,
             portal_commits: false,
             bound_clears: false,
+            bound_correction: Vec::new(),
             query_since: None,
             transaction_since: None,
             idle_since: now,
@@ -278,6 +281,7 @@ impl Session {
         self.bound_commits = false;
         self.portal_commits = false;
         self.bound_clears = false;
+        self.bound_correction.clear();
     }
 
     /// Gives up what the client is in line for ([`Verdict::NeedServer`](super::Verdict::NeedServer)): `error`
