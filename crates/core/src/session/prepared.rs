@@ -444,8 +444,10 @@ impl Session {
         if told.is_some() && server.statements.need(statement.id, batch, told) == Need::Nothing {
             return ServerName::Virtual(statement);
         }
+        let failed = server.outstanding.status_is_known()
+            && server.outstanding.status() == TransactionStatus::Failed;
         let target = self.ensure(server, &statement, None, patch);
-        if matches!(target, ServerName::Virtual(_)) {
+        if matches!(target, ServerName::Virtual(_)) && !failed {
             self.statements_mut().describing(name, Arc::clone(&statement), batch);
             let subject = Subject::Description(statement.id);
             let expected = Expected { subject, client_op: true, ..Expected::ours(Kind::Describe) };
