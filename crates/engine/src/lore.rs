@@ -11,7 +11,9 @@ use std::time::Duration;
 use howdah_core::facts::CloseReason;
 use howdah_core::pool::{Condition, PoolId};
 use howdah_core::session::{HintBook, StatementRegistry};
+use howdah_wire::sql::{Hints, HintsBuilder};
 use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::task::{JoinError, spawn_blocking};
 
 use crate::client_task::{settle, settle_in};
 use crate::server_conn::ServerConn;
@@ -83,8 +85,10 @@ async fn ask(
     let settled = settle(worker, conn, &question).await;
     let refusal = match (conn.server.surveyed(), &settled) {
         (Some(Ok(rows)), Ok(())) => {
-            let hints = rows.build();
-            lore.hints.answer(inquiry, hints, worker.now());
+            match read(rows).await {
+                Ok(hints) => lore.hints.answer(inquiry, hints, worker.now()),
+                Err(error) => tracing::error!(database, %error, "what functions do cannot be read"),
+            }
             return Ok(());
         }
         (Some(Err(error)), _) => error.to_string(),
@@ -95,6 +99,11 @@ async fn ask(
         tracing::warn!(database, reason = refusal, "what functions do to a session cannot be asked");
     }
     settled
+}
+
+/// A worker's clients do not wait until thousands of functions have been read.
+async fn read(rows: HintsBuilder) -> Result<Hints, JoinError> {
+    if rows.is_long() { spawn_blocking(|| rows.build()).await } else { Ok(rows.build()) }
 }
 
 /// How long an answer may take.

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use howdah_core::pool::{PoolId, PoolKey, ServerId};
+use howdah_core::pool::{Guise, PoolId, PoolKey, ServerId};
 use howdah_core::server::{
     LoginNonsense, OpenError, Server, ServerLogin, ServerLoginNext, ServerLoginPlan, ServerWelcome,
 };
@@ -91,7 +91,7 @@ async fn attempt(worker: &Rc<Worker>, id: ServerId, pool: PoolId) -> Result<Box<
     server.login = login.map(|(_, name)| name.as_str().into());
     let backend_pid = welcome.cancel_key.as_ref().map_or(0, |key| key.pid);
     let card = Arc::new(ServerCard::new(endpoint, addresses, backend_pid, worker.now()));
-    let mut conn = Box::new(ServerConn { id, conn, server, card, worker: worker.id });
+    let mut conn = Box::new(ServerConn { id, conn, server, card, guise: Guise::PLAIN, worker: worker.id });
     let unasked = conn.conn.held.first().copied();
     if let (Some(tag), Some(_)) = (unasked, conn.swallow()) {
         return Err(match conn.server.last_error.take() {

@@ -1,13 +1,13 @@
 //! The answers to Howdah's questions about a session.
 
 use crate::SqlError;
-use crate::session::{Prepared, Session};
+use crate::session::{Prepared, Session, literal};
 use crate::token::Token;
 
 type Rows = Vec<Vec<Option<Vec<u8>>>>;
 
 /// To SELECT `rest`, if that is one of them: a letter for the kind of question comes first.
-pub(crate) fn answer(session: &Session, rest: &[Token]) -> Option<Result<Rows, SqlError>> {
+pub(crate) fn answer(session: &mut Session, rest: &[Token]) -> Option<Result<Rows, SqlError>> {
     if rest.first().is_some_and(|first| first.is("case"))
         && rest.iter().any(|word| word.is("pg_prepared_statement"))
     {
@@ -25,9 +25,19 @@ pub(crate) fn answer(session: &Session, rest: &[Token]) -> Option<Result<Rows, S
         Some(Token::Text(name)) => name.as_str(),
         _ => "",
     };
+    // May this be set?
+    if kind == "s" && about.iter().any(|word| word.is("set_config")) {
+        let call = about.iter().position(|word| word.is("set_config")).unwrap_or_default();
+        let arguments: Vec<_> = about[call..].split(|word| *word == Token::Sign(',')).collect();
+        let [name, value, ..] = arguments.as_slice() else { return None };
+        let (name, value) = (literal(name.get(2..)?).to_lowercase(), literal(value));
+        return Some(session.set_local(&name, &value).map(|()| vec![row(first, session.setting(&name))]));
+    }
     let now = &session.now;
     Some(Ok(match kind.as_str() {
-        "n" | "r" => vec![row(first, session.setting(first))],
+        "n" | "r" | "u" | "i" => vec![row(first, session.setting(first))],
+        // None of them is fixed when a connection is opened.
+        "f" => Vec::new(),
         "s" => {
             let all = now.settings.set_here().filter(|(name, _)| !name.contains('.'));
             all.map(|(name, value)| row(name, Some(value))).collect()

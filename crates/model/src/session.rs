@@ -93,16 +93,44 @@ impl Session {
         }
     }
 
+    /// All that the client can see of its session, in one line, prepared statements excepted.
+    #[must_use]
+    pub fn seen(&self) -> String {
+        let mut seen = String::new();
+        let settings = self.defaults.settings.keys().map(String::as_str);
+        let custom = self.now.settings.set_here().map(|(name, _)| name).filter(|name| name.contains('.'));
+        for name in settings.chain(custom).chain(["role", "session_authorization"]) {
+            let value = self.setting(name).unwrap_or_default();
+            if !value.is_empty() {
+                seen.push_str(&format!("{name}={value} "));
+            }
+        }
+        seen + &self.living()
+    }
+
+    /// What lives in it.
+    fn living(&self) -> String {
+        let mut living = String::new();
+        let sets = [("temp", &self.now.temp), ("cursors", &self.now.cursors), ("channels", &self.channels)];
+        for (name, all) in sets.into_iter().filter(|(_, all)| !all.is_empty()) {
+            living.push_str(&format!("{name}={} ", all.iter().cloned().collect::<Vec<_>>().join(",")));
+        }
+        for (key, held) in &self.locks {
+            living.push_str(&format!("lock={key}*{held} "));
+        }
+        living
+    }
+
     /// Whether this statement is refused since the transaction has failed.
     ///
     /// # Errors
     /// 25P02.
     pub fn check_failed(&self, statement: &str) -> Result<(), SqlError> {
-        let ends = tokens(statement).first().is_none_or(|first| first.is("commit") || first.is("rollback"));
-        if self.status == TransactionStatus::Failed && !ends {
-            return Err(("25P02", "current transaction is aborted".to_owned()));
+        if self.status != TransactionStatus::Failed {
+            return Ok(());
         }
-        Ok(())
+        let ends = tokens(statement).first().is_none_or(|first| first.is("commit") || first.is("rollback"));
+        if ends { Ok(()) } else { Err(("25P02", "current transaction is aborted".to_owned())) }
     }
 
     /// Something is about to be run: a transaction begins, if there is none.
@@ -322,6 +350,10 @@ impl Session {
         Some(Ok(Done::rows(vec![row])))
     }
 
+    pub(crate) fn set_local(&mut self, name: &str, value: &str) -> Result<(), SqlError> {
+        self.now.settings.set(name, value, true, &self.defaults)
+    }
+
     fn unlock(&mut self, key: &str) -> bool {
         let Some(held) = self.locks.get_mut(key) else { return false };
         *held -= 1;
@@ -423,7 +455,7 @@ impl Session {
     }
 }
 
-/// All of it in one line, prepared statements excepted.
+/// What is other than at the beginning, in one line, prepared statements excepted.
 impl std::fmt::Display for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for (name, value) in self.now.settings.set_here() {
@@ -437,17 +469,7 @@ impl std::fmt::Display for Session {
                 write!(f, "{name}={value} ")?;
             }
         }
-        for (name, all) in
-            [("temp", &self.now.temp), ("cursors", &self.now.cursors), ("channels", &self.channels)]
-        {
-            if !all.is_empty() {
-                write!(f, "{name}={} ", all.iter().map(String::as_str).collect::<Vec<_>>().join(","))?;
-            }
-        }
-        for (key, held) in &self.locks {
-            write!(f, "lock={key}*{held} ")?;
-        }
-        Ok(())
+        f.write_str(&self.living())
     }
 }
 
@@ -505,7 +527,7 @@ fn calls(mut rest: &[Token]) -> Option<Vec<(String, Vec<Vec<Token>>)>> {
 }
 
 /// The first string or word in it; one that is to be decoded is.
-fn literal(words: &[Token]) -> String {
+pub(crate) fn literal(words: &[Token]) -> String {
     let text =
         words.iter().find_map(|word| if let Token::Text(text) = word { Some(text.clone()) } else { None });
     match text {

@@ -12,7 +12,7 @@ use super::queue::Queue;
 use super::registry::{Pool, Registry};
 use super::slots::{Slots, State};
 use super::{
-    Checkout, Condition, Effect, OpenFailure, PoolConfig, PoolId, PoolKey, Refusal, ServerId, Ticket,
+    Checkout, Condition, Effect, Guise, OpenFailure, PoolConfig, PoolId, PoolKey, Refusal, ServerId, Ticket,
     WorkerId,
 };
 use crate::facts::CloseReason;
@@ -69,11 +69,12 @@ impl Pools {
         }
     }
 
-    /// Somebody needs a connection.
+    /// Somebody needs a connection, for a session that looks like this.
     pub fn checkout(
         &mut self,
         pool: PoolId,
         worker: WorkerId,
+        guise: Guise,
         now: Instant,
         fx: &mut Vec<Effect>,
     ) -> Checkout {
@@ -82,7 +83,7 @@ impl Pools {
         }
         let entry = self.registry.get_mut(pool);
         if !entry.paused {
-            if let Some(slot) = entry.next_idle(worker) {
+            if let Some(slot) = entry.next_idle(&self.slots, worker, guise) {
                 entry.idle.remove(&mut self.slots.servers, slot);
                 let server = self.slots.at_mut(slot);
                 server.state = State::Linked { tested: false };
@@ -164,6 +165,13 @@ impl Pools {
                 self.settle(server.slot(), Origin::GivenBack, now, fx);
             }
             Condition::Close(reason) => self.close(server.slot(), reason, now, fx),
+        }
+    }
+
+    /// What the session of a connection looks like that is about to be given back.
+    pub fn set_guise(&mut self, server: ServerId, guise: Guise) {
+        if let Some(entry) = self.slots.find(server) {
+            entry.guise = guise;
         }
     }
 

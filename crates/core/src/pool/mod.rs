@@ -6,6 +6,7 @@
 //! - `key`: what pools, server connections, waiters and workers are called
 //! - `config`: what a pool may do; whose setting wins
 //! - `effect`, `refusal`: what the pool wants done, and what it says to those it cannot serve
+//! - `guise`: which connections look like which client's session
 //! - `desk`: [`Pools`] itself: check out, give back, opened, lost, cancelled
 //! - `opening`: when another connection is opened, and whose idle one makes room for it
 //! - `janitor`: what time alone brings about
@@ -24,6 +25,7 @@ mod config;
 mod desk;
 mod effect;
 mod errand;
+mod guise;
 mod janitor;
 mod jitter;
 mod key;
@@ -43,6 +45,7 @@ mod tests;
 pub use config::PoolConfig;
 pub use desk::Pools;
 pub use effect::{Checkout, Condition, Effect};
+pub use guise::Guise;
 pub use key::{PoolId, PoolKey, ServerId, Ticket, WorkerId};
 pub use refusal::{OpenFailure, Refusal};
 pub use view::{PoolView, ServerCounts, ServerView};

@@ -11,6 +11,7 @@ use howdah_wire::frontend;
 use howdah_wire::sql::HintsBuilder;
 
 use crate::facts::CloseReason;
+use crate::pool::Guise;
 use crate::session::{
     Asks, Change, Doubts, Expected, Kind, Look, Outstanding, Parameters, Pin, PinReason, Rest,
     ServerStatements, Session, SessionState, Shape, SqlStatements, Subject, Survey, Tracked, Trial, Tried,
@@ -52,6 +53,8 @@ pub struct Server {
     pub(crate) survey: Option<Box<Survey>>,
     /// What its client does here may change what they do.
     pub(crate) change: Option<Change>,
+    /// The client's ReadyForQuery has come and is given with that of what corrects its query.
+    pub(crate) ready_due: bool,
     /// Who it logged in as, by its own word.
     pub login: Option<Box<str>>,
     /// Something happened here that cannot be undone: this client is its last.
@@ -148,6 +151,7 @@ impl Server {
             trial: None,
             survey: None,
             change: None,
+            ready_due: false,
             login: None,
             spoiled: None,
             unfit: false,
@@ -233,6 +237,13 @@ impl Server {
         let cause = self.causes.iter().find(|cause| cause.reason == reason);
         let object = cause.and_then(|cause| cause.object.as_deref());
         Pin::new(reason, object, cause.map_or(&[], |cause| cause.statement.as_bytes()), since)
+    }
+
+    /// What its session looks like to a pool.
+    #[inline]
+    #[must_use]
+    pub fn guise(&self) -> Guise {
+        self.state.as_ref().map_or(Guise::PLAIN, |state| state.guise())
     }
 
     /// Part of a reply has been read and the rest is still to come.
@@ -329,6 +340,7 @@ impl Server {
     /// The client has gone: what is still to come is nobody's.
     pub fn disown(&mut self) {
         self.outstanding.disown();
+        self.ready_due = false;
         self.causes.clear();
         self.unnamed.forget();
         self.rest.forward = false;

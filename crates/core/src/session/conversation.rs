@@ -15,6 +15,7 @@ use super::{
     StatementRegistry, Tracked,
 };
 use crate::facts::{CloseReason, Counters};
+use crate::pool::Guise;
 use crate::server::{Server, Tally};
 use crate::settings::{PoolMode, StateCheck, StateRules};
 
@@ -67,6 +68,8 @@ pub struct Session {
     pub(super) portal_commits: bool,
     /// The statement last bound may make all prepared statements vanish.
     pub(super) bound_clears: bool,
+    /// What has to follow the statement last bound.
+    pub(super) bound_correction: Vec<u8>,
     /// Since when the server works for this client.
     query_since: Option<Instant>,
     /// Since when this client is inside a transaction.
@@ -182,6 +185,7 @@ impl Session {
             bound_commits: false,
             portal_commits: false,
             bound_clears: false,
+            bound_correction: Vec::new(),
             query_since: None,
             transaction_since: None,
             idle_since: now,
@@ -223,6 +227,13 @@ impl Session {
             **signs = Signs::default();
             sql.texts().for_each(|text| signs.merge(&Signs::of(text, &self.hints)));
         }
+    }
+
+    /// What the client's session looks like to a pool.
+    #[inline]
+    #[must_use]
+    pub fn guise(&self) -> Guise {
+        self.state.as_ref().map_or(Guise::PLAIN, |state| state.guise())
     }
 
     /// How many prepared statements this client has.
@@ -270,6 +281,7 @@ impl Session {
         self.bound_commits = false;
         self.portal_commits = false;
         self.bound_clears = false;
+        self.bound_correction.clear();
     }
 
     /// Gives up what the client is in line for ([`Verdict::NeedServer`](super::Verdict::NeedServer)): `error`

@@ -151,6 +151,12 @@ impl Session {
         start.correction(|name| all || signs.names().iter().any(|reset| &**reset == name))
     }
 
+    /// The same of a statement of the extended protocol.
+    pub(super) fn correction_bound(&self, signs: &Signs) -> Vec<u8> {
+        let resets = signs.has(Sign::Reset) || signs.has(Sign::ResetAll);
+        if resets && !signs.has(Sign::Prepare) { self.correction(signs, true) } else { Vec::new() }
+    }
+
     /// Something of this client's has been reset, says the server. Where nobody has read the text, it is asked
     /// what; the client's own start values are not the server's.
     #[cold]

@@ -477,10 +477,10 @@ impl Outstanding {
         end.is_some_and(|end| end.subject == Subject::Attempt)
     }
 
-    /// A correction of Howdah's own is under way.
+    /// What the query at the head has done is corrected by a query of Howdah's own right behind it.
     #[must_use]
     pub fn is_correcting(&self) -> bool {
-        self.queue.iter().any(|entry| entry.subject == Subject::Correction)
+        self.queue.get(1).is_some_and(|next| next.subject == Subject::Correction && next.kind == Kind::Query)
     }
 
     /// The server works on a query of Howdah's own; what the client asked for comes after it.

@@ -38,6 +38,8 @@ pub(super) enum ServerName {
 struct Effects {
     commits: bool,
     clears: bool,
+    /// What has to follow so that RESET returns to the client's own start values.
+    correction: Vec<u8>,
 }
 
 impl Session {
@@ -160,7 +162,11 @@ impl Session {
         if named_by_value && input.len() < header.total() && header.total() <= Verdict::MAX_HELD {
             return Step::Hold;
         }
-        let target = self.server_name(server, names.statement, true, patch);
+        let target = if portal_is_described_next(header, input) {
+            self.name_to_be_described(server, names.statement, patch)
+        } else {
+            self.server_name(server, names.statement, true, patch)
+        };
         let subject = match &target {
             ServerName::Unknown => return wait(server),
             ServerName::Virtual(statement) => Subject::Used(statement.id),
@@ -171,6 +177,7 @@ impl Session {
         let rest = header.total().saturating_sub(taken);
         if let Some(error) = self.objection_to(server, names.statement, &target, patch) {
             (self.bound_commits, self.bound_clears) = (false, false);
+            self.bound_correction.clear();
             Session::note_refused(server, Kind::Bind, error);
             return match frontend::write_bind_header(&mut patch.to_server, names.portal, REFUSED, rest) {
                 Ok(()) => Step::Replace(taken),
@@ -184,18 +191,23 @@ impl Session {
                     self.raise(server, signs, statement.text());
                     self.prepare_names(server, signs, statement.text(), patch);
                 }
-                signs.map_or(Effects::NONE, |signs| Effects::of(&signs))
+                let correction =
+                    signs.as_deref().map(|signs| self.correction_bound(signs)).unwrap_or_default();
+                let effects = signs.map_or(Effects::NONE, |signs| Effects::of(&signs));
+                Effects { correction, ..effects }
             }
             ServerName::Missing | ServerName::Another | ServerName::Unknown => Effects::NONE,
             ServerName::AsIs if names.statement.is_empty() => {
                 self.unnamed.bound();
+                let mut correction = Vec::new();
                 if let Some(signs) = self.unnamed.signs.take() {
+                    correction = self.correction_bound(&signs);
                     let text = self.unnamed.text().to_vec();
                     self.raise(server, &signs, &text);
                     self.prepare_names(server, &signs, &text, patch);
                     self.unnamed.signs = Some(signs);
                 }
-                Effects { commits: self.unnamed.commits, clears: self.unnamed.clears }
+                Effects { commits: self.unnamed.commits, clears: self.unnamed.clears, correction }
             }
             ServerName::AsIs => {
                 self.prepare_name(server, names.statement, patch);
@@ -216,6 +228,7 @@ impl Session {
         self.bound_commits = effects.commits;
         self.portal_commits |= effects.commits && !names.portal.is_empty();
         self.bound_clears = effects.clears;
+        self.bound_correction = effects.correction;
         server.outstanding.push(Expected { subject, ..Expected::theirs(Kind::Bind) });
         let name = match target {
             ServerName::AsIs if patch.to_server.is_empty() => return Step::Pass,
@@ -395,6 +408,27 @@ impl Session {
         }
     }
 
+    /// What is bound is described in the same breath: whatever it looks like, the client is told, and that is
+    /// what it has to look like from then on.
+    fn name_to_be_described(&mut self, server: &mut Server, name: &[u8], patch: &mut Patch) -> ServerName {
+        let Some((statement, told)) = self.resolve(server, name, patch).filter(|_| !name.is_empty()) else {
+            return self.server_name(server, name, true, patch);
+        };
+        let batch = server.outstanding.batch();
+        if told.is_some() && server.statements.need(statement.id, batch, told) == Need::Nothing {
+            return ServerName::Virtual(statement);
+        }
+        let target = self.ensure(server, &statement, None, patch);
+        if matches!(target, ServerName::Virtual(_)) {
+            self.statements_mut().describing(name, Arc::clone(&statement), batch);
+            let subject = Subject::Description(statement.id);
+            let expected = Expected { subject, client_op: true, ..Expected::ours(Kind::Describe) };
+            server.outstanding.push(expected);
+            frontend::write_describe(&mut patch.to_server, TargetKind::Statement, &statement.name());
+        }
+        target
+    }
+
     /// Sees to it that the statement will be there when the next message is carried out, and look as `told`.
     pub(super) fn ensure(
         &mut self,
@@ -455,13 +489,13 @@ impl Session {
 
 impl Effects {
     fn of(signs: &Signs) -> Effects {
-        Effects { commits: signs.has(Sign::Commits), clears: signs.has(Sign::Clears) }
+        Effects { commits: signs.has(Sign::Commits), clears: signs.has(Sign::Clears), correction: Vec::new() }
     }
 
     /// Nothing can be ruled out. That it clears is left to its tag, though: it is rare, and waiting costs.
-    const UNKNOWN: Effects = Effects { commits: true, clears: false };
+    const UNKNOWN: Effects = Effects { commits: true, clears: false, correction: Vec::new() };
     /// It is not executed.
-    const NONE: Effects = Effects { commits: false, clears: false };
+    const NONE: Effects = Effects { commits: false, clears: false, correction: Vec::new() };
 }
 
 /// SQL may have given names or taken them away, and the answer to the question which is on its way.
@@ -505,6 +539,13 @@ fn write_parse_start(name: &[u8], definition_len: usize, out: &mut Vec<u8>) {
 
 fn until_nul(bytes: &[u8]) -> Option<&[u8]> {
     bytes.get(..memchr::memchr(0, bytes)?)
+}
+
+/// Behind this message comes the beginning of a Describe of a portal.
+#[inline]
+fn portal_is_described_next(header: FrameHeader, input: &[u8]) -> bool {
+    let next = header.total();
+    input.get(next) == Some(&tag::DESCRIBE) && input.get(next + FrameHeader::SIZE) == Some(&b'P')
 }
 
 /// What is there of the message's body.

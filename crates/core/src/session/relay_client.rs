@@ -6,7 +6,8 @@ use howdah_wire::{ErrorResponse, FrameHeader};
 
 use super::conversation::{Refused, Rest};
 use super::prepared::wait;
-use super::{Expected, Kind, Patch, Session, Verdict};
+use super::sql_statements::run_own;
+use super::{Expected, Kind, Patch, Session, Subject, Verdict};
 use crate::facts::CloseReason;
 use crate::refusal;
 use crate::server::Server;
@@ -115,7 +116,8 @@ impl Session {
         match header.tag {
             tag::PARSE | tag::BIND | tag::DESCRIBE | tag::CLOSE => self.rules.follows_statements(),
             tag::QUERY => true,
-            tag::EXECUTE | tag::FUNCTION_CALL => false,
+            tag::EXECUTE => !self.bound_correction.is_empty(),
+            tag::FUNCTION_CALL => false,
             tag::SYNC | tag::FLUSH => header.total() > FrameHeader::SIZE,
             tag => !is_copy(tag),
         }
@@ -141,14 +143,7 @@ impl Session {
             tag::BIND => Session::pass(server, Expected::theirs(Kind::Bind)),
             tag::DESCRIBE => Session::pass(server, Expected::theirs(Kind::Describe)),
             tag::CLOSE => Session::pass(server, Expected::theirs(Kind::Close)),
-            tag::EXECUTE => {
-                let commits = self.bound_commits || self.portal_commits;
-                let clears = self.bound_clears;
-                if commits {
-                    self.may_end();
-                }
-                Session::pass(server, Expected { commits, clears, ..Expected::theirs(Kind::Execute) })
-            }
+            tag::EXECUTE => self.execute(server, header, input, patch),
             tag::FUNCTION_CALL => Session::pass(server, Expected::theirs(Kind::FunctionCall)),
             // A body here is an error of a kind of its own in PostgreSQL.
             tag::SYNC | tag::FLUSH if header.total() > FrameHeader::SIZE => malformed(header.tag, patch),
@@ -167,6 +162,26 @@ impl Session {
                 Step::Leave(CloseReason::ClientProtocol)
             }
         }
+    }
+
+    fn execute(&mut self, server: &mut Server, header: FrameHeader, input: &[u8], patch: &mut Patch) -> Step {
+        let commits = self.bound_commits || self.portal_commits;
+        let clears = self.bound_clears;
+        let expected = Expected { commits, clears, ..Expected::theirs(Kind::Execute) };
+        let message = input.get(..header.total());
+        if !self.bound_correction.is_empty() && message.is_none() && header.total() <= MAX_SEEN {
+            return Step::Hold;
+        }
+        if commits {
+            self.may_end();
+        }
+        let correction = std::mem::take(&mut self.bound_correction);
+        let step = Session::pass(server, expected);
+        let Some(message) = message.filter(|_| !correction.is_empty()) else { return step };
+        // In the same batch, so that nobody sees what was between.
+        patch.to_server.extend_from_slice(message);
+        run_own(server, &correction, Subject::Correction, patch);
+        Step::Replace(header.total())
     }
 
     fn query(&mut self, server: &mut Server, header: FrameHeader, input: &[u8], patch: &mut Patch) -> Step {

@@ -166,13 +166,20 @@ fn ready(
     patch: &mut Patch,
 ) -> Result<Reply, CloseReason> {
     let status = ReadyForQuery::parse(body).map_err(|_| CloseReason::ServerProtocol)?.status;
+    let correcting = server.outstanding.is_correcting();
     let expected = server.outstanding.ready(status).map_err(|Doubt| CloseReason::ServerProtocol)?;
     if expected.subject == Subject::Look {
         looked(server, session, patch);
         return Ok(Reply::Swallow);
     }
     let Some(session) = session else { return Ok(Reply::Swallow) };
-    if expected.ours {
+    if correcting && !expected.ours {
+        // The client is ready when it has its own start values.
+        server.ready_due = true;
+        return Ok(Reply::Swallow);
+    }
+    let corrected = expected.subject == Subject::Correction && std::mem::take(&mut server.ready_due);
+    if expected.ours && !corrected {
         return Ok(Reply::Swallow);
     }
     if status == TransactionStatus::Idle && server.doubts.is_none() && server.look.is_none() {
@@ -233,9 +240,7 @@ fn error(
         return Err(CloseReason::ServerClosed);
     }
     let Ok(Some(asked)) = asked else { return Err(CloseReason::ServerProtocol) };
-    if !asked.ours {
-        server.doubts.reconsider();
-    }
+    server.doubts.reconsider();
     match asked.subject {
         Subject::Used(id) | Subject::Description(id) | Subject::FirstDescription(id)
             if is_out_of_date(&error) =>

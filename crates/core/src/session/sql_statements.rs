@@ -226,7 +226,7 @@ impl Session {
             self.close_foreign(server, patch);
         }
         match &wanted {
-            Definition::Sql(text) => run(server, text, patch),
+            Definition::Sql(text) => run_own(server, text, Subject::SqlName, patch),
             Definition::Protocol(statement) => {
                 write_parse(name, &statement.definition, &mut patch.to_server);
                 push_about_name(server, Kind::Parse);
@@ -355,7 +355,7 @@ fn close(server: &mut Server, name: &[u8], patch: &mut Patch) {
 
 /// A statement without parameters, by the extended protocol: it leaves the unnamed statement alone, and fits
 /// into a batch that is open.
-fn run(server: &mut Server, text: &[u8], patch: &mut Patch) {
+pub(super) fn run_own(server: &mut Server, text: &[u8], subject: Subject, patch: &mut Patch) {
     let out = &mut patch.to_server;
     // What an earlier one has left that failed half way.
     frontend::write_close(out, TargetKind::Statement, OWN);
@@ -368,7 +368,7 @@ fn run(server: &mut Server, text: &[u8], patch: &mut Patch) {
     for kind in [Kind::Close, Kind::Parse, Kind::Bind] {
         server.outstanding.push(Expected::ours(kind));
     }
-    push_about_name(server, Kind::Execute);
+    server.outstanding.push(Expected { subject, ..Expected::ours(Kind::Execute) });
     for kind in [Kind::Close, Kind::Close] {
         server.outstanding.push(Expected::ours(kind));
     }

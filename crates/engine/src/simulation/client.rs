@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use howdah_core::settings::PoolMode;
+use howdah_model::Session;
 use howdah_wire::backend::TransactionStatus;
 use howdah_wire::startup::{write_cancel_request, write_startup};
 use howdah_wire::{CancelKey, ProtocolVersion, frontend};
@@ -14,7 +15,8 @@ use tokio::time::Instant;
 
 use super::Chance;
 use super::check::{Ask, Departure};
-use super::sql::Asked;
+use super::plan;
+use super::sql::{Asked, INITIAL};
 use super::wire::{Lost, Wire};
 use super::world::World;
 use crate::acceptor;
@@ -32,9 +34,8 @@ pub(super) struct Client {
     /// What the server says of itself.
     pub(super) reported: BTreeMap<String, String>,
     pub(super) status: TransactionStatus,
-    /// `application_name` as it must be now, and as it was before this transaction.
-    pub(super) name: String,
-    pub(super) name_before: String,
+    /// Its session as it must be.
+    pub(super) session: Session,
     /// An error was reported since the last transaction ended.
     pub(super) failed: bool,
     /// An error was reported in the last exchange.
@@ -83,19 +84,23 @@ impl Client {
     ) -> Client {
         let mut chance = chance.fork();
         let database = chance.below(world.plan.modes.len());
-        let user = chance.below(world.plan.users);
+        let user = plan::user(chance.below(world.plan.users));
         let mut wire = dial(world, &mut chance).await;
         let name = format!("c{number}v{visit}n0");
         let parameters = [
-            ("user", format!("u{user}")),
+            ("user", user.clone()),
             ("database", format!("db{database}")),
             ("application_name", name.clone()),
             ("TimeZone", format!("Zone/c{number}")),
         ];
+        let settings = INITIAL.map(|(name, value)| {
+            let own = parameters.iter().find(|(own, _)| own.eq_ignore_ascii_case(name));
+            (name, own.map_or(value, |(_, value)| value.as_str()))
+        });
         let parameters = parameters.iter().map(|(name, value)| (*name, value.as_str()));
         let version = chance.pick(&[ProtocolVersion::V3_0, ProtocolVersion::V3_2]);
         write_startup(wire.out(), version, parameters);
-        world.log(|| format!("c{number} visit {visit} to db{database} as u{user}"));
+        world.log(|| format!("c{number} visit {visit} to db{database} as {user}"));
         world.facts.borrow_mut().scissors.push((number, wire.scissors.clone()));
         Client {
             mode: world.plan.modes[database],
@@ -107,8 +112,7 @@ impl Client {
             key: None,
             reported: BTreeMap::new(),
             status: TransactionStatus::Idle,
-            name_before: name.clone(),
-            name,
+            session: Session::new(&user, &settings),
             failed: false,
             erred: false,
             statements: BTreeMap::new(),

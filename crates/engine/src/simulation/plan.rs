@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use howdah_core::settings::{AuthMethod, Database, PoolMode, Settings};
+use howdah_core::settings::{AuthMethod, Database, MaxPinned, PoolMode, Settings};
 use howdah_wire::Secret;
 
 use super::Chance;
@@ -18,7 +18,6 @@ pub(super) struct Plan {
     pub(super) pool_size: u32,
     /// Their names are `db0`, `db1`…
     pub(super) modes: Vec<PoolMode>,
-    /// Their names are `u0`, `u1`…
     pub(super) users: usize,
     /// What PostgreSQL admits.
     pub(super) max_connections: usize,
@@ -157,9 +156,10 @@ impl Plan {
             settings.timeouts.server_lifetime = Some(Duration::from_millis(40));
             settings.timeouts.server_idle = Some(Duration::from_millis(20));
         }
+        settings.state.max_pinned = MaxPinned::Unlimited;
         settings.log.stats = false;
         let secret = Secret::parse("");
-        settings.secrets = (0..self.users).map(|n| (format!("u{n}"), secret.clone())).collect();
+        settings.secrets = (0..self.users).map(|n| (user(n), secret.clone())).collect();
         let database =
             |mode| Database { hosts: vec!["model".to_owned()], pool_mode: Some(mode), ..Database::default() };
         settings.databases = self
@@ -170,6 +170,11 @@ impl Plan {
             .collect::<BTreeMap<_, _>>();
         settings
     }
+}
+
+/// Every other one is a superuser.
+pub(super) fn user(number: usize) -> String {
+    if number.is_multiple_of(2) { format!("super{number}") } else { format!("u{number}") }
 }
 
 impl PipeKind {

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use howdah_model::SqlError;
 use howdah_wire::backend::{
     CommandComplete, DataRow, ParameterStatus, ReadyForQuery, TransactionStatus, tag,
 };
@@ -9,7 +10,7 @@ use howdah_wire::{CancelKey, ErrorResponse, Severity};
 
 use super::client::{Client, Ended};
 use super::script::{Expect, PATIENCE};
-use super::sql::{Asked, Sql, filling};
+use super::sql::{Asked, REPORTED, Sql, filling};
 use super::wire::Lost;
 
 impl Client {
@@ -58,7 +59,8 @@ impl Client {
                         Some(text) => self.statements.insert(name.clone(), *text).is_none(),
                         None => true,
                     };
-                    free && !self.failed
+                    // ROLLBACK TO can be parsed.
+                    free && (text.is_none() || !self.failed)
                 }
                 (Expect::BindComplete { name }, tag::BIND_COMPLETE) => {
                     text_bound = self.statements.get(name).copied();
@@ -112,6 +114,7 @@ impl Client {
         loop {
             match tag {
                 tag::ROW_DESCRIPTION if described && !seen_description => seen_description = true,
+                tag::DATA_ROW if matches!(sql, Sql::Session(_)) => {}
                 tag::DATA_ROW => {
                     self.check_row(sql, asked, rows, &body)?;
                     rows += 1;
@@ -152,28 +155,39 @@ impl Client {
             Sql::Sleep { .. } | Sql::Prepared { .. } => rows == 1 && command == "SELECT 1",
             Sql::CopyOut { lines: wanted, .. } => lines == *wanted && command == format!("COPY {lines}"),
             Sql::CopyIn { .. } => given.flatten().is_some_and(|lines| command == format!("COPY {lines}")),
-            Sql::Begin => command == "BEGIN",
-            Sql::Commit => command == if self.failed { "ROLLBACK" } else { "COMMIT" },
-            Sql::Rollback => command == "ROLLBACK",
-            Sql::SetApplicationName(_) => command == "SET",
+            // What it has to be depends on the session.
+            Sql::Session(_) => true,
             _ => false,
         };
         if !right {
             return Err(self.wrong(format!("{command:?} after {rows} rows and {lines} lines of {sql:?}")));
         }
-        self.carried_out(sql, &command);
+        self.carried_out(sql, &command)?;
         Ok(true)
     }
 
-    fn carried_out(&mut self, sql: &Sql, command: &str) {
-        match sql {
-            Sql::SetApplicationName(name) => self.name.clone_from(name),
-            Sql::Commit | Sql::Rollback if command == "ROLLBACK" => {
-                self.name.clone_from(&self.name_before);
-                self.failed = false;
+    fn carried_out(&mut self, sql: &Sql, command: &str) -> Result<(), Ended> {
+        self.session.begin();
+        let Sql::Session(text) = sql else { return Ok(()) };
+        match self.run(text) {
+            Ok(tag) if tag == command => {}
+            other => return Err(self.wrong(format!("{command:?} instead of {other:?} of {text:?}"))),
+        }
+        if matches!(command, "DISCARD ALL" | "DEALLOCATE ALL") {
+            self.statements.clear();
+        }
+        Ok(())
+    }
+
+    /// What the statement does in a session of its own.
+    fn run(&mut self, text: &str) -> Result<String, SqlError> {
+        let mut text = text.to_owned();
+        loop {
+            let done = self.session.run(&text, false).expect("the model knows what the clients say")?;
+            match done.instead {
+                Some(instead) => text = instead,
+                None => return Ok(done.tag),
             }
-            Sql::Commit => self.name_before.clone_from(&self.name),
-            _ => {}
         }
     }
 
@@ -185,14 +199,8 @@ impl Client {
             Sql::Prepared { text } => (format!("text{text}"), 0),
             _ => return Err(self.wrong(format!("a row for {sql:?}"))),
         };
-        let wanted = [
-            asked.to_string(),
-            row.to_string(),
-            kind,
-            self.name.clone(),
-            format!("Zone/c{}", self.number),
-            filling(asked, row, length),
-        ];
+        let wanted =
+            [asked.to_string(), row.to_string(), kind, self.session.seen(), filling(asked, row, length)];
         let row = DataRow::parse(body).map_err(|e| self.wrong(format!("a row that is none: {e}")))?;
         let got = row.values().iter().map(|value| String::from_utf8_lossy(value.unwrap_or_default()));
         let got: Vec<_> = got.collect();
@@ -217,6 +225,11 @@ impl Client {
                 *expected != Expect::Ready
                     && self.world.facts.borrow().asks.iter().any(|ask| ask.client == self.number)
             }
+            _ if let Expect::Outcome { sql: Sql::Session(text), .. } = expected
+                && !matches!(code, "25P02" | "57014") =>
+            {
+                self.run(text).is_err_and(|(right, _)| right == code)
+            }
             "22012" => matches!(expected, Expect::Outcome { sql: Sql::Fail { asked }, .. }
                 if error.message.ends_with(&format!(" of {asked}"))),
             "42P05" => {
@@ -240,31 +253,27 @@ impl Client {
     fn note_error(&mut self) {
         self.failed = true;
         self.erred = true;
-        self.name.clone_from(&self.name_before);
+        self.session.fail();
     }
 
     fn ready(&mut self, body: &[u8]) -> Result<(), Ended> {
         let ready = ReadyForQuery::parse(body).map_err(|e| self.wrong(e.to_string()))?;
         self.status = ready.status;
-        match ready.status {
-            TransactionStatus::Idle => {
-                self.failed = false;
-                self.name_before.clone_from(&self.name);
-            }
-            TransactionStatus::Failed if !self.failed => return Err(self.wrong("a transaction failed")),
-            TransactionStatus::InTransaction if self.failed => {
-                return Err(self.wrong("a transaction did not fail"));
-            }
-            _ => {}
+        self.session.end_message();
+        if ready.status != self.session.status() {
+            return Err(self.wrong(format!("{:?} instead of {:?}", ready.status, self.session.status())));
         }
+        self.failed &= ready.status != TransactionStatus::Idle;
         self.check_settings()
     }
 
     fn check_settings(&self) -> Result<(), Ended> {
-        let name = self.reported.get("application_name").map_or("", String::as_str);
-        let zone = self.reported.get("TimeZone").map_or("", String::as_str);
-        if name != self.name || zone != format!("Zone/c{}", self.number) {
-            return Err(self.wrong(format!("is told of {name:?} in {zone:?}, and set {:?}", self.name)));
+        for (name, spelt) in REPORTED {
+            let told = self.reported.get(spelt).map_or("", String::as_str);
+            let right = self.session.setting(name).unwrap_or_default();
+            if told != right {
+                return Err(self.wrong(format!("is told that {spelt} is {told:?}, and it is {right:?}")));
+            }
         }
         Ok(())
     }

@@ -38,7 +38,7 @@ pub(super) enum Expect {
 
 impl Client {
     pub(super) async fn step(&mut self) -> Result<(), Ended> {
-        match self.chance.below(12) {
+        match self.chance.below(15) {
             0 | 1 => self.simple_query().await,
             2 => self.two_in_one_query().await,
             3 | 4 => self.transaction().await,
@@ -46,7 +46,7 @@ impl Client {
             7 => self.unnamed_in_two_batches().await,
             8 => self.sleeping_query().await,
             9 => self.copy().await,
-            10 => self.set().await,
+            10..=13 => self.change().await,
             _ => self.slow_reading().await,
         }
     }
@@ -68,18 +68,18 @@ impl Client {
         if self.mode == PoolMode::Statement {
             return self.simple_query().await;
         }
-        let begin = self.ask(Sql::Begin);
+        let begin = self.ask(Sql::session("BEGIN"));
         self.exchange(begin).await?;
         for _ in 0..self.chance.between(1, 3) {
             if self.chance.one_in(3) {
                 let idle = self.chance.millis(0, 40);
                 self.pause(idle).await;
             }
-            match self.chance.below(6) {
-                0 => self.set().await?,
-                1 => self.copy().await?,
-                2 => self.pipeline().await?,
-                3 => self.sleeping_query().await?,
+            match self.chance.below(8) {
+                0..=2 => self.change().await?,
+                3 => self.copy().await?,
+                4 => self.pipeline().await?,
+                5 => self.sleeping_query().await?,
                 _ => {
                     let sql = self.any_statement();
                     let expected = self.ask(sql);
@@ -91,8 +91,8 @@ impl Client {
             // A pipeline had an end of its own.
             return Ok(());
         }
-        let end = if self.chance.one_in(3) { Sql::Rollback } else { Sql::Commit };
-        let expected = self.ask(end);
+        let end = if self.chance.one_in(3) { "ROLLBACK" } else { "COMMIT" };
+        let expected = self.ask(Sql::session(end));
         self.exchange(expected).await
     }
 
@@ -112,10 +112,40 @@ impl Client {
         self.exchange(expected).await
     }
 
-    async fn set(&mut self) -> Result<(), Ended> {
-        let name = format!("c{}v{}n{}", self.number, self.visit, self.chance.between(1, 9));
-        let expected = self.ask(Sql::SetApplicationName(name));
-        self.exchange(expected).await
+    /// Changes its session in one way or another.
+    async fn change(&mut self) -> Result<(), Ended> {
+        let mut expected = Vec::new();
+        for _ in 0..self.chance.between(1, 3) {
+            let sql = self.any_change();
+            // In session mode a start value comes back only when a batch with a RESET in it has ended.
+            let resets = matches!(&sql, Sql::Session(text) if text.starts_with("RESET"));
+            if self.chance.one_in(2) || resets && self.mode == PoolMode::Session {
+                expected.extend(self.ask(sql));
+            } else {
+                expected.extend(self.unnamed(&sql));
+                expected.push(self.sync());
+            }
+        }
+        if self.chance.one_in(10) {
+            self.cancel_later();
+        }
+        self.exchange(expected).await?;
+        if self.chance.one_in(2) {
+            let sql = self.any_rows();
+            let expected = self.ask(sql);
+            self.exchange(expected).await?;
+        }
+        Ok(())
+    }
+
+    /// A statement that changes the session. Values say whose they are.
+    fn any_change(&mut self) -> Sql {
+        let value = format!("c{}v{}n{}", self.number, self.visit, self.chance.between(1, 9));
+        let kinds = [SETTINGS, SETTINGS, ROLES, STATEMENTS, LIVING];
+        let in_block = self.status != TransactionStatus::Idle;
+        let texts = if in_block && self.chance.one_in(4) { SAVEPOINTS } else { self.chance.pick(&kinds) };
+        let text = self.chance.pick(texts);
+        Sql::Session(text.replace('%', &value).replace('@', &self.number.to_string()))
     }
 
     /// Several batches at once, with statements prepared, described, closed and wrong in the middle.
@@ -323,3 +353,54 @@ impl Client {
 
 /// No single answer takes longer: everybody else's work is done by then.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+
+const SETTINGS: &[&str] = &[
+    "SET application_name TO %",
+    "SET work_mem TO '%'",
+    "SET LOCAL work_mem TO '%'",
+    "SET search_path TO '%'",
+    "SET app.x TO '%'",
+    "SET timezone TO '%'",
+    "SET log_statement TO '%'",
+    "SET work_mem TO 'bad'",
+    "RESET work_mem",
+    "RESET search_path",
+    "RESET timezone",
+    "RESET application_name",
+    "RESET ALL",
+    "SELECT set_config('geqo', '%', false)",
+    "SELECT set_config('work_mem', '%', true)",
+];
+
+const ROLES: &[&str] = &[
+    "SET ROLE ann",
+    "SET ROLE super9",
+    "SET ROLE nobody",
+    "SET ROLE none",
+    "RESET ROLE",
+    "SET LOCAL ROLE ann",
+    "SET SESSION AUTHORIZATION bob",
+    "RESET SESSION AUTHORIZATION",
+];
+
+const STATEMENTS: &[&str] = &[
+    "PREPARE p AS SELECT set_config('work_mem', '%', false)",
+    "PREPARE q AS SELECT set_config('search_path', '%', false)",
+    "EXECUTE p",
+    "EXECUTE q",
+    "DEALLOCATE p",
+    "DEALLOCATE q",
+];
+
+const LIVING: &[&str] = &[
+    "SELECT pg_advisory_lock('@')",
+    "SELECT pg_advisory_unlock('@')",
+    "SELECT pg_advisory_unlock_all()",
+    "CREATE TEMP TABLE t",
+    "DROP TABLE t",
+    "DISCARD TEMP",
+    "DECLARE k CURSOR WITH HOLD FOR SELECT 1",
+    "CLOSE k",
+];
+
+const SAVEPOINTS: &[&str] = &["SAVEPOINT a", "ROLLBACK TO a", "RELEASE a"];

@@ -33,10 +33,6 @@ pub(super) enum Sql {
     Fail {
         asked: Asked,
     },
-    Begin,
-    Commit,
-    Rollback,
-    SetApplicationName(String),
     CopyIn {
         asked: Asked,
     },
@@ -50,14 +46,8 @@ pub(super) enum Sql {
     },
     /// Howdah's own: what do the functions do?
     Survey,
-    /// Howdah's own: `set_config` of these.
-    SetConfig(Vec<(String, String)>),
-    /// Howdah's own: may these be set?
-    TrySettings(Vec<(String, String)>),
-    /// Howdah's own.
-    DiscardAll,
-    /// Howdah's own.
-    Empty,
+    /// What changes or shows the session, in a text that the model of a session understands.
+    Session(String),
 }
 
 impl fmt::Display for Sql {
@@ -67,45 +57,49 @@ impl fmt::Display for Sql {
             Sql::Rows { asked, rows, filling } => write!(f, "SELECT rows {} {rows} {filling}", words(asked)),
             Sql::Sleep { asked, millis } => write!(f, "SELECT sleep {} {millis}", words(asked)),
             Sql::Fail { asked } => write!(f, "SELECT fail {}", words(asked)),
-            Sql::Begin => f.write_str("BEGIN"),
-            Sql::Commit => f.write_str("COMMIT"),
-            Sql::Rollback => f.write_str("ROLLBACK"),
-            Sql::SetApplicationName(name) => write!(f, "SET application_name TO {name}"),
             Sql::CopyIn { asked } => write!(f, "COPY {} FROM STDIN", words(asked)),
             Sql::CopyOut { asked, lines } => write!(f, "COPY {} TO STDOUT {lines}", words(asked)),
             Sql::Prepared { text } => write!(f, "SELECT prepared {text} $1"),
-            Sql::Survey | Sql::SetConfig(_) | Sql::TrySettings(_) | Sql::DiscardAll | Sql::Empty => {
-                unreachable!("only Howdah says this")
-            }
+            Sql::Survey => f.write_str("the question what functions do"),
+            Sql::Session(text) => f.write_str(text),
         }
     }
 }
 
 impl Sql {
+    /// Howdah asks what the functions of the database do.
+    pub(super) fn is_survey(text: &str) -> bool {
+        text.starts_with("SET LOCAL statement_timeout")
+    }
+
     pub(super) fn parse(text: &str) -> Option<Sql> {
         let words: Vec<&str> = text.split_whitespace().collect();
         let number = |at: usize| words.get(at)?.parse::<usize>().ok();
         let asked = |at: usize| Some(Asked { client: number(at)?, sequence: number(at + 1)? });
         Some(match *words.as_slice() {
-            [] => Sql::Empty,
-            ["SET", "LOCAL", "statement_timeout", ..] => Sql::Survey,
+            [] => return None,
+            _ if Sql::is_survey(text) => Sql::Survey,
             ["SELECT", "rows", ..] => Sql::Rows { asked: asked(2)?, rows: number(4)?, filling: number(5)? },
             ["SELECT", "sleep", ..] => Sql::Sleep { asked: asked(2)?, millis: number(4)? as u64 },
             ["SELECT", "fail", ..] => Sql::Fail { asked: asked(2)? },
             ["SELECT", "prepared", ..] => Sql::Prepared { text: number(2)? },
-            ["SELECT", config, ..] if config.starts_with("pg_catalog.set_config") => {
-                Sql::SetConfig(set_config(text)?)
-            }
-            ["SELECT", "'u',", ..] => Sql::TrySettings(set_config(text)?),
-            ["BEGIN"] => Sql::Begin,
-            ["COMMIT"] => Sql::Commit,
-            ["ROLLBACK"] => Sql::Rollback,
-            ["SET", "application_name", "TO", name] => Sql::SetApplicationName(name.to_owned()),
             ["COPY", _, _, "FROM", "STDIN"] => Sql::CopyIn { asked: asked(1)? },
             ["COPY", _, _, "TO", "STDOUT", _] => Sql::CopyOut { asked: asked(1)?, lines: number(5)? },
-            ["DISCARD", "ALL"] => Sql::DiscardAll,
-            _ => return None,
+            _ => Sql::Session(text.trim().to_owned()),
         })
+    }
+
+    pub(super) fn session(text: &str) -> Sql {
+        Sql::Session(text.to_owned())
+    }
+
+    /// Whether it has rows.
+    pub(super) fn has_rows(&self) -> bool {
+        match self {
+            Sql::Rows { .. } | Sql::Sleep { .. } | Sql::Fail { .. } | Sql::Prepared { .. } => true,
+            Sql::Session(text) => text.starts_with("SELECT") || text.starts_with("EXECUTE"),
+            Sql::CopyIn { .. } | Sql::CopyOut { .. } | Sql::Survey => false,
+        }
     }
 
     pub(super) fn asked(&self) -> Option<Asked> {
@@ -120,18 +114,36 @@ impl Sql {
     }
 }
 
-/// Names and values of `SELECT pg_catalog.set_config('a', 'b', false), …`. No value here has a quote in it.
-fn set_config(text: &str) -> Option<Vec<(String, String)>> {
-    let mut found = Vec::new();
-    for call in text.split("pg_catalog.set_config(").skip(1) {
-        let mut literals = call.split('\'').skip(1).step_by(2);
-        found.push((literals.next()?.to_owned(), literals.next()?.to_owned()));
-    }
-    Some(found)
-}
-
 /// What fills a row up: letters that depend on who asked.
 pub(super) fn filling(asked: Asked, row: usize, length: usize) -> String {
     let letter = char::from(b'a' + u8::try_from((asked.client * 7 + asked.sequence + row) % 26).unwrap());
     std::iter::repeat_n(letter, length).collect()
 }
+
+/// The settings there are, as they are where nobody has changed them.
+pub(super) const INITIAL: [(&str, &str); 11] = [
+    ("application_name", ""),
+    ("client_encoding", "UTF8"),
+    ("datestyle", "ISO, MDY"),
+    ("intervalstyle", "postgres"),
+    ("server_version", "17.0"),
+    ("standard_conforming_strings", "on"),
+    ("timezone", "UTC"),
+    ("search_path", "public"),
+    ("work_mem", "4MB"),
+    ("geqo", "on"),
+    ("log_statement", "none"),
+];
+
+/// Those that are reported, and how they are spelt then.
+pub(super) const REPORTED: [(&str, &str); 9] = [
+    ("application_name", "application_name"),
+    ("client_encoding", "client_encoding"),
+    ("datestyle", "DateStyle"),
+    ("intervalstyle", "IntervalStyle"),
+    ("server_version", "server_version"),
+    ("standard_conforming_strings", "standard_conforming_strings"),
+    ("timezone", "TimeZone"),
+    ("is_superuser", "is_superuser"),
+    ("session_authorization", "session_authorization"),
+];

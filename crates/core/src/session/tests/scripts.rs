@@ -189,7 +189,7 @@ const TRANSACTIONS: &[&str] =
 const STATEMENTS: &[&str] = &[
     "prepare p as select 7",
     "prepare q as select session()",
-    "prepare q as set work_mem = '%'",
+    "prepare q as select set_config('work_mem', '%', false)",
     "execute p",
     "execute q",
     "execute a",

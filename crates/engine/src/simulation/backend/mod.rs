@@ -7,6 +7,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
 
+use howdah_model::{Prepared, Session, statements};
 use howdah_wire::backend::{self, Column, TransactionStatus};
 use howdah_wire::cancel_key::{CancelKey, CancelSecret};
 use howdah_wire::frontend::{Bind, Execute, Parse, Query, Target, TargetKind, tag};
@@ -14,11 +15,9 @@ use howdah_wire::{ErrorResponse, Severity, SqlState};
 
 use super::Chance;
 use super::postgres::Card;
-use super::sql::{Asked, Sql};
+use super::sql::{Asked, INITIAL, REPORTED, Sql};
 use super::wire::{Lost, Wire};
 use super::world::World;
-
-type Settings = BTreeMap<String, String>;
 
 /// A backend.
 pub(super) struct Backend {
@@ -26,14 +25,12 @@ pub(super) struct Backend {
     wire: Wire,
     card: Rc<Card>,
     chance: Chance,
-    settings: Settings,
-    /// As they were at login.
-    initial: Settings,
+    session: Session,
     /// As the client was told last.
-    reported: Settings,
-    /// As they were when the transaction began, implicit or not.
-    at_begin: Option<Settings>,
-    statements: BTreeMap<Vec<u8>, Sql>,
+    reported: BTreeMap<&'static str, String>,
+    unnamed: Option<String>,
+    /// The query under way consists of several statements.
+    several: bool,
     portals: BTreeMap<Vec<u8>, (Sql, Option<Asked>)>,
     skip_to_sync: bool,
 }
@@ -67,18 +64,16 @@ pub(super) async fn refuse(mut wire: Wire, code: &'static str, message: &str) {
 
 impl Backend {
     pub(super) fn new(world: Rc<World>, wire: Wire, card: Rc<Card>, chance: Chance) -> Backend {
-        let settings: Settings =
-            INITIAL.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let session = Session::new(&card.pool.1, &INITIAL);
         Backend {
             world,
             wire,
             card,
             chance,
-            initial: settings.clone(),
-            reported: Settings::new(),
-            settings,
-            at_begin: None,
-            statements: BTreeMap::new(),
+            session,
+            reported: BTreeMap::new(),
+            unnamed: None,
+            several: false,
             portals: BTreeMap::new(),
             skip_to_sync: false,
         }
@@ -144,15 +139,14 @@ impl Backend {
     async fn simple(&mut self, body: &[u8]) -> Result<(), End> {
         let query = Query::parse(body).map_err(|e| error("08P01", e.to_string()))?;
         let text = String::from_utf8_lossy(query.text).into_owned();
-        let own = text.contains("pg_catalog.");
-        let parts: Vec<&str> = if own { vec![&text] } else { text.split(';').collect() };
-        self.statements.remove(&b""[..]);
+        let parts = if Sql::is_survey(&text) { vec![text.as_str()] } else { statements(&text) };
+        self.unnamed = None;
+        self.several = parts.len() > 1;
+        if parts.is_empty() {
+            backend::write_empty_query_response(self.wire.out());
+        }
         for part in parts {
-            let sql = Sql::parse(part).ok_or_else(|| error("42601", format!("syntax error: {part:?}")))?;
-            if sql == Sql::Empty {
-                backend::write_empty_query_response(self.wire.out());
-                continue;
-            }
+            let sql = parsed(part)?;
             self.allow(&sql)?;
             self.describe_rows(&sql);
             self.carry_out(&sql, sql.asked()).await?;
@@ -162,18 +156,20 @@ impl Backend {
 
     async fn extended(&mut self, tag: u8, body: &[u8]) -> Result<(), End> {
         let malformed = |what: &str| error("08P01", format!("malformed {what}"));
+        self.several = false;
         match tag {
             tag::PARSE => {
                 let parse = Parse::parse(body).map_err(|_| malformed("Parse"))?;
                 let text = String::from_utf8_lossy(parse.text).into_owned();
-                let sql =
-                    Sql::parse(&text).ok_or_else(|| error("42601", format!("syntax error: {text:?}")))?;
-                self.allow(&sql)?;
-                if !parse.name.is_empty() && self.statements.contains_key(parse.name) {
+                self.allow(&parsed(&text)?)?;
+                if parse.name.is_empty() {
+                    self.unnamed = Some(text);
+                } else if self.session.prepared.contains_key(parse.name) {
                     let name = String::from_utf8_lossy(parse.name);
                     return Err(error("42P05", format!("prepared statement \"{name}\" already exists")));
+                } else {
+                    self.session.prepared.insert(parse.name.to_vec(), Prepared { text, by_sql: None });
                 }
-                self.statements.insert(parse.name.to_vec(), sql);
                 backend::write_parse_complete(self.wire.out());
             }
             tag::BIND => {
@@ -206,7 +202,8 @@ impl Backend {
             tag::CLOSE => {
                 let target = Target::parse(body).map_err(|_| malformed("Close"))?;
                 match target.kind {
-                    TargetKind::Statement => drop(self.statements.remove(target.name)),
+                    TargetKind::Statement if target.name.is_empty() => self.unnamed = None,
+                    TargetKind::Statement => drop(self.session.prepared.remove(target.name)),
                     TargetKind::Portal => drop(self.portals.remove(target.name)),
                 }
                 backend::write_close_complete(self.wire.out());
@@ -221,7 +218,11 @@ impl Backend {
             let name = String::from_utf8_lossy(name);
             error("26000", format!("prepared statement \"{name}\" does not exist"))
         };
-        self.statements.get(name).cloned().ok_or_else(missing)
+        let text = match name {
+            b"" => self.unnamed.as_ref(),
+            name => self.session.prepared.get(name).map(|prepared| &prepared.text),
+        };
+        parsed(text.ok_or_else(missing)?)
     }
 
     fn portal(&self, name: &[u8]) -> Result<(Sql, Option<Asked>), End> {
@@ -230,24 +231,12 @@ impl Backend {
 
     /// In a failed transaction only its end is.
     fn allow(&self, sql: &Sql) -> Result<(), End> {
-        let failed = self.card.status.get() == TransactionStatus::Failed;
-        if failed && !matches!(sql, Sql::Commit | Sql::Rollback) {
-            return Err(error("25P02", "current transaction is aborted"));
-        }
-        Ok(())
+        self.session.check_failed(&sql.to_string()).map_err(|(code, message)| error(code, message))
     }
 
     /// Says whether there are any.
     fn describe_rows(&mut self, sql: &Sql) -> bool {
-        let any = matches!(
-            sql,
-            Sql::Rows { .. }
-                | Sql::Sleep { .. }
-                | Sql::Fail { .. }
-                | Sql::Prepared { .. }
-                | Sql::SetConfig(_)
-                | Sql::TrySettings(_)
-        );
+        let any = sql.has_rows();
         if any {
             backend::write_row_description(self.wire.out(), &ROW.map(Column::text));
         }
@@ -272,29 +261,20 @@ impl Backend {
         .await
     }
 
-    fn set(&mut self, name: &str, value: &str) -> Option<()> {
-        *self.settings.get_mut(name)? = value.to_owned();
-        Some(())
-    }
-
     fn report_error(&mut self, end: End) -> Result<(), End> {
         let End::Error(code, message) = end else { return Err(end) };
         self.world.log(|| format!("pg {} reports {code} {message}", self.card.pid));
         let code = SqlState::from_bytes(code.as_bytes()).unwrap();
         ErrorResponse::new(Severity::Error, code, message).write(self.wire.out());
-        if let Some(before) = &self.at_begin {
-            self.settings.clone_from(before);
-        }
         self.portals.clear();
-        if self.card.status.get() == TransactionStatus::InTransaction {
-            self.card.status.set(TransactionStatus::Failed);
-        }
+        self.session.fail();
+        self.card.status.set(self.session.status());
         Ok(())
     }
 
     fn end_implicit(&mut self) {
-        if self.card.status.get() == TransactionStatus::Idle {
-            self.at_begin = None;
+        self.session.end_message();
+        if self.session.status() == TransactionStatus::Idle {
             self.portals.clear();
         }
     }
@@ -306,13 +286,18 @@ impl Backend {
     }
 
     fn report(&mut self) {
-        for (name, value) in &self.settings {
-            if self.reported.get(name) != Some(value) {
-                backend::write_parameter_status(self.wire.out(), name.as_bytes(), value.as_bytes());
+        for (name, spelt) in REPORTED {
+            let value = self.session.setting(name).unwrap_or_default();
+            if self.reported.get(name).map(String::as_str) != Some(value) {
+                backend::write_parameter_status(self.wire.out(), spelt.as_bytes(), value.as_bytes());
+                self.reported.insert(name, value.to_owned());
             }
         }
-        self.reported.clone_from(&self.settings);
     }
+}
+
+fn parsed(text: &str) -> Result<Sql, End> {
+    Sql::parse(text).ok_or_else(|| error("42601", format!("syntax error: {text:?}")))
 }
 
 /// What PostgreSQL says unasked, between messages only.
@@ -330,15 +315,4 @@ fn parameter(rest: &[u8]) -> Option<Asked> {
 }
 
 /// The columns of every row.
-const ROW: [&str; 6] = ["asked", "row", "kind", "application_name", "timezone", "filling"];
-
-/// What is reported, and its values before anybody changes them.
-const INITIAL: [(&str, &str); 7] = [
-    ("application_name", ""),
-    ("client_encoding", "UTF8"),
-    ("DateStyle", "ISO, MDY"),
-    ("IntervalStyle", "postgres"),
-    ("server_version", "17.0"),
-    ("standard_conforming_strings", "on"),
-    ("TimeZone", "UTC"),
-];
+const ROW: [&str; 5] = ["asked", "row", "kind", "session", "filling"];

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use howdah_wire::backend::{self, TransactionStatus};
 use howdah_wire::frontend::tag;
-use howdah_wire::write_message;
+use howdah_wire::{ErrorResponse, Severity, SqlState, write_message};
 
 use super::super::sql::{Asked, Sql, filling};
 use super::{Backend, End, error};
@@ -20,13 +20,12 @@ impl Backend {
         {
             self.world.fail(format!("{asked} is carried out twice"));
         }
-        if self.at_begin.is_none() {
-            self.at_begin = Some(self.settings.clone());
-        }
+        self.session.begin();
         self.card.running.set(Some(asked));
         self.card.cancel.set(false);
         let outcome = self.work(sql, asked).await;
         self.card.running.set(None);
+        self.card.status.set(self.session.status());
         let tag = outcome?;
         backend::write_command_complete(self.wire.out(), tag.as_bytes());
         Ok(())
@@ -43,20 +42,20 @@ impl Backend {
                 for row in 0..*rows {
                     self.row(*asked, row, "rows", *filling);
                 }
-                return Ok(format!("SELECT {rows}"));
+                Ok(format!("SELECT {rows}"))
             }
             Sql::Sleep { asked, millis } => {
                 self.pass(Duration::from_millis(*millis)).await?;
                 self.row(*asked, 0, "sleep", 0);
-                return Ok("SELECT 1".to_owned());
+                Ok("SELECT 1".to_owned())
             }
             Sql::Prepared { text } => {
                 let asked = asked.ok_or_else(|| error("22P02", "the parameter does not say who asks"))?;
                 self.row(asked, 0, &format!("text{text}"), 0);
-                return Ok("SELECT 1".to_owned());
+                Ok("SELECT 1".to_owned())
             }
-            Sql::Fail { asked } => return Err(error("22012", format!("division by zero of {asked}"))),
-            Sql::CopyIn { asked } => return self.copy_in(*asked).await,
+            Sql::Fail { asked } => Err(error("22012", format!("division by zero of {asked}"))),
+            Sql::CopyIn { asked } => self.copy_in(*asked).await,
             Sql::CopyOut { asked, lines } => {
                 write_message(self.wire.out(), backend::tag::COPY_OUT_RESPONSE, &[0, 0, 0]);
                 for line in 0..*lines {
@@ -64,55 +63,36 @@ impl Backend {
                     write_message(self.wire.out(), backend::tag::COPY_DATA, text.as_bytes());
                 }
                 write_message(self.wire.out(), backend::tag::COPY_DONE, &[]);
-                return Ok(format!("COPY {lines}"));
+                Ok(format!("COPY {lines}"))
             }
-            Sql::Begin => self.card.status.set(TransactionStatus::InTransaction),
-            Sql::Commit | Sql::Rollback => return Ok(self.end_transaction(sql).to_owned()),
-            Sql::SetApplicationName(name) => drop(self.set("application_name", name)),
-            Sql::SetConfig(pairs) => {
-                for (name, value) in pairs {
-                    self.set(name, value).ok_or_else(|| error("42704", format!("no setting {name}")))?;
-                }
-                let values: Vec<&str> = pairs.iter().map(|(_, value)| value.as_str()).collect();
-                backend::write_data_row(self.wire.out(), values.iter().map(|v| Some(v.as_bytes())));
-                return Ok("SELECT 1".to_owned());
-            }
-            Sql::TrySettings(pairs) => {
-                for (name, value) in pairs {
-                    if !self.settings.contains_key(name) {
-                        return Err(error("42704", format!("no setting {name}")));
-                    }
-                    let fields = ["s", name, value];
-                    backend::write_data_row(self.wire.out(), fields.map(|field| Some(field.as_bytes())));
-                }
-                return Ok(format!("SELECT {}", pairs.len()));
-            }
-            Sql::Survey => return Ok("SELECT 0".to_owned()),
-            Sql::DiscardAll => {
-                self.settings = self.initial.clone();
-                self.statements.clear();
-                return Ok("DISCARD ALL".to_owned());
-            }
-            Sql::Empty => {}
+            Sql::Survey => Ok("SELECT 0".to_owned()),
+            Sql::Session(text) => self.change(text),
         }
-        Ok(match sql {
-            Sql::Begin => "BEGIN",
-            _ => "SET",
-        }
-        .to_owned())
     }
 
-    fn end_transaction(&mut self, sql: &Sql) -> &'static str {
-        let failed = self.card.status.replace(TransactionStatus::Idle) == TransactionStatus::Failed;
-        let before = self.at_begin.take();
-        self.portals.clear();
-        if *sql == Sql::Commit && !failed {
-            return "COMMIT";
+    /// What changes or shows the session.
+    fn change(&mut self, text: &str) -> Result<String, End> {
+        let mut text = text.to_owned();
+        let done = loop {
+            let outcome = self.session.run(&text, self.several);
+            let outcome = outcome.ok_or_else(|| error("42601", format!("syntax error: {text:?}")))?;
+            let done = outcome.map_err(|(code, message)| error(code, message))?;
+            match done.instead {
+                Some(instead) => text = instead,
+                None => break done,
+            }
+        };
+        if let Some((code, warning)) = done.warning {
+            let code = SqlState::from_bytes(code.as_bytes()).unwrap();
+            ErrorResponse::new(Severity::Warning, code, warning).write_notice(self.wire.out());
         }
-        if let Some(before) = before {
-            self.settings = before;
+        if matches!(&*done.tag, "COMMIT" | "ROLLBACK") && self.session.status() == TransactionStatus::Idle {
+            self.portals.clear();
         }
-        "ROLLBACK"
+        for row in done.rows.iter().flatten() {
+            backend::write_data_row(self.wire.out(), row.iter().map(|value| value.as_deref()));
+        }
+        Ok(done.tag)
     }
 
     fn row(&mut self, asked: Asked, row: usize, kind: &str, length: usize) {
@@ -120,8 +100,7 @@ impl Backend {
             asked.to_string(),
             row.to_string(),
             kind.to_owned(),
-            self.settings["application_name"].clone(),
-            self.settings["TimeZone"].clone(),
+            self.session.seen(),
             filling(asked, row, length),
         ];
         backend::write_data_row(self.wire.out(), values.iter().map(|value| Some(value.as_bytes())));
