@@ -357,6 +357,10 @@ fn parameter(server: &mut Server, session: Option<&mut Session>, body: &[u8]) ->
     if corrected {
         return Reply::Swallow;
     }
+    if restored && !server.outstanding.head_is_ours() {
+        let before = session.parameters.get(index).map_or("", |before| before);
+        server.doubts.note_report(name.unwrap_or_default(), before);
+    }
     // Also what Howdah sets for the client comes back in the server's spelling: the client is told once,
     // and the next comparison finds no difference.
     let news = session.parameters.set(index, value);
