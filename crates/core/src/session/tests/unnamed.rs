@@ -73,10 +73,17 @@ fn a_long_one_pins_until_it_is_bound() {
     stage.report();
     assert_eq!(stage.server(0, "1 / Z I"), "client 0: 1 / Z I | 0-0");
     assert_eq!(stage.client(0, "B - / E / S"), "server 0: B - / E / S | 0-0");
-    // Nobody has looked at what it does.
+    assert_eq!(stage.server(0, "2 / C SELECT 1 / Z I"), "client 0: 2 / C SELECT 1 / Z I");
+}
+
+#[test]
+fn what_a_very_long_one_does_is_asked() {
+    let mut stage = Stage::transaction(1, 1);
+    stage.client(0, &format!("P - select '{}' / B - / E / S", "x".repeat(1_100_000)));
+    stage.report();
     assert_eq!(
-        stage.server(0, "2 / C SELECT 1 / Z I"),
-        "server 0: Q look everything | client 0: 2 / C SELECT 1 | 0-0"
+        stage.server(0, "1 / 2 / C SELECT 1 / Z I"),
+        "server 0: Q look everything | client 0: 1 / 2 / C SELECT 1 | 0-0"
     );
     assert_eq!(stage.server(0, "C SELECT 0 / Z I"), "client 0: Z I");
 }
