@@ -79,7 +79,11 @@ fn a_long_one_pins_until_it_is_bound() {
 #[test]
 fn what_a_very_long_one_does_is_asked() {
     let mut stage = Stage::transaction(1, 1);
-    stage.client(0, &format!("P - select '{}' / B - / E / S", "x".repeat(1_100_000)));
+    let text = "x".repeat(1_100_000);
+    let messages = super::notation::from_client(&format!("P - select '{text}' / B - / E / S"));
+    let (begin, rest) = messages.split_at(1000);
+    stage.client_bytes(0, begin);
+    stage.client_bytes(0, rest);
     stage.report();
     assert_eq!(
         stage.server(0, "1 / 2 / C SELECT 1 / Z I"),
