@@ -52,8 +52,11 @@ def main():
 def howdah_settings(arguments):
     settings = {
         "pool_mode": "transaction", "default_pool_size": arguments.size, "max_client_conn": 200,
-        # A test waits for its turn as long as it takes: up to twenty of them share a few server connections.
-        "query_wait_timeout": 0,
+        # A test waits for its turn as long as it takes, also for a server connection of its own where it needs one: up
+        # to twenty of them share a few.
+        "query_wait_timeout": 0, "max_pinned": 0,
+        # Tests ask for currval() long after the nextval() it speaks of.
+        "session_state": "sequences:pin",
     }
     return settings | dict(pair.split("=", 1) for pair in arguments.setting)
 

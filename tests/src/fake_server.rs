@@ -88,8 +88,19 @@ impl FakeConnection {
         let _ = self.stream.write_all(bytes);
     }
 
-    /// Reads one message; `None`: the pooler has hung up.
+    /// Reads one message; `None`: the pooler has hung up. The pooler's own question what functions do is answered
+    /// here: there are none.
     pub fn read(&mut self) -> Option<Message> {
+        loop {
+            let message = self.read_any()?;
+            if message.tag != b'Q' || !message.first_string().starts_with("SET LOCAL statement_timeout") {
+                return Some(message);
+            }
+            self.send(&[command_complete("SELECT 0"), ready(b'I')].concat());
+        }
+    }
+
+    fn read_any(&mut self) -> Option<Message> {
         let mut header = [0; 5];
         self.stream.read_exact(&mut header).ok()?;
         let len = u32::from_be_bytes([header[1], header[2], header[3], header[4]]);

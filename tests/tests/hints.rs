@@ -35,7 +35,12 @@ fn functions_are_followed_through_all_that_uses_them() {
     }
     let of = |text: &str| Signs::of(text.as_bytes(), &hints);
     assert_eq!(of("SELECT in_plpgsql()").names(), [Box::from("app.user")]);
-    for text in ["SELECT harmless()", "SELECT * FROM audited", "SELECT * FROM with_default, plain_view"] {
+    for text in [
+        "SELECT harmless()",
+        "SELECT * FROM audited",
+        "SELECT * FROM with_default, plain_view",
+        "SELECT of_function()",
+    ] {
         assert_eq!(of(text), Signs::default(), "{text}");
     }
     let custom = of("SELECT set_config($1, $2, false)");

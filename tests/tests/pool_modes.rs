@@ -104,14 +104,24 @@ fn transaction_mode_keeps_the_server_connection_in_a_failed_transaction() {
 #[test]
 fn transaction_mode_runs_no_reset_query_unless_always() {
     let database = Database::create();
-    for (always, left) in [("0", "7MB"), ("1", "4MB")] {
-        let settings =
-            [("pool_mode", "transaction"), ("default_pool_size", "1"), ("server_reset_query_always", always)];
+    database.psql("create sequence resets");
+    for (always, expected) in [("0", "f"), ("1", "t")] {
+        let settings = [
+            ("pool_mode", "transaction"),
+            ("default_pool_size", "1"),
+            ("server_reset_query", "select nextval('resets')"),
+            ("server_reset_query_always", always),
+        ];
         let howdah = Howdah::before(&database, &settings);
         let mut one = howdah.client(&database);
         one.run("set work_mem = '7MB'");
         let mut two = howdah.client(&database);
-        assert_eq!(two.value("show work_mem"), left, "server_reset_query_always = {always}");
+        assert_eq!(two.value("show work_mem"), "4MB", "it follows its own client, and no other");
+        assert_eq!(
+            two.value("select is_called from resets"),
+            expected,
+            "server_reset_query_always = {always}"
+        );
     }
 }
 

@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use howdah_core::pool::{
-    Checkout, Condition, Effect, PoolConfig, PoolId, PoolKey, Pools, ServerId, WorkerId,
+    Checkout, Condition, Effect, Guise, PoolConfig, PoolId, PoolKey, Pools, ServerId, WorkerId,
 };
 use howdah_core::settings::Settings;
 
@@ -26,7 +26,7 @@ impl Counter {
         let pool = pools.pool(&key, || PoolConfig::resolve(&settings, "bench", "bench"));
         let mut counter = Counter { pools, pool, effects: Vec::new(), taken: Vec::new(), now };
         while counter.taken.len() < POOL {
-            let queued = counter.pools.checkout(pool, WORKER, now, &mut counter.effects);
+            let queued = counter.pools.checkout(pool, WORKER, Guise::PLAIN, now, &mut counter.effects);
             assert!(matches!(queued, Checkout::Queued(_)));
             let opening: Vec<Effect> = counter.effects.drain(..).collect();
             for effect in opening {
@@ -44,14 +44,14 @@ impl Counter {
         for server in std::mem::take(&mut self.taken) {
             self.give(server);
         }
-        let checkout = self.pools.checkout(self.pool, WORKER, self.now, &mut self.effects);
+        let checkout = self.pools.checkout(self.pool, WORKER, Guise::PLAIN, self.now, &mut self.effects);
         let Checkout::Granted { server, .. } = black_box(checkout) else { panic!("none is free") };
         self.give(server);
     }
 
     /// All are taken: one client gets in line, another gives back.
     pub(crate) fn queue_and_grant(&mut self) {
-        let checkout = self.pools.checkout(self.pool, WORKER, self.now, &mut self.effects);
+        let checkout = self.pools.checkout(self.pool, WORKER, Guise::PLAIN, self.now, &mut self.effects);
         assert!(matches!(checkout, Checkout::Queued(_)));
         let server = self.taken[0];
         self.pools.give_back(server, WORKER, Condition::Fit, self.now, &mut self.effects);

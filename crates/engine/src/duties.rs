@@ -7,7 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use howdah_core::pool::WorkerId;
+
 use crate::control::{turn_period, with_pools};
+use crate::lore;
 use crate::outbox::Outbox;
 use crate::shared::Shared;
 use crate::worker::Worker;
@@ -28,13 +31,18 @@ pub(crate) fn begin_common(shared: &Arc<Shared>) {
     });
 }
 
-/// A worker's: its clients' time limits, and its parked server connections.
+/// A worker's: its clients' time limits, and its parked server connections; the first's: what functions do.
 pub(crate) fn begin_for(worker: &Rc<Worker>) {
     let of_clients = Rc::clone(worker);
     let shared = Arc::clone(&worker.shared);
     tokio::task::spawn_local(supervise(shared, "client janitor", CLIENT_ROUND, move || {
         of_clients.close_overdue();
     }));
+    if worker.id == WorkerId(0) {
+        let (asker, shared) = (Rc::clone(worker), Arc::clone(&worker.shared));
+        let duty = supervise(shared, "database lore", LORE_ROUND, move || lore::refresh(&asker));
+        tokio::task::spawn_local(duty);
+    }
     tokio::task::spawn_local(keep_servers(Rc::clone(worker)));
     tokio::task::spawn_local(Outbox::flush_turns(Rc::clone(worker)));
 }
@@ -70,5 +78,7 @@ async fn supervise(shared: Arc<Shared>, name: &'static str, every: Duration, mut
 
 /// Reserve, waiting limits and lifetimes are kept to this exactness.
 const POOL_ROUND: Duration = Duration::from_millis(100);
+/// Within this time of its turn, what functions do is asked.
+const LORE_ROUND: Duration = Duration::from_millis(250);
 /// Clients' time limits are kept to this exactness.
 const CLIENT_ROUND: Duration = Duration::from_millis(100);

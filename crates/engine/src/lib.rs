@@ -18,6 +18,7 @@ mod duties;
 mod exchange;
 mod howdah;
 mod listener;
+mod lore;
 pub mod net;
 mod opener;
 mod outbox;

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use howdah_core::pool::{PoolId, PoolKey, ServerId};
+use howdah_core::pool::{Guise, PoolId, PoolKey, ServerId};
 use howdah_core::server::{
     LoginNonsense, OpenError, Server, ServerLogin, ServerLoginNext, ServerLoginPlan, ServerWelcome,
 };
@@ -13,6 +13,7 @@ use howdah_core::settings::{Database, Settings};
 
 use crate::client_task::check;
 use crate::conn::Conn;
+use crate::lore;
 use crate::net::Endpoint;
 use crate::server_conn::{ServerCard, ServerConn};
 use crate::shared::Welcome;
@@ -86,11 +87,12 @@ async fn attempt(worker: &Rc<Worker>, id: ServerId, pool: PoolId) -> Result<Box<
         }
     }
     server.parameters = parameters.clone();
+    server.login_parameters = parameters.clone();
     let login = welcome.parameters.iter().find(|(name, _)| name == "session_authorization");
     server.login = login.map(|(_, name)| name.as_str().into());
     let backend_pid = welcome.cancel_key.as_ref().map_or(0, |key| key.pid);
     let card = Arc::new(ServerCard::new(endpoint, addresses, backend_pid, worker.now()));
-    let mut conn = Box::new(ServerConn { id, conn, server, card, worker: worker.id });
+    let mut conn = Box::new(ServerConn { id, conn, server, card, guise: Guise::PLAIN, worker: worker.id });
     let unasked = conn.conn.held.first().copied();
     if let (Some(tag), Some(_)) = (unasked, conn.swallow()) {
         return Err(match conn.server.last_error.take() {
@@ -104,6 +106,8 @@ async fn attempt(worker: &Rc<Worker>, id: ServerId, pool: PoolId) -> Result<Box<
             None => OpenError::Connect { reason: format!("connect_query failed: {reason}") },
         })?;
     }
+    let broken = |reason| OpenError::Connect { reason: format!("asking what functions do: {reason}") };
+    lore::greet(worker, &mut conn, pool).await.map_err(broken)?;
     if shared.welcome(pool).is_none() {
         shared.set_welcome(pool, Welcome { reported: welcome.parameters, parameters });
     }

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
 use howdah_core::facts::{Address, CloseReason};
-use howdah_core::pool::{ServerId, WorkerId};
+use howdah_core::pool::{Guise, ServerId, WorkerId};
 use howdah_core::server::Server;
 use howdah_core::session::{Patch, Verdict, on_server};
 use howdah_wire::frontend;
@@ -22,6 +22,8 @@ pub(crate) struct ServerConn {
     pub(crate) conn: Conn,
     pub(crate) server: Server,
     pub(crate) card: Arc<ServerCard>,
+    /// What its session looks like, as the pools know it.
+    pub(crate) guise: Guise,
     /// The worker whose reactor its socket is registered with.
     pub(crate) worker: WorkerId,
 }

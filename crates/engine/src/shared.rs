@@ -8,16 +8,15 @@ use arc_swap::ArcSwap;
 use howdah_core::client::{Admission, Credentials};
 use howdah_core::control::ConsoleDoor;
 use howdah_core::pool::{PoolConfig, PoolId, PoolKey, WorkerId};
-use howdah_core::session::{
-    Beginnings, Parameters, PinLedger, PinNews, SessionRules, StatementRegistry, Tracked,
-};
-use howdah_core::settings::{Database, Settings, StateRules};
+use howdah_core::session::{Beginnings, Parameters, PinLedger, PinNews, SessionRules, Tracked};
+use howdah_core::settings::{Database, Settings, StateCheck, StateRules};
 use rustc_hash::FxHashMap;
 
 use crate::cancel_keys::CancelKeys;
 use crate::configuration::Configuration;
 use crate::control::Job;
 use crate::exchange::Exchange;
+use crate::lore::Lore;
 use crate::net::Net;
 use crate::shared_pool::SharedPool;
 use crate::statistics::Period;
@@ -27,7 +26,6 @@ use crate::worker::Message;
 pub(crate) struct Shared {
     pub(crate) settings: Arc<ArcSwap<Settings>>,
     pub(crate) tracked: Arc<Tracked>,
-    pub(crate) registry: Arc<StatementRegistry>,
     pub(crate) credentials: Arc<Credentials>,
     admission: Mutex<Admission>,
     pub(crate) pools: SharedPool,
@@ -80,6 +78,7 @@ struct Routes {
     pins: FxHashMap<PoolId, Arc<PinLedger>>,
     beginnings: FxHashMap<PoolId, Arc<Beginnings>>,
     exchanges: FxHashMap<Arc<str>, Arc<Exchange>>,
+    lore: FxHashMap<Arc<str>, Arc<Lore>>,
 }
 
 /// From a client's database and user to a pool.
@@ -94,6 +93,7 @@ pub(crate) struct Route {
     pub(crate) beginnings: Arc<Beginnings>,
     /// Who listens in this database.
     pub(crate) exchange: Arc<Exchange>,
+    lore: Arc<Lore>,
 }
 
 /// What the first server connection of a pool reported about itself.
@@ -127,7 +127,6 @@ impl Shared {
         Shared {
             tracked: Arc::new(tracked),
             settings,
-            registry: Arc::default(),
             credentials: Arc::new(Credentials::new(seed)),
             admission: Mutex::default(),
             pools: SharedPool::new(u64::from_le_bytes(pool_seed), workers),
@@ -181,19 +180,37 @@ impl Shared {
         let pins = routes.pins.entry(pool).or_insert_with(|| {
             Arc::new(PinLedger::new(server.clone(), max_pinned(&settings, &server), log_pin))
         });
-        let rules = ArcSwap::from_pointee(self.rules(&settings, client, Arc::clone(pins)));
+        let pins = Arc::clone(pins);
+        let lore = Arc::clone(routes.lore.entry(Arc::clone(&server.database)).or_default());
+        let rules = ArcSwap::from_pointee(self.rules(&settings, client, pins, &lore));
         let beginnings = Arc::clone(routes.beginnings.entry(pool).or_default());
         let exchanges = &mut routes.exchanges;
         let exchange =
             exchanges.entry(Arc::clone(&server.database)).or_insert_with(|| Arc::new(Exchange::new()));
         let exchange = Arc::clone(exchange);
-        let route = Arc::new(Route { client: client.clone(), server, pool, rules, beginnings, exchange });
+        let route =
+            Arc::new(Route { client: client.clone(), server, pool, rules, beginnings, exchange, lore });
         routes.by_client.insert(client.clone(), Arc::clone(&route));
         Some(route)
     }
 
     pub(crate) fn routes_now(&self) -> Vec<Arc<Route>> {
         self.routes().by_client.values().cloned().collect()
+    }
+
+    /// What is known of this pool's database, as far as somebody wants to know what its functions do.
+    pub(crate) fn lore_of(&self, pool: PoolId) -> Option<(Arc<str>, Arc<Lore>)> {
+        let routes = self.routes();
+        let mut routes = routes.by_client.values().filter(|route| route.pool == pool);
+        let route = routes.find(|route| route.rules.load().uses_hints())?;
+        Some((Arc::clone(&route.server.database), Arc::clone(&route.lore)))
+    }
+
+    /// The same for all pools.
+    pub(crate) fn all_lore(&self) -> Vec<(PoolId, Arc<str>, Arc<Lore>)> {
+        let routes = self.routes();
+        let wanted = routes.by_client.values().filter(|route| route.rules.load().uses_hints());
+        wanted.map(|r| (r.pool, Arc::clone(&r.server.database), Arc::clone(&r.lore))).collect()
     }
 
     /// Who is pinned, pool by pool.
@@ -221,11 +238,12 @@ impl Shared {
         let routes = self.routes();
         for route in routes.by_client.values() {
             route.beginnings.forget();
+            route.lore.hints.mistrust();
             let config = PoolConfig::resolve(&settings, &route.server.database, &route.server.user);
             self.pools.lock().pools.configure(route.pool, config);
             let pins = Arc::clone(&route.rules.load().pins);
             pins.set_max(max_pinned(&settings, &route.server));
-            route.rules.store(Arc::new(self.rules(&settings, &route.client, pins)));
+            route.rules.store(Arc::new(self.rules(&settings, &route.client, pins, &route.lore)));
         }
         drop(routes);
         self.open_forced_pools();
@@ -243,7 +261,14 @@ impl Shared {
     }
 
     /// What sessions of this client's database and user have in common.
-    fn rules(&self, settings: &Settings, client: &PoolKey, pins: Arc<PinLedger>) -> SessionRules {
+    fn rules(
+        &self,
+        settings: &Settings,
+        client: &PoolKey,
+        pins: Arc<PinLedger>,
+        lore: &Lore,
+    ) -> SessionRules {
+        let state = StateRules::resolve(settings, &client.database, &client.user);
         let user = settings.users.get(&*client.user);
         let config = PoolConfig::resolve(settings, &client.database, &client.user);
         let timeouts = &settings.timeouts;
@@ -253,16 +278,16 @@ impl Shared {
             max_packet_size: settings.auth.max_packet_size,
             disable_pqexec: settings.auth.disable_pqexec,
             tracked: Arc::clone(&self.tracked),
-            registry: Arc::clone(&self.registry),
+            registry: Arc::clone(&lore.registry),
             query_timeout: user.and_then(|u| u.query_timeout).unwrap_or(timeouts.query),
             transaction_timeout: user.and_then(|u| u.transaction_timeout).unwrap_or(timeouts.transaction),
             idle_transaction_timeout: user
                 .and_then(|u| u.idle_transaction_timeout)
                 .unwrap_or(timeouts.idle_transaction),
             client_idle_timeout: user.and_then(|u| u.client_idle_timeout).unwrap_or(timeouts.client_idle),
-            state: StateRules::resolve(settings, &client.database, &client.user),
+            hints: if state.check == StateCheck::Hinted { Arc::clone(&lore.hints) } else { Arc::default() },
+            state,
             pins,
-            hints: Arc::default(),
         }
     }
 

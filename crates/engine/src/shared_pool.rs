@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use howdah_core::facts::CloseReason;
 use howdah_core::pool::{
-    Checkout, Condition, Effect, OpenFailure, PoolConfig, PoolId, PoolKey, Pools, Refusal, ServerId, Ticket,
-    WorkerId,
+    Checkout, Condition, Effect, Guise, OpenFailure, PoolConfig, PoolId, PoolKey, Pools, Refusal, ServerId,
+    Ticket, WorkerId,
 };
 use rustc_hash::FxHashMap;
 
@@ -109,10 +109,11 @@ impl SharedPool {
         &self,
         pool: PoolId,
         worker: WorkerId,
+        guise: Guise,
         waker: &Waker,
         now: Instant,
     ) -> (Taken, Errands) {
-        self.lock().take(waker, |pools, fx| pools.checkout(pool, worker, now, fx))
+        self.lock().take(waker, |pools, fx| pools.checkout(pool, worker, guise, now, fx))
     }
 
     /// The same for a listener connection, which goes before all others.
@@ -125,6 +126,18 @@ impl SharedPool {
         now: Instant,
     ) -> (Taken, Errands) {
         self.lock().take(waker, |pools, fx| pools.checkout_listener(pool, worker, now, fx))
+    }
+
+    /// An idle connection for an errand of Howdah's own, and whether to check it first.
+    pub(crate) fn borrow(
+        &self,
+        pool: PoolId,
+        used_since: Option<Instant>,
+        now: Instant,
+    ) -> Option<(Box<ServerConn>, bool)> {
+        let mut inner = self.lock();
+        let (server, check) = inner.pools.borrow(pool, used_since, now)?;
+        Some((inner.parked.remove(&server)?, check))
     }
 
     /// News for somebody in line.
@@ -280,6 +293,11 @@ impl Inner {
         now: Instant,
     ) -> Errands {
         conn.note_facts();
+        let guise = conn.server.guise();
+        if guise != conn.guise {
+            conn.guise = guise;
+            self.pools.set_guise(conn.id, guise);
+        }
         conn.worker = worker;
         let mut effects = std::mem::take(&mut self.effects);
         self.pools.give_back(conn.id, worker, condition, now, &mut effects);

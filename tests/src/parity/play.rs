@@ -62,7 +62,11 @@ impl Play<'_> {
                 reply::lines(&seat.hear(*notifications), &self.pids)
             }
             Action::Setup(sql) => {
-                self.superuser.run(&self.with_pids(sql));
+                let sql = self.with_pids(sql);
+                match self.stage.migrator() {
+                    Some(mut migrator) => drop(migrator.run(&sql)),
+                    None => drop(self.superuser.run(&sql)),
+                }
                 Vec::new()
             }
             Action::Until(sql) => {

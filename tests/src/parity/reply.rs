@@ -16,13 +16,19 @@ pub(super) fn lines(messages: &[Message], pids: &[(char, u32)]) -> Vec<String> {
     lines
 }
 
-/// Whether two lines say the same. The place in PostgreSQL's source counts only if both name one.
+/// Whether two lines say the same. File, line and routine in PostgreSQL's source count where both name them.
 pub(super) fn same(direct: &str, howdah: &str) -> bool {
-    match (direct.split_once(PLACE), howdah.split_once(PLACE)) {
-        (Some((direct, _)), None) => direct == howdah,
-        (None, Some((howdah, _))) => direct == howdah,
-        _ => direct == howdah,
-    }
+    let places = direct.split_once(PLACE).zip(howdah.split_once(PLACE));
+    let agree = places.is_none_or(|((_, direct), (_, howdah))| {
+        let named = |place: &str, code: &str| {
+            place.split(':').find_map(|part| part.strip_prefix(code).map(str::to_owned))
+        };
+        ["F=", "L=", "R="].iter().all(|code| match (named(direct, code), named(howdah, code)) {
+            (Some(direct), Some(howdah)) => direct == howdah,
+            _ => true,
+        })
+    });
+    agree && placeless(direct) == placeless(howdah)
 }
 
 /// A line without the place in PostgreSQL's source.
@@ -101,7 +107,8 @@ fn fields(body: &[u8]) -> String {
     let (place, said): (Vec<_>, Vec<_>) = fields.partition(|(code, _)| b"FLR".contains(code));
     let mut line: Vec<_> = said.iter().map(|(code, text)| format!("{}={text}", char::from(*code))).collect();
     if !place.is_empty() {
-        let place: Vec<_> = place.iter().map(|(_, text)| text.as_ref()).collect();
+        let place: Vec<_> =
+            place.iter().map(|(code, text)| format!("{}={text}", char::from(*code))).collect();
         line.push(format!("{}{}", PLACE.trim_start(), place.join(":")));
     }
     line.join(" ")
@@ -131,7 +138,7 @@ fn numberless(line: &str) -> String {
 }
 
 const STATUS: &str = "ParameterStatus ";
-const PLACE: &str = " @";
+const PLACE: &str = " @ ";
 const FIRST_OF_USERS: u32 = 16384;
 /// No attribute number, variable length, no type modifier, as text.
 const PLAIN: [u8; 10] = [0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0];
@@ -158,6 +165,7 @@ mod tests {
         let line = |message: Message| lines(&[message], &[]).remove(0);
         assert!(!same(&line(error(b"a")), &line(error(b"b"))));
         assert!(same(&line(error(b"a\0Fguc.c\0L12")), &line(error(b"a"))));
+        assert!(same(&line(error(b"a\0Fguc.c\0L12\0Rset")), &line(error(b"a\0Rset"))));
         assert!(!same(&line(error(b"a\0Fguc.c\0L12")), &line(error(b"a\0Fguc.c\0L13"))));
         let done = |tag: &[u8]| Message { tag: b'C', body: tag.to_vec() };
         assert_ne!(line(done(b"SET\0")), line(done(b"RESET\0")));

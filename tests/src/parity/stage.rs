@@ -23,6 +23,15 @@ impl Stage {
         }
     }
 
+    /// Somebody who prepares the database. Through Howdah it goes by Howdah as well, as migrations do: what functions
+    /// do that are made behind its back is only found in time.
+    pub(super) fn migrator(&self) -> Option<RawClient> {
+        let Self::Howdah { pool, .. } = self else { return None };
+        let mut migrator = self.connect();
+        migrator.login(pool, "postgres");
+        Some(migrator)
+    }
+
     /// The database's name in the startup packet.
     pub(super) fn database(&self) -> &str {
         match self {

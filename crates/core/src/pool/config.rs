@@ -1,6 +1,6 @@
 //! What a pool may do, and whose setting wins.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::settings::{PoolMode, Settings};
 
@@ -78,6 +78,11 @@ impl PoolConfig {
                 .and_then(|u| u.max_user_connections)
                 .unwrap_or(defaults.max_user_connections),
         }
+    }
+
+    /// Unused since then, it has to be checked before use.
+    pub(super) fn needs_check(&self, unused_since: Instant, now: Instant) -> bool {
+        self.check_delay.is_some_and(|delay| now.saturating_duration_since(unused_since) >= delay)
     }
 }
 

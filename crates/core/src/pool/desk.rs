@@ -12,7 +12,7 @@ use super::queue::Queue;
 use super::registry::{Pool, Registry};
 use super::slots::{Slots, State};
 use super::{
-    Checkout, Condition, Effect, OpenFailure, PoolConfig, PoolId, PoolKey, Refusal, ServerId, Ticket,
+    Checkout, Condition, Effect, Guise, OpenFailure, PoolConfig, PoolId, PoolKey, Refusal, ServerId, Ticket,
     WorkerId,
 };
 use crate::facts::CloseReason;
@@ -69,11 +69,12 @@ impl Pools {
         }
     }
 
-    /// Somebody needs a connection.
+    /// Somebody needs a connection, for a session that looks like this.
     pub fn checkout(
         &mut self,
         pool: PoolId,
         worker: WorkerId,
+        guise: Guise,
         now: Instant,
         fx: &mut Vec<Effect>,
     ) -> Checkout {
@@ -82,11 +83,11 @@ impl Pools {
         }
         let entry = self.registry.get_mut(pool);
         if !entry.paused {
-            if let Some(slot) = entry.next_idle(worker) {
+            if let Some(slot) = entry.next_idle(&self.slots, worker, guise) {
                 entry.idle.remove(&mut self.slots.servers, slot);
                 let server = self.slots.at_mut(slot);
                 server.state = State::Linked { tested: false };
-                let check = needs_check(&entry.config, server.unused_since, now);
+                let check = entry.config.needs_check(server.unused_since, now);
                 return Checkout::Granted { server: server.id, check };
             }
             if let Some(error) = entry.hopeless(now) {
@@ -167,6 +168,13 @@ impl Pools {
         }
     }
 
+    /// What the session of a connection looks like that is about to be given back.
+    pub fn set_guise(&mut self, server: ServerId, guise: Guise) {
+        if let Some(entry) = self.slots.find(server) {
+            entry.guise = guise;
+        }
+    }
+
     /// A connection died, whatever it was doing. Its slot is free.
     pub fn lost(&mut self, server: ServerId, now: Instant, fx: &mut Vec<Effect>) {
         let Some(entry) = self.slots.find(server) else { return };
@@ -235,7 +243,7 @@ impl Pools {
             if pool.forget_listener(ticket) {
                 pool.listener = Some(server.id);
             }
-            let check = needs_check(&pool.config, server.unused_since, now);
+            let check = pool.config.needs_check(server.unused_since, now);
             self.queue.leave(&mut pool.line, ticket);
             fx.push(Effect::Grant { ticket, server: server.id, check });
             return;
@@ -301,10 +309,6 @@ enum Origin {
     GivenBack,
     /// The engine keeps it parked already.
     Kept,
-}
-
-fn needs_check(config: &PoolConfig, unused_since: Instant, now: Instant) -> bool {
-    config.check_delay.is_some_and(|delay| now.saturating_duration_since(unused_since) >= delay)
 }
 
 /// Share of the lifetime by which connections differ.

@@ -40,6 +40,20 @@ impl Lanes {
         self.own.get(usize::from(worker.0)).and_then(|ends| ends.last).map(widen)
     }
 
+    /// Those of this worker's, who came last first.
+    pub(super) fn back_of<'a, T: Member>(
+        &'a self,
+        members: &'a Slab<T>,
+        worker: WorkerId,
+    ) -> impl Iterator<Item = usize> + 'a {
+        std::iter::successors(self.last_of(worker), |&key| members.get(key)?.links().own.before.map(widen))
+    }
+
+    /// All of them, who came last first.
+    pub(super) fn back<'a, T: Member>(&'a self, members: &'a Slab<T>) -> impl Iterator<Item = usize> + 'a {
+        std::iter::successors(self.last(), |&key| members.get(key)?.links().all.before.map(widen))
+    }
+
     /// All of them, longest here first.
     pub(super) fn iter<'a, T: Member>(&'a self, members: &'a Slab<T>) -> impl Iterator<Item = usize> + 'a {
         std::iter::successors(self.first(), |&key| members.get(key)?.links().all.after.map(widen))
@@ -166,6 +180,9 @@ mod tests {
         assert_eq!(lanes.iter(&people).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
         assert_eq!((lanes.first_of(WorkerId(1)), lanes.last_of(WorkerId(1))), (Some(1), Some(4)));
         assert_eq!((lanes.first_of(WorkerId(9)), lanes.last_of(WorkerId(9))), (None, None));
+
+        assert_eq!(lanes.back(&people).collect::<Vec<_>>(), [4, 3, 2, 1, 0]);
+        assert_eq!(lanes.back_of(&people, WorkerId(0)).collect::<Vec<_>>(), [2, 0]);
 
         lanes.remove(&mut people, 1);
         lanes.remove(&mut people, 4);

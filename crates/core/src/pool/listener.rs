@@ -9,7 +9,7 @@
 use std::time::Instant;
 
 use super::slots::State;
-use super::{Checkout, Effect, PoolId, Pools, ServerId, WorkerId};
+use super::{Checkout, Effect, Guise, PoolId, Pools, ServerId, WorkerId};
 use crate::facts::CloseReason;
 
 impl Pools {
@@ -22,7 +22,7 @@ impl Pools {
         fx: &mut Vec<Effect>,
     ) -> Checkout {
         self.registry.get_mut(pool).wants_listener = true;
-        let checkout = self.checkout(pool, worker, now, fx);
+        let checkout = self.checkout(pool, worker, Guise::PLAIN, now, fx);
         let entry = self.registry.get_mut(pool);
         match &checkout {
             Checkout::Granted { server, .. } => entry.listener = Some(*server),

@@ -6,10 +6,12 @@
 //! - `key`: what pools, server connections, waiters and workers are called
 //! - `config`: what a pool may do; whose setting wins
 //! - `effect`, `refusal`: what the pool wants done, and what it says to those it cannot serve
+//! - `guise`: which connections look like which client's session
 //! - `desk`: [`Pools`] itself: check out, give back, opened, lost, cancelled
 //! - `opening`: when another connection is opened, and whose idle one makes room for it
 //! - `janitor`: what time alone brings about
 //! - `administrator`: PAUSE, RESUME, RECONNECT, KILL, DISABLE, shutdown
+//! - `errand`: a connection for a question of Howdah's own
 //! - `listener`: the one connection that is kept for those who listen
 //! - `view`: how things stand
 //! - `slots`, `queue`, `registry`, `limits`, `backoff`: the parts; `lanes`, `jitter`: what they are made of
@@ -22,6 +24,8 @@ mod backoff;
 mod config;
 mod desk;
 mod effect;
+mod errand;
+mod guise;
 mod janitor;
 mod jitter;
 mod key;
@@ -41,6 +45,7 @@ mod tests;
 pub use config::PoolConfig;
 pub use desk::Pools;
 pub use effect::{Checkout, Condition, Effect};
+pub use guise::Guise;
 pub use key::{PoolId, PoolKey, ServerId, Ticket, WorkerId};
 pub use refusal::{OpenFailure, Refusal};
 pub use view::{PoolView, ServerCounts, ServerView};

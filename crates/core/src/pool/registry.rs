@@ -9,7 +9,7 @@ use super::lanes::Lanes;
 use super::limits::{Limit, Membership};
 use super::queue::Line;
 use super::slots::Slots;
-use super::{OpenFailure, PoolConfig, PoolId, PoolKey, ServerId, Ticket, WorkerId};
+use super::{Guise, OpenFailure, PoolConfig, PoolId, PoolKey, ServerId, Ticket, WorkerId};
 
 /// All pools, by number and by key. None is ever removed.
 #[derive(Default)]
@@ -109,14 +109,26 @@ impl Pool {
         }
     }
 
-    /// The idle one to use next.
+    /// The idle one to use next, by a client whose session looks like this.
     #[inline]
-    pub(super) fn next_idle(&self, worker: WorkerId) -> Option<usize> {
+    pub(super) fn next_idle(&self, slots: &Slots, worker: WorkerId, guise: Guise) -> Option<usize> {
         if self.config.round_robin {
-            self.idle.first()
-        } else {
-            self.idle.last_of(worker).or_else(|| self.idle.last())
+            return self.idle.first();
         }
+        let next = self.idle.last_of(worker).or_else(|| self.idle.last())?;
+        Some(if slots.at(next).guise == guise { next } else { self.most_alike(slots, worker, guise, next) })
+    }
+
+    /// Among the last few, this worker's first: one whose session is the client's; or one of its role, since to
+    /// change that costs a round trip; or `next`.
+    #[cold]
+    fn most_alike(&self, slots: &Slots, worker: WorkerId, guise: Guise, next: usize) -> usize {
+        let own = || self.idle.back_of(&slots.servers, worker).take(LOOKED_AT);
+        let all = || self.idle.back(&slots.servers).take(LOOKED_AT);
+        let equal = |slot: &usize| slots.at(*slot).guise == guise;
+        let same_role = |slot: &usize| slots.at(*slot).guise.same_role(guise);
+        let equal = own().find(equal).or_else(|| all().find(equal));
+        equal.or_else(|| own().find(same_role)).or_else(|| all().find(same_role)).unwrap_or(next)
     }
 
     /// How many it may ever have.
@@ -155,3 +167,6 @@ impl Pool {
         (now.saturating_duration_since(slots.at(slot).unused_since) >= idle).then_some(slot)
     }
 }
+
+/// So many idle connections are looked at for one that suits a client better than the next.
+const LOOKED_AT: usize = 8;

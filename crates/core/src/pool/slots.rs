@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use slab::Slab;
 
 use super::lanes::{Links, Member};
-use super::{PoolId, ServerId, WorkerId};
+use super::{Guise, PoolId, ServerId, WorkerId};
 use crate::facts::CloseReason;
 
 /// All slots of all pools.
@@ -28,6 +28,7 @@ impl Slots {
             id,
             pool,
             state: State::Opening,
+            guise: Guise::PLAIN,
             worker: WorkerId::default(),
             cancels: 0,
             closing: None,
@@ -69,6 +70,8 @@ pub(super) struct Server {
     pub(super) id: ServerId,
     pub(super) pool: PoolId,
     pub(super) state: State,
+    /// What its session looked like when it was given back last.
+    pub(super) guise: Guise,
     /// The worker that gave it back last.
     pub(super) worker: WorkerId,
     /// Cancel requests in flight to it.

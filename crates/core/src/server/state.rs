@@ -8,11 +8,13 @@ use howdah_wire::ErrorResponse;
 use howdah_wire::backend::{TransactionStatus, tag};
 use howdah_wire::cancel_key::CancelKey;
 use howdah_wire::frontend;
+use howdah_wire::sql::HintsBuilder;
 
 use crate::facts::CloseReason;
+use crate::pool::Guise;
 use crate::session::{
-    Asks, Doubts, Expected, Kind, Look, Outstanding, Parameters, Pin, PinReason, Rest, ServerStatements,
-    Session, SessionState, Shape, SqlStatements, Subject, Tracked, Trial, Tried,
+    Asks, Change, Doubts, Expected, Kind, Look, Outstanding, Parameters, Pin, PinReason, Rest,
+    ServerStatements, Session, SessionState, Shape, SqlStatements, Subject, Survey, Tracked, Trial, Tried,
 };
 use crate::settings::{PoolMode, StateKind};
 
@@ -29,6 +31,8 @@ pub struct Server {
     pub sql: SqlStatements,
     /// The tracked settings as they are here.
     pub parameters: Parameters,
+    /// The same as they were at its login, which is what RESET returns to.
+    pub login_parameters: Parameters,
     /// Their names.
     pub tracked: Arc<Tracked>,
     /// What has been set here beside these; `None`: nothing.
@@ -47,6 +51,10 @@ pub struct Server {
     pub(crate) look: Option<Box<Look>>,
     /// Settings that are being tried here.
     pub(crate) trial: Option<Box<Trial>>,
+    /// The question what its database's functions do, under way or answered.
+    pub(crate) survey: Option<Box<Survey>>,
+    /// What its client does here may change what they do.
+    pub(crate) change: Option<Change>,
     /// The client's ReadyForQuery has come and is given with that of what corrects its query.
     pub(crate) ready_due: bool,
     /// Who it logged in as, by its own word.
@@ -134,6 +142,7 @@ impl Server {
             statements: ServerStatements::default(),
             sql: SqlStatements::default(),
             parameters: Parameters::new(&tracked),
+            login_parameters: Parameters::new(&tracked),
             tracked,
             state: None,
             doubts: Doubts::default(),
@@ -143,6 +152,8 @@ impl Server {
             parameters_told: Vec::new(),
             look: None,
             trial: None,
+            survey: None,
+            change: None,
             ready_due: false,
             login: None,
             spoiled: None,
@@ -231,6 +242,13 @@ impl Server {
         Pin::new(reason, object, cause.map_or(&[], |cause| cause.statement.as_bytes()), since)
     }
 
+    /// What its session looks like to a pool.
+    #[inline]
+    #[must_use]
+    pub fn guise(&self) -> Guise {
+        self.state.as_ref().map_or(Guise::PLAIN, |state| state.guise())
+    }
+
     /// Part of a reply has been read and the rest is still to come.
     #[must_use]
     pub fn is_mid_reply(&self) -> bool {
@@ -247,11 +265,11 @@ impl Server {
     #[must_use]
     pub(crate) fn is_answering(&self, reply: u8) -> bool {
         reply == tag::DATA_ROW
-            && (self.look.is_some() || self.trial.is_some())
+            && (self.look.is_some() || self.trial.is_some() || self.survey.is_some())
             && self
                 .outstanding
                 .head()
-                .is_some_and(|head| matches!(head.subject, Subject::Look | Subject::Trial))
+                .is_some_and(|head| matches!(head.subject, Subject::Look | Subject::Trial | Subject::Survey))
     }
 
     /// Nothing is owed and no transaction is open.
@@ -296,6 +314,23 @@ impl Server {
     #[must_use]
     pub fn tried(&mut self) -> Option<Tried> {
         self.trial.take().map(|trial| trial.verdict(&self.tracked))
+    }
+
+    /// Appends the question what the functions of its database do, which may take so many milliseconds.
+    pub fn survey(&mut self, millis: u64, to_server: &mut Vec<u8>) {
+        frontend::write_query(to_server, Survey::query(millis).as_bytes());
+        self.survey = Some(Box::default());
+        self.outstanding.push(Expected { subject: Subject::Survey, ..Expected::ours(Kind::Query) });
+        self.unnamed.forget();
+    }
+
+    /// The rows of the answer, once nothing is owed any more.
+    ///
+    /// # Errors
+    /// PostgreSQL's own word why there are none.
+    #[must_use]
+    pub fn surveyed(&mut self) -> Option<Result<HintsBuilder, Box<ErrorResponse>>> {
+        self.survey.take().map(|survey| survey.outcome())
     }
 
     /// Appends a query that gives the session something it should have; its replies are swallowed.

@@ -11,10 +11,11 @@ use super::channels::Channels;
 use super::policy::Conduct;
 use super::unnamed::Unnamed;
 use super::{
-    ClientStatements, Parameters, Patch, PinLedger, PinReason, SessionState, SqlStatements, Start,
+    ClientStatements, HintBook, Parameters, Patch, PinLedger, PinReason, SessionState, SqlStatements, Start,
     StatementRegistry, Tracked,
 };
 use crate::facts::{CloseReason, Counters};
+use crate::pool::Guise;
 use crate::server::{Server, Tally};
 use crate::settings::{PoolMode, StateCheck, StateRules};
 
@@ -24,6 +25,9 @@ pub struct Session {
     /// Unique for the life of the process.
     pub id: u64,
     pub(super) rules: Arc<SessionRules>,
+    /// What was read last in the book of hints, and which edition that was.
+    pub(super) hints: Arc<Hints>,
+    pub(super) edition: u64,
     /// The settings that follow this client.
     pub parameters: Parameters,
     /// What it has set beside these; `None`: nothing.
@@ -40,6 +44,10 @@ pub struct Session {
     pub(super) joined: Instant,
     /// The server connection does not have all that the client has: it is to be corrected.
     pub(super) out_of_step: bool,
+    /// It has said RESET ROLE, and not what role it wants since.
+    pub(super) resets_role: bool,
+    /// ReadyForQuery has come, and the client is not to know before it has its own settings again.
+    pub(super) ready_awaits: bool,
     /// What is to be sent after the client's current message.
     pub(super) postscript: Vec<u8>,
     /// What it has to do with notifications; `None`: nothing.
@@ -102,7 +110,7 @@ pub struct SessionRules {
     /// Who is pinned in this pool.
     pub pins: Arc<PinLedger>,
     /// What the functions of its database do to a session.
-    pub hints: Arc<Hints>,
+    pub hints: Arc<HintBook>,
 }
 
 impl SessionRules {
@@ -110,6 +118,12 @@ impl SessionRules {
     #[must_use]
     pub fn follows_statements(&self) -> bool {
         self.mode != PoolMode::Session && self.max_prepared_statements > 0
+    }
+
+    /// What the functions of the database do has to be known.
+    #[must_use]
+    pub fn uses_hints(&self) -> bool {
+        self.mode != PoolMode::Session && self.state.check == StateCheck::Hinted
     }
 
     /// What of a session cannot be told by replies alone follows the client too.
@@ -148,10 +162,13 @@ impl Session {
     /// A client that has just been let in and asks for nothing yet.
     #[must_use]
     pub fn new(id: u64, rules: Arc<SessionRules>, parameters: Parameters, now: Instant) -> Session {
+        let (edition, hints) = rules.hints.read();
         Session {
             id,
             heeds_all: rules.heeds_all_texts(),
             rules,
+            hints,
+            edition,
             parameters,
             state: None,
             start: None,
@@ -159,6 +176,8 @@ impl Session {
             conduct: Conduct::default(),
             joined: now,
             out_of_step: false,
+            resets_role: false,
+            ready_awaits: false,
             postscript: Vec::new(),
             channels: None,
             statements: None,
@@ -194,7 +213,33 @@ impl Session {
             self.rules = rules;
             self.heeds_all = self.rules.heeds_all_texts();
             self.keep_beginning();
+            self.read_hints();
         }
+    }
+
+    /// A text is about to be judged: by the hints in force.
+    #[inline]
+    pub(super) fn keep_hints_fresh(&mut self) {
+        if self.edition != self.rules.hints.edition() {
+            self.read_hints();
+        }
+    }
+
+    #[cold]
+    fn read_hints(&mut self) {
+        (self.edition, self.hints) = self.rules.hints.read();
+        self.unnamed.judge(&self.hints);
+        if let (Some(signs), Some(sql)) = (&mut self.prepared_signs, &self.sql) {
+            **signs = Signs::default();
+            sql.texts().for_each(|text| signs.merge(&Signs::of(text, &self.hints)));
+        }
+    }
+
+    /// What the client's session looks like to a pool.
+    #[inline]
+    #[must_use]
+    pub fn guise(&self) -> Guise {
+        self.state.as_ref().map_or(Guise::PLAIN, |state| state.guise())
     }
 
     /// How many prepared statements this client has.

@@ -107,6 +107,8 @@ pub enum Subject {
     Look,
     /// Howdah tries the settings of a client that wants to come in.
     Trial,
+    /// Howdah asks what the database's functions do.
+    Survey,
     /// The end of a batch of Howdah's own, which may fail without anybody being told.
     Attempt,
     /// Howdah gives the session something it should have. In a transaction that has failed it cannot, and
@@ -473,6 +475,12 @@ impl Outstanding {
     pub fn is_attempting(&self) -> bool {
         let end = self.queue.iter().find(|entry| entry.kind == Kind::Sync || entry.ends_with_ready());
         end.is_some_and(|end| end.subject == Subject::Attempt)
+    }
+
+    /// What is answered next is a correction of Howdah's own.
+    #[must_use]
+    pub fn head_corrects(&self) -> bool {
+        self.queue.front().is_some_and(|head| head.subject == Subject::Correction)
     }
 
     /// What the query at the head has done is corrected by a query of Howdah's own right behind it.

@@ -9,13 +9,13 @@ use std::sync::Arc;
 use howdah_wire::FrameHeader;
 use howdah_wire::backend::{self, TransactionStatus};
 use howdah_wire::frontend::{self, BindNames, Target, TargetKind, tag};
-use howdah_wire::sql::{Hints, Sign, Signs};
+use howdah_wire::sql::{Sign, Signs};
 
 use super::relay_client::{Step, malformed};
 use super::rename::{MISSING_UNNAMED, REFUSED};
 use super::server_statements::Need;
 use super::shape::Shape;
-use super::statements::NAME_PREFIX;
+use super::statements::{NAME_PREFIX, signs_of};
 use super::unnamed::Whereabouts;
 use super::{Asks, Expected, Kind, Patch, PinReason, Session, Statement, Subject, Verdict};
 use crate::server::Server;
@@ -54,6 +54,7 @@ impl Session {
         if server.outstanding.is_clearing() || names_are_unknown(server) {
             return wait(server);
         }
+        self.keep_hints_fresh();
         match header.tag {
             tag::PARSE => self.parse(server, header, input, patch),
             tag::BIND => self.bind(server, header, input, patch),
@@ -97,9 +98,8 @@ impl Session {
         }
         let Some(definition) = input.get(taken..header.total()) else { return Step::Hold };
         let meaning = self.meaning(server);
-        let hints = Arc::clone(&self.rules.hints);
-        let statement = self.rules.registry.intern(definition, &meaning, || signs_of(definition, &hints));
-        let listens = statement.signs.as_ref().is_some_and(|signs| signs.has(Sign::Listen));
+        let statement = self.rules.registry.intern(definition, &meaning);
+        let listens = self.signs_of(&statement).is_some_and(|signs| signs.has(Sign::Listen));
         if listens && self.must_wait_for_channels(statement.text()) {
             return Step::Hold;
         }
@@ -137,16 +137,14 @@ impl Session {
             return Step::Hold;
         }
         let definition = body.get(1..).filter(|_| whole);
-        let signs =
-            definition.map_or_else(Signs::unseen, |definition| signs_of(definition, &self.rules.hints));
+        let signs = definition.map_or_else(Signs::unseen, |definition| signs_of(definition, &self.hints));
         let text = definition.and_then(until_nul).unwrap_or_default();
         if signs.has(Sign::Listen) && self.must_wait_for_channels(text) {
             return Step::Hold;
         }
         let kept = definition.filter(|_| header.total() <= MAX_UNNAMED || !signs.is_plain());
         let generation = self.unnamed.parsed(self.id, &mut server.unnamed, kept);
-        (self.unnamed.commits, self.unnamed.clears) = (signs.has(Sign::Commits), signs.has(Sign::Clears));
-        self.unnamed.signs = (!signs.is_plain()).then(|| Box::new(signs));
+        self.unnamed.note(signs);
         let subject = Subject::Unnamed(generation);
         Session::pass(server, Expected { subject, ..Expected::theirs(Kind::Parse) })
     }
@@ -163,7 +161,15 @@ impl Session {
         if named_by_value && input.len() < header.total() && header.total() <= Verdict::MAX_HELD {
             return Step::Hold;
         }
-        let target = self.server_name(server, names.statement, true, patch);
+        let looks = self.looks_at_statements(server, names.statement);
+        let target = if looks.is_some() {
+            // It must not find itself under another name.
+            ServerName::AsIs
+        } else if portal_is_described_next(header, input) {
+            self.name_to_be_described(server, names.statement, patch)
+        } else {
+            self.server_name(server, names.statement, true, patch)
+        };
         let subject = match &target {
             ServerName::Unknown => return wait(server),
             ServerName::Virtual(statement) => Subject::Used(statement.id),
@@ -183,13 +189,15 @@ impl Session {
         }
         let effects = match &target {
             ServerName::Virtual(statement) => {
-                if let Some(signs) = &statement.signs {
+                let signs = self.signs_of(statement);
+                if let Some(signs) = signs.as_deref().filter(|signs| !signs.is_plain()) {
                     self.raise(server, signs, statement.text());
                     self.prepare_names(server, signs, statement.text(), patch);
                 }
-                let signs = statement.signs.as_deref();
-                let correction = signs.map(|signs| self.correction_bound(signs)).unwrap_or_default();
-                Effects { commits: statement.commits, clears: statement.clears, correction }
+                let correction =
+                    signs.as_deref().map(|signs| self.correction_bound(signs)).unwrap_or_default();
+                let effects = signs.map_or(Effects::NONE, |signs| Effects::of(&signs));
+                Effects { correction, ..effects }
             }
             ServerName::Missing | ServerName::Another | ServerName::Unknown => Effects::NONE,
             ServerName::AsIs if names.statement.is_empty() => {
@@ -205,8 +213,16 @@ impl Session {
                 Effects { commits: self.unnamed.commits, clears: self.unnamed.clears, correction }
             }
             ServerName::AsIs => {
-                self.prepare_name(server, names.statement, patch);
-                self.raise(server, &Signs::unseen(), names.statement);
+                match looks {
+                    Some((statement, signs)) => {
+                        self.raise(server, &signs, statement.text());
+                        self.prepare_names(server, &signs, statement.text(), patch);
+                    }
+                    None => {
+                        self.prepare_name(server, names.statement, patch);
+                        self.raise(server, &Signs::unseen(), names.statement);
+                    }
+                }
                 Effects::UNKNOWN
             }
         };
@@ -308,6 +324,11 @@ impl Session {
             self.answer_here(server, Expected { client_op: true, ..expected }, patch);
         } else if name.starts_with(NAME_PREFIX) {
             self.answer_here(server, expected, patch);
+        } else if server.outstanding.status_is_known()
+            && server.outstanding.status() == TransactionStatus::Failed
+        {
+            self.forget_name(server, name);
+            frontend::write_close(&mut patch.to_server, TargetKind::Statement, name);
         } else {
             self.prepare_name(server, name, patch);
             server.doubts.add(Asks::STATEMENTS, name);
@@ -320,26 +341,44 @@ impl Session {
     /// What is bound may change, by its values, what was said about the meaning of statements, or take it back.
     #[cold]
     fn add_to_trail(&self, server: &mut Server, name: &[u8], values: &[u8]) {
-        let (text, signs) = match name {
-            b"" => (self.unnamed.text().to_vec(), self.unnamed.signs.clone()),
+        let has_meaning = |signs: &Signs| signs.has(Sign::Meaning);
+        let (text, means) = match name {
+            b"" => (self.unnamed.text().to_vec(), self.unnamed.signs.as_deref().map(has_meaning)),
             _ => match self.statements.as_ref().and_then(|statements| statements.resolve(name)) {
-                Some((statement, _)) => (statement.text().to_vec(), statement.signs.clone()),
+                Some((statement, _)) => {
+                    (statement.text().to_vec(), self.signs_of(statement).as_deref().map(has_meaning))
+                }
                 None => return,
             },
         };
         Session::doubt_trail(server, &text);
-        if signs.is_some_and(|signs| signs.has(Sign::Meaning)) {
+        if means.unwrap_or_default() {
             self.leave_trail(server, &text, values);
         }
     }
 
+    /// The statement shows what is prepared: all of it is prepared under the client's own names first.
+    fn looks_at_statements(&self, server: &Server, name: &[u8]) -> Option<(Arc<Statement>, Arc<Signs>)> {
+        let failed =
+            server.outstanding.status_is_known() && server.outstanding.status() == TransactionStatus::Failed;
+        let (statement, _) = self.statements.as_ref()?.resolve(name)?;
+        let signs = self.signs_of(statement).filter(|signs| signs.has(Sign::PreparedView))?;
+        (self.rules.follows_state() && !failed).then(|| (Arc::clone(statement), signs))
+    }
+
     /// The statement may set a setting whose name is among its parameters.
     fn names_by_value(&self, name: &[u8]) -> bool {
-        let signs = match name {
-            b"" => self.unnamed.signs.as_deref(),
-            _ => self.statements.as_ref().and_then(|s| s.resolve(name)).and_then(|(s, _)| s.signs.as_deref()),
-        };
-        signs.is_some_and(|signs| signs.has(Sign::SettingUnknown) || signs.has(Sign::Opaque))
+        let is_open = |signs: &Signs| signs.has(Sign::SettingUnknown) || signs.has(Sign::Opaque);
+        if name.is_empty() {
+            return self.unnamed.signs.as_deref().is_some_and(is_open);
+        }
+        let statement = self.statements.as_ref().and_then(|statements| statements.resolve(name));
+        statement.and_then(|(statement, _)| self.signs_of(statement)).is_some_and(|signs| is_open(&signs))
+    }
+
+    /// What executing it may do; `None`: nothing that matters.
+    pub(super) fn signs_of(&self, statement: &Statement) -> Option<Arc<Signs>> {
+        statement.signs(self.edition, &self.hints)
     }
 
     /// What the statement of this name says of others by name depends on the fate of an earlier batch.
@@ -350,8 +389,8 @@ impl Session {
         }
         self.statements.as_ref().and_then(|statements| statements.resolve(name)).is_some_and(
             |(statement, _)| {
-                let signs = statement.signs.as_ref();
-                signs.is_some_and(|signs| self.names_in_doubt(server, signs, statement.text()))
+                let signs = self.signs_of(statement);
+                signs.is_some_and(|signs| self.names_in_doubt(server, &signs, statement.text()))
             },
         )
     }
@@ -392,6 +431,27 @@ impl Session {
                 ServerName::AsIs
             }
         }
+    }
+
+    /// What is bound is described in the same breath: whatever it looks like, the client is told, and that is
+    /// what it has to look like from then on.
+    fn name_to_be_described(&mut self, server: &mut Server, name: &[u8], patch: &mut Patch) -> ServerName {
+        let Some((statement, told)) = self.resolve(server, name, patch).filter(|_| !name.is_empty()) else {
+            return self.server_name(server, name, true, patch);
+        };
+        let batch = server.outstanding.batch();
+        if told.is_some() && server.statements.need(statement.id, batch, told) == Need::Nothing {
+            return ServerName::Virtual(statement);
+        }
+        let target = self.ensure(server, &statement, None, patch);
+        if matches!(target, ServerName::Virtual(_)) {
+            self.statements_mut().describing(name, Arc::clone(&statement), batch);
+            let subject = Subject::Description(statement.id);
+            let expected = Expected { subject, client_op: true, ..Expected::ours(Kind::Describe) };
+            server.outstanding.push(expected);
+            frontend::write_describe(&mut patch.to_server, TargetKind::Statement, &statement.name());
+        }
+        target
     }
 
     /// Sees to it that the statement will be there when the next message is carried out, and look as `told`.
@@ -453,19 +513,18 @@ impl Session {
 }
 
 impl Effects {
+    fn of(signs: &Signs) -> Effects {
+        Effects { commits: signs.has(Sign::Commits), clears: signs.has(Sign::Clears), correction: Vec::new() }
+    }
+
     /// Nothing can be ruled out. That it clears is left to its tag, though: it is rare, and waiting costs.
     const UNKNOWN: Effects = Effects { commits: true, clears: false, correction: Vec::new() };
     /// It is not executed.
     const NONE: Effects = Effects { commits: false, clears: false, correction: Vec::new() };
 }
 
-/// What executing a statement with this text and these parameter types may do.
-fn signs_of(definition: &[u8], hints: &Hints) -> Signs {
-    until_nul(definition).map_or_else(Signs::unseen, |text| Signs::of(text, hints))
-}
-
 /// SQL may have given names or taken them away, and the answer to the question which is on its way.
-fn names_are_unknown(server: &Server) -> bool {
+pub(super) fn names_are_unknown(server: &Server) -> bool {
     let asked = server.look.as_ref().is_some_and(|look| look.about.has(Asks::STATEMENTS));
     asked || server.doubts.has(Asks::STATEMENTS) && !server.outstanding.status_is_known()
 }
@@ -505,6 +564,13 @@ fn write_parse_start(name: &[u8], definition_len: usize, out: &mut Vec<u8>) {
 
 fn until_nul(bytes: &[u8]) -> Option<&[u8]> {
     bytes.get(..memchr::memchr(0, bytes)?)
+}
+
+/// Behind this message comes the beginning of a Describe of a portal.
+#[inline]
+fn portal_is_described_next(header: FrameHeader, input: &[u8]) -> bool {
+    let next = header.total();
+    input.get(next) == Some(&tag::DESCRIBE) && input.get(next + FrameHeader::SIZE) == Some(&b'P')
 }
 
 /// What is there of the message's body.

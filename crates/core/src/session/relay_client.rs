@@ -194,7 +194,8 @@ impl Session {
         if input.len() < header.total() && header.total() <= Verdict::MAX_HELD {
             return Step::Hold;
         }
-        let signs = text.map_or_else(Signs::unseen, |text| Signs::of(text, &self.rules.hints));
+        self.keep_hints_fresh();
+        let signs = text.map_or_else(Signs::unseen, |text| Signs::of(text, &self.hints));
         if !signs.is_plain() && self.names_in_doubt(server, &signs, text.unwrap_or_default()) {
             return wait(server);
         }
@@ -232,7 +233,7 @@ impl Session {
     fn special_query(&mut self, server: &mut Server, signs: &Signs, text: &[u8], patch: &mut Patch) {
         self.prepare_names_of_query(server, signs, text, patch);
         self.raise(server, signs, text);
-        if signs.has(Sign::Reset) || signs.has(Sign::ResetAll) {
+        if [Sign::Reset, Sign::ResetAll, Sign::RoleReset].into_iter().any(|sign| signs.has(sign)) {
             let single = Statements::of(text).count() == 1;
             self.postscript = self.correction(signs, single);
             if !single {

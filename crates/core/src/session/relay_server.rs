@@ -91,6 +91,9 @@ fn between_replies(server: &mut Server, session: Option<&mut Session>, patch: &m
     if server.doubts.is_due() || session.is_behind() {
         session.follow_up(server, patch);
     }
+    if session.ready_awaits {
+        session.give_awaited_ready(server, patch);
+    }
     if session.is_withheld() {
         session.known_now(server, patch);
     }
@@ -145,6 +148,9 @@ fn reply(
     } else if header.tag == tag::DATA_ROW && expected.subject == Subject::Trial {
         let row = server.trial.as_mut().and_then(|trial| trial.row(body));
         row.ok_or(CloseReason::ServerProtocol)?;
+    } else if header.tag == tag::DATA_ROW && expected.subject == Subject::Survey {
+        let row = server.survey.as_mut().and_then(|survey| survey.row(body));
+        row.ok_or(CloseReason::ServerProtocol)?;
     }
     Ok(Reply::Swallow)
 }
@@ -186,6 +192,10 @@ fn ready(
     server.tally.transactions += u32::from(status == TransactionStatus::Idle);
     if status != TransactionStatus::Idle && session.rules.mode == PoolMode::Statement {
         return Err(CloseReason::TransactionInStatementMode);
+    }
+    if !corrected && session.start.is_some() && session.must_be_set_right(server) {
+        session.ready_awaits = true;
+        return Ok(Reply::Swallow);
     }
     if status == TransactionStatus::Idle
         && (session.has_channels() || !server.doubts.is_none())
@@ -230,6 +240,11 @@ fn error(
         }
     }
     if let Some(message) = &renamed {
+        if let Some(kind) = asked.ok().flatten().map(|asked| asked.kind)
+            && rename::is_about_unnamed(&error)
+        {
+            rename::give_unnamed_source(&mut error, kind);
+        }
         error.message.clone_from(message);
     }
     if matches!(error.severity, Severity::Fatal | Severity::Panic) {
@@ -237,7 +252,7 @@ fn error(
         return Err(CloseReason::ServerClosed);
     }
     let Ok(Some(asked)) = asked else { return Err(CloseReason::ServerProtocol) };
-    server.doubts.after_error();
+    server.doubts.reconsider();
     match asked.subject {
         Subject::Used(id) | Subject::Description(id) | Subject::FirstDescription(id)
             if is_out_of_date(&error) =>
@@ -264,6 +279,12 @@ fn error(
         && let Some(trial) = server.trial.as_mut()
     {
         trial.refuse(error);
+        return Ok(Reply::Swallow);
+    }
+    if asked.subject == Subject::Survey
+        && let Some(survey) = server.survey.as_mut()
+    {
+        survey.refuse(error);
         return Ok(Reply::Swallow);
     }
     if attempting {
@@ -329,12 +350,15 @@ fn parameter(server: &mut Server, session: Option<&mut Session>, body: &[u8]) ->
     // It will have the client's own start value again in a moment.
     let corrected = restored && server.outstanding.is_correcting() && !server.outstanding.head_is_ours();
     let Some((index, value)) = tracked else {
-        if corrected {
+        let regained = name == Some("is_superuser")
+            && session.as_deref().is_some_and(Session::regains_role)
+            && !server.outstanding.head_is_ours();
+        if corrected || regained {
             return Reply::Swallow;
         }
         // What Howdah changes for the client it had already: it has been told when it was changed first. Unless
         // that was a RESET, whose value was not the client's.
-        let told = server.outstanding.head_is_ours() && !(restored && server.outstanding.is_correcting());
+        let told = server.outstanding.head_is_ours() && !(restored && server.outstanding.head_corrects());
         return if told { Reply::Swallow } else { Reply::Forward };
     };
     server.parameters.set(index, value);
@@ -354,6 +378,9 @@ fn command_complete(server: &mut Server, mut session: Option<&mut Session>, aske
     let may_reset = matches!(tag, b"RESET" | b"DISCARD ALL") || tag == b"SET" && asked.kind == Kind::Execute;
     if let Some(session) = session.as_deref().filter(|_| may_reset && !asked.ours) {
         session.was_reset(server);
+    }
+    if tag == b"ROLLBACK" {
+        server.doubts.reconsider();
     }
     if !matches!(tag, b"DEALLOCATE ALL" | b"DISCARD ALL") {
         return;

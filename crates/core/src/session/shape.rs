@@ -3,7 +3,7 @@
 //! PostgreSQL refuses to run a prepared statement whose rows have come to look different ("cached plan must not
 //! change result type"): whoever was told of two columns gets no third. A pool breaks that promise silently
 //! where the statement is prepared afresh on another server connection. So whatever a client was told by
-//! Describe is remembered with its name, and on a server connection where nobody knows what the statement looks
+//! Describe, of the statement or of what was bound of it, is remembered with its name, and on a server connection where nobody knows what the statement looks
 //! like, that is asked before the client's Bind is carried out; if it is something else, the Bind fails as on a
 //! direct connection. Who was told nothing takes what comes.
 //!
@@ -88,14 +88,14 @@ impl Server {
         patch: &mut Patch,
     ) -> Option<Reply> {
         let last = header.tag != tag::PARAMETER_DESCRIPTION;
-        let Expected { subject, ours, .. } = self.outstanding.tell(last)?;
+        let Expected { subject, ours, client_op, .. } = self.outstanding.tell(last)?;
         // A Bind that should have failed has none.
         let id = subject.described().filter(|_| header.tag != tag::BIND_COMPLETE)?;
         // Before the end it is not certain that there is anything to tell.
         let at_once = !matches!(subject, Subject::FirstDescription(_)) || session.is_none();
         if last {
             self.shape = Some(self.shape?.with_columns(header, body));
-            settle_description(self, session.filter(|_| !ours), id, true);
+            settle_description(self, session.filter(|_| client_op), id, true);
         } else {
             self.shape = Some(Shape::of_parameters(header, body));
             self.parameters_told.clear();

@@ -12,7 +12,7 @@ use howdah_wire::backend::TransactionStatus;
 use howdah_wire::frontend::{self, TargetKind};
 use howdah_wire::sql::{Sign, Signs, StatementNames, prepare_text};
 
-use super::prepared::write_parse;
+use super::prepared::{names_are_unknown, write_parse};
 use super::state::Look;
 use super::{Asks, Expected, Kind, Patch, PinReason, Session, Subject};
 use crate::server::Server;
@@ -55,10 +55,22 @@ impl SqlStatements {
         self.by_name.insert(name.into(), definition);
     }
 
-    fn remove(&mut self, name: &[u8]) -> bool {
+    fn remove(&mut self, name: &[u8]) {
+        drop(self.take(name));
+    }
+
+    fn take(&mut self, name: &[u8]) -> Option<Definition> {
         let removed = self.by_name.remove(name);
         self.bytes -= removed.as_ref().map_or(0, |definition| cost(name, definition));
-        removed.is_some()
+        removed
+    }
+
+    /// The statements of PREPARE.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &[u8]> {
+        self.by_name.values().filter_map(|definition| match definition {
+            Definition::Sql(text) => Some(&**text),
+            Definition::Protocol(_) | Definition::Foreign => None,
+        })
     }
 
     /// There is one of this name.
@@ -109,7 +121,7 @@ impl SqlStatements {
     fn put(&mut self, name: &[u8], definition: Option<Definition>) {
         match definition {
             Some(definition) => self.insert(name, definition),
-            None => drop(self.remove(name)),
+            None => self.remove(name),
         }
     }
 
@@ -155,7 +167,7 @@ impl Session {
             return false;
         }
         let batch = server.outstanding.batch();
-        if server.outstanding.is_clearing() {
+        if server.outstanding.is_clearing() || names_are_unknown(server) {
             return true;
         }
         if all {
@@ -187,6 +199,16 @@ impl Session {
         if self.rules.follows_state() && (self.sql.is_some() || !server.sql.is_empty()) {
             self.ensure_name(server, name, patch);
         }
+    }
+
+    /// The client closes this name in a transaction that has failed: nothing can be prepared there, and there is no
+    /// way back.
+    pub(super) fn forget_name(&mut self, server: &mut Server, name: &[u8]) {
+        if let Some(sql) = &mut self.sql {
+            sql.remove(name);
+        }
+        server.sql.send(name, None, server.outstanding.batch());
+        server.outstanding.push(Expected { subject: Subject::SqlName, ..Expected::theirs(Kind::Close) });
     }
 
     /// What the client has under this name, known to SQL or not.
@@ -269,7 +291,11 @@ impl Session {
         let gone: Vec<Box<[u8]>> =
             server.sql.by_name.keys().filter(|name| !look.statements.contains_key(*name)).cloned().collect();
         for name in gone {
-            server.sql.remove(&name);
+            let own = self.definition(&name);
+            // What was there under a name of the client's need not have been the client's.
+            if server.sql.take(&name) != own {
+                continue;
+            }
             if let Some(sql) = &mut self.sql {
                 sql.remove(&name);
             }
@@ -320,11 +346,12 @@ impl Session {
 
 /// Nobody's session any more: what is there is foreign to whoever comes.
 pub(super) fn forget_statements(server: &mut Server, look: &Look) {
-    let old = std::mem::take(&mut server.sql.by_name);
+    server.sql.by_name.clear();
     server.sql.bytes = 0;
-    for name in look.statements.keys() {
-        let definition = old.get(name).cloned().unwrap_or(Definition::Foreign);
-        server.sql.insert(name, definition);
+    for (name, text) in &look.statements {
+        // What was known under this name may have given way to another since.
+        let text = text.as_deref().and_then(|text| prepare_text(text, name));
+        server.sql.insert(name, text.map_or(Definition::Foreign, |text| Definition::Sql(text.into())));
     }
 }
 

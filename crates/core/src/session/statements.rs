@@ -7,10 +7,10 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
-use howdah_wire::sql::{Sign, Signs};
+use howdah_wire::sql::{Hints, Sign, Signs};
 use rustc_hash::FxHashMap;
 
 use super::shape::Shape;
@@ -20,12 +20,10 @@ use super::shape::Shape;
 pub struct Statement {
     /// Number of its text in this process; the server's name is made of it.
     pub id: u64,
-    /// Executing it may commit a transaction.
-    pub commits: bool,
-    /// Executing it may make all prepared statements vanish.
-    pub clears: bool,
-    /// What executing it may do to the session; `None`: nothing that matters.
-    pub signs: Option<Box<Signs>>,
+    /// The edition of the hints by which it was found harmless last.
+    harmless_by: AtomicU64,
+    /// What executing it may do, and by which edition of the hints that was found.
+    judged: Mutex<(u64, Arc<Signs>)>,
     /// The Parse message's body behind the name: text and parameter types.
     pub definition: Box<[u8]>,
     /// What it is analysed under.
@@ -61,6 +59,27 @@ impl Statement {
         self.definition.split(|&byte| byte == 0).next().unwrap_or_default()
     }
 
+    /// What executing it may do to the session, by this edition of the hints; `None`: nothing that matters.
+    #[inline]
+    #[must_use]
+    pub fn signs(&self, edition: u64, hints: &Hints) -> Option<Arc<Signs>> {
+        if self.harmless_by.load(Ordering::Relaxed) == edition { None } else { self.judge(edition, hints) }
+    }
+
+    #[cold]
+    fn judge(&self, edition: u64, hints: &Hints) -> Option<Arc<Signs>> {
+        let mut judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
+        if judged.0 != edition {
+            *judged = (edition, Arc::new(signs_of(&self.definition, hints)));
+        }
+        let signs = &judged.1;
+        if !signs.is_plain() || signs.has(Sign::Commits) {
+            return Some(Arc::clone(signs));
+        }
+        self.harmless_by.store(edition, Ordering::Relaxed);
+        None
+    }
+
     /// The name under which servers know it.
     #[must_use]
     pub fn name(&self) -> Vec<u8> {
@@ -76,6 +95,7 @@ impl Statement {
     }
 }
 
+/// Of one registry, equal numbers mean the same.
 impl PartialEq for Statement {
     fn eq(&self, other: &Statement) -> bool {
         self.id == other.id
@@ -84,7 +104,7 @@ impl PartialEq for Statement {
 
 impl Eq for Statement {}
 
-/// All texts prepared by anybody, so that equal ones share a name on the servers.
+/// All texts prepared by anybody in one database, so that equal ones share a name on the servers.
 #[derive(Debug, Default)]
 pub struct StatementRegistry {
     inner: Mutex<Registry>,
@@ -113,16 +133,15 @@ impl StatementRegistry {
     }
 
     /// The statement with this definition (see [`Statement::definition`]) and this `meaning`, which is whatever
-    /// its text is read by. `signs`: what executing it may do.
+    /// its text is read by.
     #[must_use]
-    pub fn intern(&self, definition: &[u8], meaning: &[u8], signs: impl FnOnce() -> Signs) -> Arc<Statement> {
+    pub fn intern(&self, definition: &[u8], meaning: &[u8]) -> Arc<Statement> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let key = key(definition, meaning);
         let known = inner.known.get(&*key).and_then(Weak::upgrade);
         if let Some(statement) = known.filter(|statement| !statement.is_retired()) {
             return statement;
         }
-        let signs = signs();
         if inner.known.len() >= inner.sweep_at {
             inner.known.retain(|_, statement| statement.strong_count() > 0);
             inner.sweep_at = (2 * inner.known.len()).max(1024);
@@ -130,9 +149,8 @@ impl StatementRegistry {
         inner.last_id += 1;
         let statement = Arc::new(Statement {
             id: inner.last_id,
-            commits: signs.has(Sign::Commits),
-            clears: signs.has(Sign::Clears),
-            signs: (!signs.is_plain()).then(|| Box::new(signs)),
+            harmless_by: AtomicU64::new(NO_EDITION),
+            judged: Mutex::new((NO_EDITION, Arc::default())),
             definition: definition.into(),
             meaning: meaning.into(),
             shape: OnceLock::new(),
@@ -145,8 +163,7 @@ impl StatementRegistry {
     /// The statement that has taken the place of one that is retired.
     #[must_use]
     pub fn successor(&self, retired: &Statement) -> Arc<Statement> {
-        let signs = || retired.signs.as_deref().cloned().unwrap_or_default();
-        self.intern(&retired.definition, &retired.meaning, signs)
+        self.intern(&retired.definition, &retired.meaning)
     }
 }
 
@@ -362,11 +379,19 @@ fn key<'a>(definition: &'a [u8], meaning: &[u8]) -> Cow<'a, [u8]> {
     [&len[..], meaning, definition].concat().into()
 }
 
+/// What executing a statement with this text and these parameter types may do.
+pub(super) fn signs_of(definition: &[u8], hints: &Hints) -> Signs {
+    let text = memchr::memchr(0, definition).and_then(|end| definition.get(..end));
+    text.map_or_else(Signs::unseen, |text| Signs::of(text, hints))
+}
+
 /// What a client is charged for a statement, also if it shares the text with others.
 fn cost(name: &[u8], statement: &Statement) -> usize {
     name.len() + statement.definition.len() + OVERHEAD
 }
 
+/// No hints have this edition.
+const NO_EDITION: u64 = u64::MAX;
 /// How the names of statements on servers begin.
 pub(super) const NAME_PREFIX: &[u8] = b"HOWDAH_";
 /// What a name costs beside its text: places in maps, reference counts.

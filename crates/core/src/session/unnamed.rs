@@ -4,7 +4,7 @@
 //! What is known here runs ahead of the server: a Parse or Close that is skipped after an error, having been
 //! sent before the error was known, leaves the client without its earlier unnamed statement.
 
-use howdah_wire::sql::Signs;
+use howdah_wire::sql::{Hints, Sign, Signs};
 
 use crate::server::UnnamedStatement;
 
@@ -69,6 +69,20 @@ impl Unnamed {
     pub(super) fn carried(&self, client: u64, server: &mut UnnamedStatement, batch: u32) -> u64 {
         server.carried(client, self.generation, batch);
         self.generation
+    }
+
+    /// What executing it may do, by hints that are new; what is known of a text that was not kept stays.
+    #[cold]
+    pub(super) fn judge(&mut self, hints: &Hints) {
+        if self.state == State::Kept {
+            self.note(Signs::of(self.text(), hints));
+        }
+    }
+
+    /// What executing it may do.
+    pub(super) fn note(&mut self, signs: Signs) {
+        (self.commits, self.clears) = (signs.has(Sign::Commits), signs.has(Sign::Clears));
+        self.signs = (!signs.is_plain()).then(|| Box::new(signs));
     }
 
     /// Its n-th Parse was dropped or failed.

@@ -111,8 +111,9 @@ impl Visit {
     async fn take(&mut self, card: &Rc<ClientCard>) -> Result<Option<(Box<ServerConn>, bool)>, CloseReason> {
         let worker = Rc::clone(&self.worker);
         let now = worker.time();
-        let (taken, errands) = card
-            .with_waker(|waker| worker.shared.pools.checkout(card.caller.route.pool, worker.id, waker, now));
+        let (pool, guise) = (card.caller.route.pool, card.session.borrow().guise());
+        let (taken, errands) =
+            card.with_waker(|waker| worker.shared.pools.checkout(pool, worker.id, guise, waker, now));
         worker.run(errands);
         let ticket = match taken {
             Taken::Granted { conn, check } => return Ok(Some((conn, check))),
@@ -283,7 +284,7 @@ pub(crate) async fn check(worker: &Worker, conn: &mut ServerConn, query: &str) -
 ///
 /// # Errors
 /// As of [`check`].
-pub(super) async fn settle(
+pub(crate) async fn settle(
     worker: &Worker,
     conn: &mut ServerConn,
     message: &[u8],

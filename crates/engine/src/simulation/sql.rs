@@ -44,6 +44,8 @@ pub(super) enum Sql {
     Prepared {
         text: usize,
     },
+    /// Howdah's own: what do the functions do?
+    Survey,
     /// What changes or shows the session, in a text that the model of a session understands.
     Session(String),
 }
@@ -58,18 +60,25 @@ impl fmt::Display for Sql {
             Sql::CopyIn { asked } => write!(f, "COPY {} FROM STDIN", words(asked)),
             Sql::CopyOut { asked, lines } => write!(f, "COPY {} TO STDOUT {lines}", words(asked)),
             Sql::Prepared { text } => write!(f, "SELECT prepared {text} $1"),
+            Sql::Survey => f.write_str("the question what functions do"),
             Sql::Session(text) => f.write_str(text),
         }
     }
 }
 
 impl Sql {
+    /// Howdah asks what the functions of the database do.
+    pub(super) fn is_survey(text: &str) -> bool {
+        text.starts_with("SET LOCAL statement_timeout")
+    }
+
     pub(super) fn parse(text: &str) -> Option<Sql> {
         let words: Vec<&str> = text.split_whitespace().collect();
         let number = |at: usize| words.get(at)?.parse::<usize>().ok();
         let asked = |at: usize| Some(Asked { client: number(at)?, sequence: number(at + 1)? });
         Some(match *words.as_slice() {
             [] => return None,
+            _ if Sql::is_survey(text) => Sql::Survey,
             ["SELECT", "rows", ..] => Sql::Rows { asked: asked(2)?, rows: number(4)?, filling: number(5)? },
             ["SELECT", "sleep", ..] => Sql::Sleep { asked: asked(2)?, millis: number(4)? as u64 },
             ["SELECT", "fail", ..] => Sql::Fail { asked: asked(2)? },
@@ -89,7 +98,7 @@ impl Sql {
         match self {
             Sql::Rows { .. } | Sql::Sleep { .. } | Sql::Fail { .. } | Sql::Prepared { .. } => true,
             Sql::Session(text) => text.starts_with("SELECT") || text.starts_with("EXECUTE"),
-            Sql::CopyIn { .. } | Sql::CopyOut { .. } => false,
+            Sql::CopyIn { .. } | Sql::CopyOut { .. } | Sql::Survey => false,
         }
     }
 

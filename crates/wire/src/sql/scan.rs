@@ -1,5 +1,7 @@
 //! The one pass over a text that finds its [`Signs`].
 
+use std::cell::Cell;
+
 use super::functions::{self, Use};
 use super::head::Head;
 use super::hints::Hints;
@@ -31,11 +33,20 @@ fn scan(text: &[u8], hints: &Hints) -> Signs {
     if hints.is_empty() {
         read(text, &mut signs, |_, _| {}, |_, _, _| {});
     } else {
+        let defines = Cell::new(false);
         read(
             text,
             &mut signs,
-            |head, signs| hints.see_head(head, signs),
-            |piece, writes, signs| hints.see(piece, writes, signs),
+            |head, signs| {
+                defines.set(matches!(head, Head::Create | Head::Alter));
+                hints.see_head(head, signs);
+            },
+            |piece, writes, signs| {
+                // A default, a foreign key, a partition: what uses it does from now on what it does.
+                if hints.see(piece, writes, signs) && defines.get() {
+                    signs.add(Sign::Schema);
+                }
+            },
         );
         hints.see_end(&mut signs);
     }
@@ -102,6 +113,7 @@ fn discard(what: Option<Piece<'_>>, signs: &mut Signs) {
                 Sign::Deallocate,
                 Sign::ResetAll,
                 Sign::Role,
+                Sign::RoleReset,
                 Sign::Drop,
                 Sign::Unlisten,
                 Sign::Unlock,

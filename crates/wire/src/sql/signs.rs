@@ -36,6 +36,8 @@ pub enum Sign {
     ResetAll,
     /// It changes the role or the session's user.
     Role,
+    /// RESET ROLE, DISCARD ALL.
+    RoleReset,
     /// PREPARE of a statement. What the prepared statement does when it is run shows among the signs, too.
     Prepare,
     /// EXECUTE, also within EXPLAIN and CREATE TABLE AS.
@@ -157,6 +159,8 @@ impl Signs {
     pub(super) fn add_setting(&mut self, sign: Sign, name: &str) {
         match name {
             "role" | "session_authorization" => self.add(Sign::Role),
+            // It can be set but not read.
+            "seed" => self.add(Sign::Seed),
             // They are the transaction's, even if SET outside of a block.
             "transaction_isolation" | "transaction_read_only" | "transaction_deferrable" => {
                 self.add(Sign::SettingLocal);
@@ -207,7 +211,7 @@ const MEANING: [&str; 10] = [
 
 const UNSEEN: u32 = bit(Sign::Commits) | bit(Sign::Opaque);
 
-const PLAIN: u32 = bit(Sign::Commits) | bit(Sign::SettingLocal) | bit(Sign::NextVal) | bit(Sign::Schema);
+const PLAIN: u32 = bit(Sign::Commits) | bit(Sign::SettingLocal) | bit(Sign::NextVal);
 
 #[cfg(test)]
 mod tests {
@@ -292,7 +296,7 @@ mod tests {
         ("SET session_authorization TO a", &[Role], ""),
         ("RESET x.\"Y\"", &[Reset], "x.y"),
         ("RESET ALL", &[ResetAll], ""),
-        ("RESET ROLE", &[Role], ""),
+        ("RESET ROLE", &[Role, RoleReset], ""),
         ("RESET SESSION AUTHORIZATION", &[Role], ""),
         ("RESET TIME ZONE", &[Reset], "timezone"),
         ("RESET TRANSACTION ISOLATION LEVEL", &[], ""),
@@ -322,7 +326,11 @@ mod tests {
         ("CREATE TABLE t AS EXECUTE p", &[Execute], ""),
         ("DEALLOCATE p", &[Deallocate, Clears], ""),
         ("SELECT 1; DEALLOCATE ALL", &[Deallocate, Clears], ""),
-        ("DISCARD ALL", &[Clears, Deallocate, ResetAll, Role, Drop, Unlisten, Unlock, CloseCursor], ""),
+        (
+            "DISCARD ALL",
+            &[Clears, Deallocate, ResetAll, Role, RoleReset, Drop, Unlisten, Unlock, CloseCursor],
+            "",
+        ),
         ("DISCARD TEMP", &[Drop], ""),
         ("DISCARD PLANS", &[], ""),
         ("LISTEN a", &[Listen], ""),

@@ -25,10 +25,10 @@ impl Rules {
 
 #[derive(Clone, Debug)]
 pub(super) enum Event {
-    Checkout { pool: usize, worker: u16 },
+    Checkout { pool: usize, worker: u16, guise: Guise },
     Opened { nth: usize, worker: u16 },
     OpenFailed { nth: usize },
-    GiveBack { nth: usize, worker: u16, fit: bool },
+    GiveBack { nth: usize, worker: u16, guise: Guise, fit: bool },
     Abandon { nth: usize },
     Lost { nth: usize },
     CancelStarted { nth: usize },
@@ -64,11 +64,12 @@ pub(super) fn event() -> impl Strategy<Value = Event> {
     ]);
     let database = prop::sample::select(vec![None, Some("shop"), Some("stock")]);
     prop_oneof![
-        30 => (pool.clone(), worker.clone()).prop_map(|(pool, worker)| Event::Checkout { pool, worker }),
+        30 => (pool.clone(), worker.clone(), guise())
+            .prop_map(|(pool, worker, guise)| Event::Checkout { pool, worker, guise }),
         20 => (few.clone(), worker.clone()).prop_map(|(nth, worker)| Event::Opened { nth, worker }),
         3 => few.clone().prop_map(|nth| Event::OpenFailed { nth }),
-        25 => (few.clone(), worker, prop::bool::weighted(0.9))
-            .prop_map(|(nth, worker, fit)| Event::GiveBack { nth, worker, fit }),
+        25 => (few.clone(), worker, guise(), prop::bool::weighted(0.9))
+            .prop_map(|(nth, worker, guise, fit)| Event::GiveBack { nth, worker, guise, fit }),
         3 => few.clone().prop_map(|nth| Event::Abandon { nth }),
         2 => few.clone().prop_map(|nth| Event::Lost { nth }),
         4 => few.clone().prop_map(|nth| Event::CancelStarted { nth }),
@@ -80,6 +81,16 @@ pub(super) fn event() -> impl Strategy<Value = Event> {
         3 => (order, database).prop_map(|(order, database)| Event::Order { order, database }),
         2 => (pool, config(), limits()).prop_map(|(pool, own, limits)| Event::Configure { pool, own, limits }),
     ]
+}
+
+fn guise() -> impl Strategy<Value = Guise> {
+    prop::sample::select(vec![
+        Guise::PLAIN,
+        Guise::PLAIN,
+        Guise::new(Some(1), 1),
+        Guise::new(Some(1), 2),
+        Guise::new(None::<u8>, 1),
+    ])
 }
 
 pub(super) fn rules() -> impl Strategy<Value = Rules> {

@@ -4,7 +4,9 @@
 
 mod administrator;
 mod desk;
+mod errand;
 mod events;
+mod guise;
 mod janitor;
 mod limits;
 mod listener;
@@ -76,7 +78,11 @@ impl World {
     }
 
     fn checkout(&mut self, pool: PoolId, worker: u16) -> String {
-        match self.pools.checkout(pool, WorkerId(worker), self.now, &mut self.fx) {
+        self.checkout_as(pool, worker, Guise::PLAIN)
+    }
+
+    fn checkout_as(&mut self, pool: PoolId, worker: u16, guise: Guise) -> String {
+        match self.pools.checkout(pool, WorkerId(worker), guise, self.now, &mut self.fx) {
             Checkout::Granted { server, check } => format!("granted {}{}", number(server), checked(check)),
             Checkout::Queued(ticket) => {
                 self.tickets.insert(ticket.number, ticket);
@@ -136,6 +142,11 @@ impl World {
     fn give_back(&mut self, server: u64, worker: u16) {
         let server = self.servers[&server];
         self.pools.give_back(server, WorkerId(worker), Condition::Fit, self.now, &mut self.fx);
+    }
+
+    fn give_back_as(&mut self, server: u64, worker: u16, guise: Guise) {
+        self.pools.set_guise(self.servers[&server], guise);
+        self.give_back(server, worker);
     }
 
     fn poisoned(&mut self, server: u64) {

@@ -41,6 +41,7 @@ struct Server {
     place: Place,
     cancels: u32,
     poisoned: bool,
+    guise: Guise,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -80,7 +81,7 @@ impl Model {
     fn apply(&mut self, event: Event) {
         let mut fx = Vec::new();
         match event {
-            Event::Checkout { pool, worker } => self.checkout(pool, worker, &mut fx),
+            Event::Checkout { pool, worker, guise } => self.checkout(pool, worker, guise, &mut fx),
             Event::Opened { nth, worker } => {
                 if let Some(server) = self.nth(Place::Opening, nth) {
                     self.server(server).place = Place::Returned;
@@ -94,7 +95,7 @@ impl Model {
                     self.pools.open_failed(server, error, self.now, &mut fx);
                 }
             }
-            Event::GiveBack { nth, worker, fit } => self.give_back(nth, worker, fit, &mut fx),
+            Event::GiveBack { nth, worker, guise, fit } => self.give_back(nth, worker, guise, fit, &mut fx),
             Event::Abandon { nth } => {
                 if let Some(&ticket) = self.waiting.keys().nth(nth) {
                     assert!(self.pools.abandon(ticket));
@@ -139,13 +140,15 @@ impl Model {
         self.carry_out(fx);
     }
 
-    fn checkout(&mut self, pool: usize, worker: u16, fx: &mut Vec<Effect>) {
+    fn checkout(&mut self, pool: usize, worker: u16, guise: Guise, fx: &mut Vec<Effect>) {
         let id = self.ids()[pool];
-        match self.pools.checkout(id, WorkerId(worker), self.now, fx) {
+        let alike = self.one_alike(pool, guise);
+        match self.pools.checkout(id, WorkerId(worker), guise, self.now, fx) {
             Checkout::Granted { server, .. } => {
                 let nobody_waits = self.waiting.values().all(|waiter| waiter.pool != pool);
                 assert!(nobody_waits, "a checkout jumped the line");
                 self.hand_over(server, pool, Place::Parked);
+                assert!(alike.is_none() || self.server(server).guise == guise, "one alike was left");
             }
             Checkout::Queued(ticket) => {
                 let bearable = 2 * self.rules.own[pool].size;
@@ -159,13 +162,27 @@ impl Model {
         }
     }
 
-    fn give_back(&mut self, nth: usize, worker: u16, fit: bool, fx: &mut Vec<Effect>) {
+    fn give_back(&mut self, nth: usize, worker: u16, guise: Guise, fit: bool, fx: &mut Vec<Effect>) {
         let Some(id) = self.nth(Place::Linked, nth) else { return };
         let server = self.server(id);
         server.place = Place::Returned;
         server.poisoned = !fit;
+        server.guise = guise;
+        self.pools.set_guise(id, guise);
         let condition = if fit { Condition::Fit } else { Condition::Close(CloseReason::ServerUnclean) };
         self.pools.give_back(id, WorkerId(worker), condition, self.now, fx);
+    }
+
+    /// A parked one that looks like this; these pools are small enough for all of them to be looked at.
+    fn one_alike(&self, pool: usize, guise: Guise) -> Option<ServerId> {
+        let fit = |server: &Server| {
+            server.pool == pool
+                && server.place == Place::Parked
+                && server.cancels == 0
+                && server.guise == guise
+        };
+        let found = self.servers.iter().find(|(_, server)| fit(server)).map(|(&id, _)| id);
+        found.filter(|_| !self.rules.own[pool].round_robin)
     }
 
     fn end_cancel(&mut self, nth: usize, fx: &mut Vec<Effect>) {
@@ -182,6 +199,7 @@ impl Model {
         self.pools.opened(server, WorkerId(0), self.now, fx);
         self.pools.open_failed(server, Arc::new(OpenError::Closed), self.now, fx);
         self.pools.give_back(server, WorkerId(0), Condition::Fit, self.now, fx);
+        self.pools.set_guise(server, Guise::PLAIN);
         self.pools.cancel_started(server);
         self.pools.cancel_ended(server, self.now, fx);
         self.pools.set_testing(server, true);
@@ -252,7 +270,10 @@ impl Model {
     fn open(&mut self, id: ServerId, pool: usize) {
         assert!(!self.servers.contains_key(&id) && !self.gone.contains(&id), "an id used twice");
         assert!(!self.is_paused(pool), "opened during pause");
-        self.servers.insert(id, Server { pool, place: Place::Opening, cancels: 0, poisoned: false });
+        self.servers.insert(
+            id,
+            Server { pool, place: Place::Opening, cancels: 0, poisoned: false, guise: Guise::PLAIN },
+        );
         let config = self.rules.of(pool);
         assert!(self.count(|other| other == pool) <= config.size + config.reserve_size);
         assert!(config.max_db_connections.is_none_or(|limit| self.of_database(pool) <= limit));
@@ -319,7 +340,7 @@ impl Model {
                 self.check();
             }
             for _ in 0..self.servers.len() {
-                self.apply(Event::GiveBack { nth: 0, worker: 1, fit: true });
+                self.apply(Event::GiveBack { nth: 0, worker: 1, guise: Guise::PLAIN, fit: true });
                 self.check();
             }
             self.apply(Event::Pass { millis: 100 });
@@ -336,7 +357,7 @@ impl Model {
             self.apply(Event::Opened { nth: 0, worker: 0 });
         }
         while self.nth(Place::Linked, 0).is_some() {
-            self.apply(Event::GiveBack { nth: 0, worker: 0, fit: true });
+            self.apply(Event::GiveBack { nth: 0, worker: 0, guise: Guise::PLAIN, fit: true });
         }
         self.apply(Event::Tick);
         assert!(self.servers.is_empty() && self.pools.is_quiet(None));

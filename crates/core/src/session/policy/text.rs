@@ -75,9 +75,9 @@ impl Session {
         let heeds_all = self.heeds_all;
         match target {
             ServerName::Virtual(statement) => {
-                let signs = statement.signs.as_deref();
+                let signs = self.signs_of(statement);
                 let plain = heeds_all.then(Signs::default);
-                self.objection(server, signs.or(plain.as_ref())?, statement.text(), patch)
+                self.objection(server, signs.as_deref().or(plain.as_ref())?, statement.text(), patch)
             }
             ServerName::AsIs if name.is_empty() && (self.unnamed.signs.is_some() || heeds_all) => {
                 let signs = self.unnamed.signs.as_deref().cloned().unwrap_or_default();

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::listen::Channel;
+use crate::pool::Guise;
 
 use super::literal::{push_escaped, push_identifier};
 
@@ -11,7 +12,7 @@ use super::literal::{push_escaped, push_identifier};
 /// PostgreSQL reports are not here but in [`Parameters`](super::super::Parameters).
 ///
 /// Values are in PostgreSQL's `escape` format of the database's encoding.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, Eq)]
 pub struct SessionState {
     /// By name, in lower case.
     pub settings: BTreeMap<Box<str>, Box<str>>,
@@ -23,12 +24,25 @@ pub struct SessionState {
     pub channels: BTreeSet<Channel>,
     /// The role in force is a superuser.
     pub superuser: bool,
+    /// As it was when it was shared.
+    pub(super) guise: Guise,
+}
+
+impl PartialEq for SessionState {
+    fn eq(&self, other: &SessionState) -> bool {
+        let SessionState { settings, role, authorization, channels, superuser, guise: _ } = self;
+        *settings == other.settings
+            && *role == other.role
+            && *authorization == other.authorization
+            && *channels == other.channels
+            && *superuser == other.superuser
+    }
 }
 
 /// The settings a client has asked for in its startup packet, as PostgreSQL spells them.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Start {
-    /// Names in lower case; values in `escape` format.
+    /// Without the role. Names in lower case; values in `escape` format.
     pub settings: Vec<(Box<str>, Box<str>)>,
 }
 
@@ -47,6 +61,12 @@ impl SessionState {
     #[must_use]
     pub fn is_plain(&self) -> bool {
         *self == SessionState::default()
+    }
+
+    /// What it looks like in short.
+    #[must_use]
+    pub fn guise(&self) -> Guise {
+        self.guise
     }
 
     /// It acts as somebody else than who logged in.
@@ -174,12 +194,14 @@ impl Start {
         self.settings.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| &**value)
     }
 
-    /// A query that gives these settings their start values again, as far as `reset` asks for them; empty:
-    /// none of them.
+    /// A query that gives these settings their start values again, as far as `reset` asks for them, and then this
+    /// role; empty: none of them.
     #[must_use]
-    pub fn correction(&self, reset: impl Fn(&str) -> bool) -> Vec<u8> {
+    pub fn correction(&self, reset: impl Fn(&str) -> bool, role: Option<&str>) -> Vec<u8> {
         let mut query = Vec::new();
-        for (name, value) in self.settings.iter().filter(|(name, _)| reset(name)) {
+        let settings = self.settings.iter().filter(|(name, _)| reset(name));
+        let settings = settings.map(|(name, value)| (&**name, &**value));
+        for (name, value) in settings.chain(role.map(|role| ("role", role))) {
             query.extend_from_slice(if query.is_empty() { b"SELECT " } else { b", " });
             push_set_config(&mut query, name, value);
         }
@@ -189,8 +211,13 @@ impl Start {
 
 /// The state as it is shared: nothing is allocated for a plain one.
 #[must_use]
-pub(in crate::session) fn share(state: SessionState) -> Option<Arc<SessionState>> {
-    if state.is_plain() { None } else { Some(Arc::new(state)) }
+pub(in crate::session) fn share(mut state: SessionState) -> Option<Arc<SessionState>> {
+    if state.is_plain() {
+        return None;
+    }
+    let role = state.has_role().then_some((&state.role, &state.authorization));
+    state.guise = Guise::new(role, (&state.settings, &state.channels));
+    Some(Arc::new(state))
 }
 
 /// Settings beside the reported ones that decide what a statement means.

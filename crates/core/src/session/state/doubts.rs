@@ -156,6 +156,14 @@ impl Doubts {
         }
     }
 
+    /// Something failed or was rolled back. Whether a setting that was named has been made cannot be told by its
+    /// value, and what has not been made must not be given to another server connection: it may not be allowed.
+    pub fn reconsider(&mut self) {
+        if self.asks.has(Asks::NAMED) {
+            self.asks = self.asks.and(Asks::SETTINGS);
+        }
+    }
+
     /// Whatever in these bytes could be the name of a custom parameter: no list of PostgreSQL's has these.
     pub fn add_custom(&mut self, bytes: &[u8]) {
         let in_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$' | b'.');
@@ -186,14 +194,6 @@ impl Doubts {
         }
         self.asks = self.asks.and(asks);
         self.postponed = false;
-    }
-
-    /// Something has failed. A setting that is asked about by name could then not be told from one that was set to
-    /// its usual value; and whoever has to give it that value again might not be allowed to.
-    pub(crate) fn after_error(&mut self) {
-        if self.asks.has(Asks::NAMED) {
-            self.asks = self.asks.and(Asks::SETTINGS);
-        }
     }
 
     /// Takes what has to be asked about.

@@ -181,7 +181,7 @@ fn question(about: &Doubts, known: &[&str]) -> Vec<u8> {
 }
 
 /// A field of a DataRow; `Some(None)`: NULL.
-pub(super) fn field<'a>(rest: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
+pub(in crate::session) fn field<'a>(rest: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
     let (len, after) = rest.split_first_chunk::<4>()?;
     *rest = after;
     let Ok(len) = usize::try_from(i32::from_be_bytes(*len)) else { return Some(None) };

@@ -46,7 +46,7 @@ fn whoever_was_told_is_asked_for_on_another_server_connection() {
 fn whoever_was_told_something_else_is_refused_as_by_postgresql() {
     let mut stage = told(2);
     elsewhere(&mut stage);
-    stage.client(0, "B a / Dp - / E / S");
+    stage.client(0, "B a / E / S");
     stage.report();
     // Other clients are not to be mixed up with that: the text has a new number.
     assert_eq!(
@@ -55,7 +55,7 @@ fn whoever_was_told_something_else_is_refused_as_by_postgresql() {
     );
     assert_eq!(
         stage.server(1, &format!("3 / 1 / t / {}", row("m", 1))),
-        "server 1: B HOWDAH_unnamed / Dp - / E / S | 1-0 | 0-1"
+        "server 1: B HOWDAH_unnamed / E / S | 1-0 | 0-1"
     );
     assert_eq!(stage.server(1, &format!("{WRONG} / Z I")), format!("client 0: {STALE} / Z I | 1-0"));
     // For as long as it holds to its statement.
@@ -92,14 +92,35 @@ fn whoever_was_told_nothing_takes_what_comes() {
     assert_eq!(stage.client(1, "P b q / S"), "server 0: S | client 1: 1 | 1-0");
     stage.server(0, "Z I");
     elsewhere(&mut stage);
-    assert_eq!(
-        stage.client(1, "B b / Dp - / E / S"),
-        "server 1: P HOWDAH_1 q / B HOWDAH_1 / Dp - / E / S | 2-0 | 1-1"
-    );
-    stage.server(1, &format!("1 / 2 / {} / D / C SELECT 1 / Z I", row("m", 1)));
+    assert_eq!(stage.client(1, "B b / E / S"), "server 1: P HOWDAH_1 q / B HOWDAH_1 / E / S | 2-0 | 1-1");
+    stage.server(1, "1 / 2 / D / C SELECT 1 / Z I");
     stage.report();
     // That nobody has asked what it looks like there is no reason to trust it.
     assert_eq!(stage.client(0, "B a / E / S"), "server 1: D HOWDAH_1 / H | 2-0 | 0-1");
+}
+
+/// As pgjdbc does: what was bound first is described, and it keeps to that.
+#[test]
+fn what_a_portal_looks_like_is_told_as_well() {
+    let mut stage = told(3);
+    stage.client(1, "P b q / S");
+    stage.server(0, "Z I");
+    let bound = "B b / Dp - / E / S";
+    assert_eq!(stage.client(1, bound), "server 0: D HOWDAH_1 / B HOWDAH_1 / Dp - / E / S | 1-0");
+    let answer = format!("t / {0} / 2 / {0} / D / C SELECT 1 / Z I", row("n", 1));
+    assert_eq!(stage.server(0, &answer), "client 1: 2 / T / D / C SELECT 1 / Z I");
+    elsewhere(&mut stage);
+    assert_eq!(stage.client(1, "B b / E / S"), "server 1: P HOWDAH_1 q / D HOWDAH_1 / H | 2-0 | 1-1");
+    let changed = format!("1 / t / {}", row("m", 1));
+    assert_eq!(stage.server(1, &changed), "server 1: C HOWDAH_1 / P HOWDAH_2 q / D HOWDAH_2 / H | 2-0 | 1-1");
+    stage.server(1, &format!("3 / 1 / t / {}", row("m", 1)));
+    stage.server(1, &format!("{WRONG} / Z I"));
+    stage.report();
+    // Who has it described each time is told what it looks like now, and may go on.
+    assert_eq!(stage.client(1, bound), "server 1: D HOWDAH_2 / B HOWDAH_2 / Dp - / E / S | 2-0 | 1-1");
+    stage.server(1, &format!("t / {0} / 2 / {0} / D / C SELECT 1 / Z I", row("m", 1)));
+    stage.report();
+    assert_eq!(stage.client(1, bound), "server 1: B HOWDAH_2 / Dp - / E / S | 2-0 | 1-1");
 }
 
 #[test]

@@ -139,7 +139,7 @@ impl Backend {
     async fn simple(&mut self, body: &[u8]) -> Result<(), End> {
         let query = Query::parse(body).map_err(|e| error("08P01", e.to_string()))?;
         let text = String::from_utf8_lossy(query.text).into_owned();
-        let parts = statements(&text);
+        let parts = if Sql::is_survey(&text) { vec![text.as_str()] } else { statements(&text) };
         self.unnamed = None;
         self.several = parts.len() > 1;
         if parts.is_empty() {

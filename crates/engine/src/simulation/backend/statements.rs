@@ -65,6 +65,7 @@ impl Backend {
                 write_message(self.wire.out(), backend::tag::COPY_DONE, &[]);
                 Ok(format!("COPY {lines}"))
             }
+            Sql::Survey => Ok("SELECT 0".to_owned()),
             Sql::Session(text) => self.change(text),
         }
     }

@@ -65,6 +65,12 @@ impl HintsBuilder {
         }
     }
 
+    /// So much there is to read that whoever has something else to do should leave it to another thread.
+    #[must_use]
+    pub fn is_long(&self) -> bool {
+        self.bytes > LONG
+    }
+
     /// What they say together.
     #[must_use]
     pub fn build(mut self) -> Hints {
@@ -220,6 +226,8 @@ fn fires(index: usize) -> usize {
 
 /// What the rows may take in all.
 const MAX_BYTES: usize = 64 << 20;
+/// Takes about a millisecond to read.
+const LONG: usize = 256 << 10;
 const ROW_BYTES: usize = 128;
 
 /// So many names are told apart.

@@ -18,7 +18,7 @@ use super::lexer::Piece;
 use super::signs::{Sign, Signs};
 
 /// Functions, views and tables of a database whose use may change a session. The default knows of none.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hints {
     names: Names,
     /// What comes of using each name.
@@ -32,7 +32,7 @@ pub struct Hints {
 }
 
 /// What comes of using a name.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Entry {
     /// In any way.
     uses: Signs,
@@ -45,6 +45,12 @@ impl Hints {
     #[must_use]
     pub fn query() -> &'static str {
         include_str!("query.sql")
+    }
+
+    /// The same while they may be out of date: any statement may do anything.
+    #[must_use]
+    pub fn in_doubt(&self) -> Hints {
+        Hints { everything: true, ..self.clone() }
     }
 
     /// Whether there are none, so that a text's words say all.
@@ -61,14 +67,17 @@ impl Hints {
             && (self.everything || head == Head::Other && self.ddl.any() || self.names.may_be_in(text))
     }
 
-    /// Adds what a name does. `writes`: the statement changes tables.
+    /// Adds what a name does; says whether it is known here. `writes`: the statement changes tables.
     #[inline]
-    pub(super) fn see(&self, piece: Piece<'_>, writes: bool, signs: &mut Signs) {
-        let Some(entry) = self.names.find(piece).and_then(|index| self.entries.get(index)) else { return };
+    pub(super) fn see(&self, piece: Piece<'_>, writes: bool, signs: &mut Signs) -> bool {
+        let Some(entry) = self.names.find(piece).and_then(|index| self.entries.get(index)) else {
+            return false;
+        };
         signs.merge(&entry.uses);
         if writes {
             signs.merge(&entry.fires);
         }
+        true
     }
 
     /// Adds what a statement does because of this head.

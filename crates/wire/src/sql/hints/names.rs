@@ -6,7 +6,7 @@ use crate::sql::identifier;
 use crate::sql::lexer::{Piece, Token, is_word_part, is_word_start};
 
 /// Names in order, and what lengths those with each first byte have, be it a small or a capital letter.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Names {
     sorted: Vec<Box<[u8]>>,
     lengths: Vec<u64>,

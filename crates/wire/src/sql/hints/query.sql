@@ -85,7 +85,7 @@ FROM stored s
 JOIN builtin b
     ON b.proname OPERATOR(pg_catalog.=) 'current_setting'
     AND pg_catalog.strpos(s.tree, pg_catalog.concat(':funcid ', b.oid, ' ')) OPERATOR(pg_catalog.>) 0,
-pg_catalog.regexp_matches(s.tree, ':constvalue [0-9]+ \[ ([0-9 ]+) \]', 'g') constant(bytes)
+pg_catalog.regexp_matches(s.tree, ':constvalue [0-9]+ [[] ([0-9 ]+) []]', 'g') constant(bytes)
 UNION ALL
 -- Users' functions in views, rules, policies, defaults, constraints and triggers.
 SELECT DISTINCT o.kind, c.relname::pg_catalog.text, p.proname::pg_catalog.text
