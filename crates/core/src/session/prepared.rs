@@ -443,8 +443,8 @@ impl Session {
         if told.is_some() && server.statements.need(statement.id, batch, told) == Need::Nothing {
             return ServerName::Virtual(statement);
         }
-        let failed = server.outstanding.status_is_known()
-            && server.outstanding.status() == TransactionStatus::Failed;
+        let failed =
+            server.outstanding.status_is_known() && server.outstanding.status() == TransactionStatus::Failed;
         let target = self.ensure(server, &statement, None, patch);
         if matches!(target, ServerName::Virtual(_)) && !failed {
             self.statements_mut().describing(name, Arc::clone(&statement), batch);
