@@ -8,6 +8,7 @@
 //! * `relay_server` – the server's replies: whose they are
 //! * `outstanding` – replies still owed, ours and theirs; `copy_in` – what COPY does to them
 //! * `prepared` – Parse, Bind, Describe and Close with names of the client's own
+//! * `unread` – what may change a session without a text
 //! * `unnamed` – the unnamed statement, which follows its client too
 //! * `statements` – prepared statements, by the client's name; `server_statements` – by the server's
 //! * `shape` – what a client was told that its statement looks like
@@ -42,6 +43,7 @@ mod survey;
 #[cfg(test)]
 mod tests;
 mod unnamed;
+mod unread;
 mod verdict;
 
 pub(crate) use conversation::Rest;

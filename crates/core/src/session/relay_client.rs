@@ -135,16 +135,12 @@ impl Session {
             tag::PARSE | tag::BIND | tag::DESCRIBE | tag::CLOSE if self.rules.follows_statements() => {
                 self.named(server, header, input, patch)
             }
-            tag::PARSE => {
-                // In session mode nothing is known of the texts: any Execute may be a COMMIT.
-                self.bound_commits = true;
-                Session::pass(server, Expected::theirs(Kind::Parse))
-            }
-            tag::BIND => Session::pass(server, Expected::theirs(Kind::Bind)),
+            tag::PARSE => self.parse_as_is(server, header, input),
+            tag::BIND => self.bind_as_is(server),
             tag::DESCRIBE => Session::pass(server, Expected::theirs(Kind::Describe)),
             tag::CLOSE => Session::pass(server, Expected::theirs(Kind::Close)),
             tag::EXECUTE => self.execute(server, header, input, patch),
-            tag::FUNCTION_CALL => Session::pass(server, Expected::theirs(Kind::FunctionCall)),
+            tag::FUNCTION_CALL => self.function_call(server, header, input),
             // A body here is an error of a kind of its own in PostgreSQL.
             tag::SYNC | tag::FLUSH if header.total() > FrameHeader::SIZE => malformed(header.tag, patch),
             tag::SYNC => Session::pass(server, Expected::theirs(Kind::Sync)),

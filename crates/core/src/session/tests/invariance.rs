@@ -30,6 +30,23 @@ const CONVERSATIONS: &[&[(&str, &str)]] = &[
         ("", "I / Z I"),
         ("Q copy out", "H / d one / c / C COPY 1 / Z I"),
     ],
+    &[
+        ("Q set work_mem = '1MB'", "C SET / Z I"),
+        (
+            "Q begin / Q set search_path = 'a'",
+            "row n work_mem 1MB / C SELECT 1 / Z I / C BEGIN / Z T / C SET / Z T",
+        ),
+        (
+            "P a select pg_advisory_lock(1) / B a / E / S / Q rollback",
+            "1 / 2 / C SELECT 1 / Z T / C ROLLBACK / Z I",
+        ),
+        ("Q listen x", "row n search_path public / row l 1 - / C SELECT 1 / Z I"),
+        ("", "C LISTEN / Z I"),
+        ("", "row h x - / C SELECT 1 / Z I"),
+        ("Q select pg_advisory_unlock_all(); reset all", "C SELECT 1 / C RESET / Z I"),
+        ("", "E 57014 canceled / Z I"),
+        ("Q discard all", "C DISCARD ALL / Z I"),
+    ],
 ];
 
 proptest! {

@@ -10,6 +10,7 @@ mod channels;
 mod cleanup;
 mod copying;
 mod differential;
+mod follow;
 mod invariance;
 mod model;
 mod notation;

@@ -44,7 +44,9 @@ fn what_asks_for_nothing_needs_no_server() {
 fn a_function_call() {
     let mut stage = Stage::transaction(1, 1);
     assert_eq!(stage.client(0, "F"), "server 0: F | 0-0");
-    assert_eq!(stage.server(0, "V / Z I"), "client 0: V / Z I");
+    // Nobody has seen what it does.
+    assert_eq!(stage.server(0, "V / Z I"), "server 0: Q look everything | client 0: V | 0-0");
+    assert_eq!(stage.server(0, "C SELECT 0 / Z I"), "client 0: Z I");
 }
 
 #[test]
