@@ -86,7 +86,7 @@ impl Session {
             // Made here, it may be called here before anybody knows what it does.
             server.doubts.add(Asks::EVERYTHING, text);
             if self.rules.uses_hints() {
-                server.change.get_or_insert_with(|| self.rules.hints.change());
+                server.change.get_or_insert_with(|| self.rules.hints.change()).by(text);
             }
         }
         if signs.has(Sign::Prepare) {
