@@ -217,7 +217,7 @@ impl Session {
         };
         let is_reset = |name: &str| {
             let tells = !followed(name) && !name.contains('.');
-            look.is_reset(name) && (tells || look.about.may_reset() || has_changed(name))
+            look.is_reset(name) && (tells || look.about.may_reset(name) || has_changed(name))
         };
         let mut wanted = self.state.as_deref().cloned().unwrap_or_default();
         for (name, value) in start.settings.iter().filter(|(name, _)| is_reset(name) && !followed(name)) {

@@ -14,8 +14,10 @@ pub struct Doubts {
     pub(super) names: Vec<Box<str>>,
     /// Any setting may be among them.
     unknown: bool,
-    /// Settings may have been given back their first values.
+    /// Settings may have been given back their first values: any of them.
     resets: bool,
+    /// The same of those named here.
+    reset: Vec<Box<str>>,
     /// Reported settings that have changed, and what they were before.
     reports: Vec<(Box<str>, Box<str>)>,
     /// The text that raised the first of them, or the first of those that pin.
@@ -152,8 +154,11 @@ impl Doubts {
         }
         self.add(asks, text);
         self.unknown |= signs.has(Sign::SettingUnknown) || signs.has(Sign::Opaque);
-        self.resets |=
-            RESETS.into_iter().any(|sign| signs.has(sign)) || signs.has(Sign::Opaque) && says_reset(text);
+        self.resets |= signs.has(Sign::ResetAll) || signs.has(Sign::Opaque) && says_reset(text);
+        if signs.has(Sign::Reset) {
+            let names = signs.names().iter().take(MAX_NAMES.saturating_sub(self.reset.len()));
+            self.reset.extend(names.cloned());
+        }
         for name in signs.names().iter().filter(|name| !reported(name)) {
             self.add_name(name);
         }
@@ -167,11 +172,11 @@ impl Doubts {
         self.resets = true;
     }
 
-    /// Settings may have been given back their first values: words say so. Without such words one that has its
+    /// This setting may have been given back its first value: words say so. Without such words one that has its
     /// first value may as well have been given it.
     #[must_use]
-    pub fn may_reset(&self) -> bool {
-        self.resets
+    pub fn may_reset(&self, name: &str) -> bool {
+        self.resets || self.reset.iter().any(|reset| reset.eq_ignore_ascii_case(name))
     }
 
     /// PostgreSQL reports that the client has changed this setting, which was `before`.
@@ -241,9 +246,10 @@ impl Doubts {
 
     /// The question failed.
     pub(crate) fn postpone(&mut self, unanswered: Doubts) {
-        let Doubts { asks, names, cause, unknown, resets, reports, .. } = unanswered;
+        let Doubts { asks, names, cause, unknown, resets, reset, reports, .. } = unanswered;
         self.unknown |= unknown;
         self.resets |= resets;
+        self.reset.extend(reset);
         for (name, before) in reports {
             self.reports.retain(|(known, _)| *known != name);
             self.reports.push((name, before));
@@ -262,14 +268,14 @@ fn head_of(text: &[u8]) -> Box<str> {
     String::from_utf8_lossy(head).into()
 }
 
-/// Words with which settings are given back their first values.
+/// Some word of this text may give settings back their first values.
 fn says_reset(text: &[u8]) -> bool {
-    let says = |word: &[u8]| text.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word));
-    says(b"reset") || says(b"default") || says(b"discard")
+    let says = |word: &[u8]| RESETS.iter().any(|reset| word.eq_ignore_ascii_case(reset));
+    text.split(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_').any(says)
 }
 
-/// What gives settings back their first values.
-const RESETS: [Sign; 3] = [Sign::Reset, Sign::ResetAll, Sign::Clears];
+/// Words with which settings are given back their first values.
+const RESETS: [&[u8]; 3] = [b"reset", b"default", b"discard"];
 
 /// What a sign in a text makes doubtful.
 const ABOUT: [(Sign, Asks); 16] = [

@@ -24,6 +24,7 @@ pub use beginnings::{Beginning, Beginnings};
 pub(super) use carried::{Replay, share};
 pub use carried::{SessionState, Start};
 pub use doubts::{Asks, Doubts};
+pub(super) use literal::from_escaped;
 pub(crate) use literal::push_literal;
 pub(crate) use look::Look;
 pub(super) use look::field;
