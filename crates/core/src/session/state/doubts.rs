@@ -1,6 +1,6 @@
 //! What of a session may have changed, and so has to be asked about.
 
-use howdah_wire::sql::{Sign, Signs};
+use howdah_wire::sql::{Head, Sign, Signs, Statements};
 
 /// Kinds of question.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -154,7 +154,7 @@ impl Doubts {
         }
         self.add(asks, text);
         self.unknown |= signs.has(Sign::SettingUnknown) || signs.has(Sign::Opaque);
-        self.resets |= signs.has(Sign::ResetAll) || signs.has(Sign::Opaque) && says_reset(text);
+        self.resets |= signs.has(Sign::ResetAll) || says_reset_within(signs, text);
         if signs.has(Sign::Reset) {
             let names = signs.names().iter().take(MAX_NAMES.saturating_sub(self.reset.len()));
             self.reset.extend(names.cloned());
@@ -268,10 +268,13 @@ fn head_of(text: &[u8]) -> Box<str> {
     String::from_utf8_lossy(head).into()
 }
 
-/// Some word of this text may give settings back their first values.
-fn says_reset(text: &[u8]) -> bool {
+/// A block of code may give settings back their first values by some word in it. What functions do is known by
+/// their own signs.
+fn says_reset_within(signs: &Signs, text: &[u8]) -> bool {
     let says = |word: &[u8]| RESETS.iter().any(|reset| word.eq_ignore_ascii_case(reset));
-    text.split(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_').any(says)
+    signs.has(Sign::Opaque)
+        && Statements::of(text).any(|head| head == Head::Do)
+        && text.split(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_').any(says)
 }
 
 /// Words with which settings are given back their first values.
