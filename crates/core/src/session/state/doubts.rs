@@ -18,6 +18,8 @@ pub struct Doubts {
     resets: bool,
     /// The same of those named here.
     reset: Vec<Box<str>>,
+    /// Some of it may have been taken back.
+    undone: bool,
     /// Reported settings that have changed, and what they were before.
     reports: Vec<(Box<str>, Box<str>)>,
     /// The text that raised the first of them, or the first of those that pin.
@@ -179,6 +181,12 @@ impl Doubts {
         self.resets || self.reset.iter().any(|reset| reset.eq_ignore_ascii_case(name))
     }
 
+    /// Some of what was said may have been taken back.
+    #[must_use]
+    pub fn is_undone(&self) -> bool {
+        self.undone
+    }
+
     /// PostgreSQL reports that the client has changed this setting, which was `before`.
     pub fn note_report(&mut self, name: &str, before: &str) {
         if !self.reports.iter().any(|(known, _)| known.eq_ignore_ascii_case(name)) {
@@ -201,6 +209,7 @@ impl Doubts {
     /// Something failed or was rolled back. Whether a setting that was named has been made cannot be told by its
     /// value, and what has not been made must not be given to another server connection: it may not be allowed.
     pub fn reconsider(&mut self) {
+        self.undone |= !self.is_none();
         if self.asks.has(Asks::NAMED) {
             self.asks = self.asks.and(Asks::SETTINGS);
         }
@@ -246,10 +255,11 @@ impl Doubts {
 
     /// The question failed.
     pub(crate) fn postpone(&mut self, unanswered: Doubts) {
-        let Doubts { asks, names, cause, unknown, resets, reset, reports, .. } = unanswered;
+        let Doubts { asks, names, cause, unknown, resets, reset, undone, reports, .. } = unanswered;
         self.unknown |= unknown;
         self.resets |= resets;
         self.reset.extend(reset);
+        self.undone |= undone;
         for (name, before) in reports {
             self.reports.retain(|(known, _)| *known != name);
             self.reports.push((name, before));
