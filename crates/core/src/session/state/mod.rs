@@ -25,6 +25,7 @@ pub(super) use carried::{Replay, share};
 pub use carried::{SessionState, Start};
 pub(super) use doubts::custom_names;
 pub use doubts::{Asks, Doubts};
+pub(super) use literal::from_escaped;
 pub(crate) use literal::{push_identifier, push_literal};
 pub(crate) use look::Look;
 pub(super) use look::field;
