@@ -83,7 +83,10 @@ impl Session {
             // Made here, it may be called here before anybody knows what it does.
             server.doubts.add(Asks::EVERYTHING, text);
             if self.rules.uses_hints() {
-                server.change.get_or_insert_with(|| self.rules.hints.change());
+                match &server.change {
+                    None => server.change = Some(self.rules.hints.change(text)),
+                    Some(_) => self.rules.hints.change_more(text),
+                }
             }
         }
         if signs.has(Sign::Prepare) {

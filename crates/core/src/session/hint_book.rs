@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use howdah_wire::sql::Hints;
 
+use super::state::custom_names;
+
 /// The hints of one database. The default knows of none, and nobody has asked.
 #[derive(Debug, Default)]
 pub struct HintBook {
@@ -27,6 +29,8 @@ struct Inner {
     known: Arc<Hints>,
     /// Since `known` was asked for, something may have changed it.
     outdated: bool,
+    /// Custom settings that may be among the changes since then.
+    suspects: Vec<Box<str>>,
     /// Transactions under way that may change it.
     under_way: u32,
     /// Such transactions ever.
@@ -63,13 +67,18 @@ impl HintBook {
         (self.edition.load(Ordering::Acquire), Arc::clone(&inner.given))
     }
 
-    /// Something is sent that may change what functions do.
-    pub(crate) fn change(self: &Arc<Self>) -> Change {
+    /// This text is sent, which may change what functions do.
+    pub(crate) fn change(self: &Arc<Self>, text: &[u8]) -> Change {
         let mut inner = self.lock();
         inner.under_way += 1;
         inner.begun += 1;
-        self.doubt(&mut inner);
+        self.doubt(&mut inner, text);
         Change(Arc::clone(self))
+    }
+
+    /// The same within a transaction of which a change is known.
+    pub(crate) fn change_more(&self, text: &[u8]) {
+        self.doubt(&mut self.lock(), text);
     }
 
     /// Something has changed that nothing is known of: another server may stand behind the database.
@@ -77,7 +86,7 @@ impl HintBook {
         let mut inner = self.lock();
         inner.begun += 1;
         if inner.asked.is_some() {
-            self.doubt(&mut inner);
+            self.doubt(&mut inner, b"");
         }
     }
 
@@ -133,13 +142,25 @@ impl HintBook {
     fn conclude(&self, inner: &mut Inner, inquiry: Inquiry, now: Instant) {
         inner.asked = Some((now, now.saturating_duration_since(inquiry.since)));
         inner.outdated = inquiry.begun != Some(inner.begun);
-        let next = if inner.outdated { Arc::new(inner.known.in_doubt()) } else { Arc::clone(&inner.known) };
+        let next = if inner.outdated {
+            Arc::new(inner.known.in_doubt(&inner.suspects))
+        } else {
+            inner.suspects.clear();
+            Arc::clone(&inner.known)
+        };
         self.give(inner, next);
     }
 
-    fn doubt(&self, inner: &mut Inner) {
-        if !std::mem::replace(&mut inner.outdated, true) {
-            let next = Arc::new(inner.known.in_doubt());
+    /// From now on they are in doubt; this text may say more than was known of what may have changed.
+    fn doubt(&self, inner: &mut Inner, text: &[u8]) {
+        let before = inner.suspects.len();
+        for name in custom_names(text) {
+            if inner.suspects.len() < MAX_SUSPECTS && !inner.suspects.iter().any(|known| **known == *name) {
+                inner.suspects.push(name.into());
+            }
+        }
+        if !std::mem::replace(&mut inner.outdated, true) || inner.suspects.len() > before {
+            let next = Arc::new(inner.known.in_doubt(&inner.suspects));
             self.give(inner, next);
         }
     }
@@ -162,6 +183,8 @@ impl Drop for Change {
     }
 }
 
+/// Names of a text that may be custom settings; most are of something else.
+const MAX_SUSPECTS: usize = 64;
 /// Between two questions passes this many times what an answer takes, and at least so long.
 const PAUSE_FACTOR: u32 = 20;
 const LEAST_PAUSE: Duration = Duration::from_secs(1);
@@ -192,7 +215,7 @@ mod tests {
             !book.is_due(now) && of(&book, "select f()").has(Sign::Seed) && of(&book, "select 1").is_plain()
         );
 
-        let change = book.change();
+        let change = book.change(b"create function f");
         let edition = book.edition();
         let later = now + LEAST_PAUSE;
         assert!(of(&book, "select 1").has(Sign::Opaque) && of(&book, "select f()").has(Sign::Seed));
@@ -208,10 +231,26 @@ mod tests {
     }
 
     #[test]
+    fn settings_named_in_a_change_are_asked_about_until_the_next_answer() {
+        let (book, now) = (Arc::new(HintBook::default()), Instant::now());
+        book.answer(book.inquire(now), hints(&[]), now);
+        let text = b"create function a.f() ... set_config('app.x', v, false)";
+        let changes = [book.change(b"create function g()"), book.change(text)];
+        let names =
+            |book: &HintBook| of(book, "select f()").names().iter().map(|it| it.to_string()).collect();
+        let named: Vec<String> = names(&book);
+        assert_eq!(named, ["a.f", "app.x"]);
+        drop(changes);
+        book.answer(book.inquire(now), hints(&["f"]), now);
+        let named: Vec<String> = names(&book);
+        assert!(named.is_empty());
+    }
+
+    #[test]
     fn a_change_during_a_question_calls_for_another() {
         let (book, now) = (Arc::new(HintBook::default()), Instant::now());
         let inquiry = book.inquire(now);
-        drop(book.change());
+        drop(book.change(b"create function f"));
         book.answer(inquiry, hints(&[]), now);
         assert!(of(&book, "select 1").has(Sign::Opaque) && book.is_due(now + LEAST_PAUSE));
     }
@@ -221,7 +260,7 @@ mod tests {
         let (book, now) = (Arc::new(HintBook::default()), Instant::now());
         let later = now + LEAST_PAUSE;
         book.answer(book.inquire(now), hints(&[]), later);
-        drop(book.change());
+        drop(book.change(b"create function f"));
         assert!(!book.is_due(later + 19 * LEAST_PAUSE) && book.is_due(later + 20 * LEAST_PAUSE));
     }
 
@@ -229,7 +268,7 @@ mod tests {
     fn a_refusal_leaves_what_is_known_and_is_news_once() {
         let (book, now) = (Arc::new(HintBook::default()), Instant::now());
         book.answer(book.inquire(now), hints(&["f"]), now);
-        drop(book.change());
+        drop(book.change(b"create function f"));
         assert!(book.refuse(book.inquire(now), now) && !book.refuse(book.inquire(now), now));
         assert!(of(&book, "select f()").has(Sign::Seed) && of(&book, "select 1").is_plain());
     }

@@ -166,14 +166,7 @@ impl Doubts {
 
     /// Whatever in these bytes could be the name of a custom parameter: no list of PostgreSQL's has these.
     pub fn add_custom(&mut self, bytes: &[u8]) {
-        let in_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$' | b'.');
-        for word in bytes.split(|byte| !in_name(byte)).filter(|word| word.contains(&b'.')) {
-            let parts = || word.split(|&byte| byte == b'.');
-            let is_part = |part: &[u8]| part.first().is_some_and(|c| c.is_ascii_alphabetic() || *c == b'_');
-            if parts().count() > 1 && parts().all(is_part) && word.len() < MAX_NAME {
-                self.add_name(&String::from_utf8_lossy(word).to_ascii_lowercase());
-            }
-        }
+        custom_names(bytes).for_each(|name| self.add_name(&name));
     }
 
     fn add_name(&mut self, name: &str) {
@@ -213,6 +206,18 @@ impl Doubts {
         self.names.extend(names);
         self.postponed = true;
     }
+}
+
+/// Whatever in these bytes could be the name of a custom parameter.
+pub(crate) fn custom_names(bytes: &[u8]) -> impl Iterator<Item = String> {
+    let in_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$' | b'.');
+    let is_part = |part: &[u8]| part.first().is_some_and(|c| c.is_ascii_alphabetic() || *c == b'_');
+    bytes
+        .split(move |byte| !in_name(byte))
+        .filter(move |word| {
+            word.contains(&b'.') && word.len() < MAX_NAME && word.split(|&byte| byte == b'.').all(is_part)
+        })
+        .map(|word| String::from_utf8_lossy(word).to_ascii_lowercase())
 }
 
 fn head_of(text: &[u8]) -> Box<str> {

@@ -23,6 +23,7 @@ mod trial;
 pub use beginnings::{Beginning, Beginnings};
 pub(super) use carried::{Replay, share};
 pub use carried::{SessionState, Start};
+pub(crate) use doubts::custom_names;
 pub use doubts::{Asks, Doubts};
 pub(crate) use literal::{push_identifier, push_literal};
 pub(crate) use look::Look;

@@ -47,10 +47,12 @@ impl Hints {
         include_str!("query.sql")
     }
 
-    /// The same while they may be out of date: any statement may do anything.
+    /// The same while they may be out of date: any statement may do anything, and set any of these custom settings.
     #[must_use]
-    pub fn in_doubt(&self) -> Hints {
-        Hints { everything: true, ..self.clone() }
+    pub fn in_doubt(&self, suspects: &[Box<str>]) -> Hints {
+        let mut hints = Hints { everything: true, ..self.clone() };
+        hints.custom.extend(suspects.iter().filter(|name| !self.custom.contains(name)).cloned());
+        hints
     }
 
     /// Whether there are none, so that a text's words say all.
