@@ -22,6 +22,9 @@ impl Session {
     pub fn join(&mut self, server: &mut Server, now: Instant, to_server: &mut Vec<u8>) {
         self.joined = now;
         self.parameters.fill_from(&server.parameters);
+        if self.start.is_some() {
+            server.doubts.forget_reports();
+        }
         if self.out_of_step || !same(self.state.as_ref(), server.state.as_ref()) {
             return self.replay(server, to_server);
         }
@@ -180,6 +183,7 @@ impl Session {
     pub(super) fn was_reset(&self, server: &mut Server) {
         if self.start.is_some() && !self.rules.follows_state() && !server.outstanding.is_correcting() {
             server.doubts.add(Asks::SETTINGS.and(Asks::ROLE), b"RESET");
+            server.doubts.set_reset();
         }
     }
 
@@ -255,12 +259,20 @@ impl Session {
         };
         let Some(start) = self.start.clone() else { return };
         let followed = |name: &str| is_reported(&server.tracked, &server.parameters, name);
+        // Having its first value a setting need not have been reset: it may have been given that value.
+        let has_changed = |name: &str| {
+            let now = server.tracked.index(name).and_then(|index| server.parameters.get(index));
+            look.about.before_report(name).is_some_and(|before| now.is_none_or(|now| **now != *before))
+        };
+        let is_reset = |name: &str| {
+            let tells = !followed(name) && !name.contains('.');
+            look.is_reset(name) && (tells || look.about.may_reset() || has_changed(name))
+        };
         let mut wanted = self.state.as_deref().cloned().unwrap_or_default();
-        for (name, value) in start.settings.iter().filter(|(name, _)| look.is_reset(name) && !followed(name))
-        {
+        for (name, value) in start.settings.iter().filter(|(name, _)| is_reset(name) && !followed(name)) {
             wanted.settings.insert(name.clone(), value.clone());
         }
-        let correction = start.correction(|name| look.is_reset(name) && followed(name), None);
+        let correction = start.correction(|name| is_reset(name) && followed(name), None);
         if !correction.is_empty() {
             self.postscript = correction;
         }

@@ -131,20 +131,19 @@ impl Session {
     }
 
     fn parse_unnamed(&mut self, server: &mut Server, header: FrameHeader, body: &[u8]) -> Step {
+        // What executing it does to the session shows only when all of it is there.
         let whole = body.len() + FrameHeader::SIZE >= header.total();
-        let definition = if header.total() > MAX_UNNAMED {
-            None
-        } else if whole {
-            body.get(1..)
-        } else {
+        if !whole && header.total() <= Verdict::MAX_HELD {
             return Step::Hold;
-        };
+        }
+        let definition = body.get(1..).filter(|_| whole);
         let signs = definition.map_or_else(Signs::unseen, |definition| signs_of(definition, &self.hints));
         let text = definition.and_then(until_nul).unwrap_or_default();
         if signs.has(Sign::Listen) && self.must_wait_for_channels(text) {
             return Step::Hold;
         }
-        let generation = self.unnamed.parsed(self.id, &mut server.unnamed, definition);
+        let kept = definition.filter(|_| header.total() <= MAX_UNNAMED || !signs.is_plain());
+        let generation = self.unnamed.parsed(self.id, &mut server.unnamed, kept);
         self.unnamed.note(signs);
         let subject = Subject::Unnamed(generation);
         Session::pass(server, Expected { subject, ..Expected::theirs(Kind::Parse) })
@@ -440,8 +439,10 @@ impl Session {
         if told.is_some() && server.statements.need(statement.id, batch, told) == Need::Nothing {
             return ServerName::Virtual(statement);
         }
+        let failed =
+            server.outstanding.status_is_known() && server.outstanding.status() == TransactionStatus::Failed;
         let target = self.ensure(server, &statement, None, patch);
-        if matches!(target, ServerName::Virtual(_)) {
+        if matches!(target, ServerName::Virtual(_)) && !failed {
             self.statements_mut().describing(name, Arc::clone(&statement), batch);
             let subject = Subject::Description(statement.id);
             let expected = Expected { subject, client_op: true, ..Expected::ours(Kind::Describe) };

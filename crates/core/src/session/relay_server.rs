@@ -9,7 +9,7 @@ use super::conversation::Rest;
 use super::follow::{discarded, looked};
 use super::outstanding::{Answer, Doubt};
 use super::shape::{another_shape, is_out_of_date, settle_description};
-use super::{Expected, Kind, Patch, Session, Subject, Verdict, rename};
+use super::{Asks, Expected, Kind, Patch, Session, Subject, Verdict, rename};
 use crate::facts::CloseReason;
 use crate::server::Server;
 use crate::settings::PoolMode;
@@ -290,8 +290,17 @@ fn error(
     if attempting {
         return Ok(Reply::Swallow);
     }
-    if asked.subject == Subject::Correction && error.code == SqlState::IN_FAILED_SQL_TRANSACTION {
-        return Ok(Reply::Swallow);
+    if asked.subject == Subject::Correction && asked.kind == Kind::Query {
+        let in_block = server.outstanding.status() != TransactionStatus::Idle;
+        match error.code {
+            SqlState::IN_FAILED_SQL_TRANSACTION => return Ok(Reply::Swallow),
+            // Meant for what it corrects. What is missing is found out later.
+            SqlState::QUERY_CANCELED => {
+                server.doubts.add(Asks::SETTINGS, b"RESET");
+                return Ok(if in_block { Reply::Forward } else { Reply::Swallow });
+            }
+            _ => {}
+        }
     }
     if let Some(refusal) = refusal {
         refusal.write(&mut patch.to_client);
@@ -356,6 +365,10 @@ fn parameter(server: &mut Server, session: Option<&mut Session>, body: &[u8]) ->
     let Some(session) = session else { return Reply::Swallow };
     if corrected {
         return Reply::Swallow;
+    }
+    if restored && !server.outstanding.head_is_ours() {
+        let before = session.parameters.get(index).map_or("", |before| before);
+        server.doubts.note_report(name.unwrap_or_default(), before);
     }
     // Also what Howdah sets for the client comes back in the server's spelling: the client is told once,
     // and the next comparison finds no difference.

@@ -149,10 +149,12 @@ impl Session {
             return;
         }
         if signs.has(Sign::PreparedView) {
-            self.show_all(server, patch);
-        } else if signs.has(Sign::Opaque) {
+            return self.show_all(server, patch);
+        }
+        if signs.has(Sign::Opaque) {
             self.sync_all(server, patch);
-        } else if [Sign::Prepare, Sign::Execute, Sign::Deallocate].into_iter().any(|sign| signs.has(sign)) {
+        }
+        if [Sign::Prepare, Sign::Execute, Sign::Deallocate].into_iter().any(|sign| signs.has(sign)) {
             for statement in StatementNames::of(text) {
                 self.ensure_name(server, &statement.name, patch);
             }

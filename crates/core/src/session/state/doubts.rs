@@ -14,6 +14,10 @@ pub struct Doubts {
     pub(super) names: Vec<Box<str>>,
     /// Any setting may be among them.
     unknown: bool,
+    /// Settings may have been given back their first values.
+    resets: bool,
+    /// Reported settings that have changed, and what they were before.
+    reports: Vec<(Box<str>, Box<str>)>,
     /// The text that raised the first of them, or the first of those that pin.
     cause: Box<str>,
     /// It is one that pins, by its own words.
@@ -148,12 +152,45 @@ impl Doubts {
         }
         self.add(asks, text);
         self.unknown |= signs.has(Sign::SettingUnknown) || signs.has(Sign::Opaque);
+        self.resets |=
+            RESETS.into_iter().any(|sign| signs.has(sign)) || signs.has(Sign::Opaque) && says_reset(text);
         for name in signs.names().iter().filter(|name| !reported(name)) {
             self.add_name(name);
         }
         if asks.has(Asks::SETTINGS) {
             self.add_custom(text);
         }
+    }
+
+    /// Settings have been given back their first values.
+    pub fn set_reset(&mut self) {
+        self.resets = true;
+    }
+
+    /// Settings may have been given back their first values: words say so. Without such words one that has its
+    /// first value may as well have been given it.
+    #[must_use]
+    pub fn may_reset(&self) -> bool {
+        self.resets
+    }
+
+    /// PostgreSQL reports that the client has changed this setting, which was `before`.
+    pub fn note_report(&mut self, name: &str, before: &str) {
+        if !self.reports.iter().any(|(known, _)| known.eq_ignore_ascii_case(name)) {
+            self.reports.push((name.into(), before.into()));
+        }
+    }
+
+    /// What this setting was before it was reported; `None`: it was not.
+    #[must_use]
+    pub fn before_report(&self, name: &str) -> Option<&str> {
+        let (_, before) = self.reports.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?;
+        Some(before)
+    }
+
+    /// Another client's turn begins.
+    pub fn forget_reports(&mut self) {
+        self.reports.clear();
     }
 
     /// Something failed or was rolled back. Whether a setting that was named has been made cannot be told by its
@@ -197,8 +234,13 @@ impl Doubts {
 
     /// The question failed.
     pub(crate) fn postpone(&mut self, unanswered: Doubts) {
-        let Doubts { asks, names, cause, unknown, .. } = unanswered;
+        let Doubts { asks, names, cause, unknown, resets, reports, .. } = unanswered;
         self.unknown |= unknown;
+        self.resets |= resets;
+        for (name, before) in reports {
+            self.reports.retain(|(known, _)| *known != name);
+            self.reports.push((name, before));
+        }
         if self.asks.is_none() {
             self.cause = cause;
         }
@@ -224,6 +266,15 @@ fn head_of(text: &[u8]) -> Box<str> {
     let head = text.get(..text.len().min(MAX_CAUSE)).unwrap_or_default();
     String::from_utf8_lossy(head).into()
 }
+
+/// Words with which settings are given back their first values.
+fn says_reset(text: &[u8]) -> bool {
+    let says = |word: &[u8]| text.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word));
+    says(b"reset") || says(b"default") || says(b"discard")
+}
+
+/// What gives settings back their first values.
+const RESETS: [Sign; 3] = [Sign::Reset, Sign::ResetAll, Sign::Clears];
 
 /// What a sign in a text makes doubtful.
 const ABOUT: [(Sign, Asks); 16] = [
