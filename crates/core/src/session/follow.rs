@@ -28,21 +28,32 @@ impl Session {
         if self.out_of_step || !same(self.state.as_ref(), server.state.as_ref()) {
             return self.replay(server, to_server);
         }
-        let query = self
-            .rules
-            .tracked
-            .set_query(&server.login_parameters, self.parameters.differing(&server.parameters));
+        let query = self.set_query(server, &self.parameters);
         if !query.is_empty() {
             send(server, &query, to_server);
         }
+    }
+
+    /// Gives the server the reported settings that are `wanted` and that it does not have. What the client has a start
+    /// value of is always set: if it were reset, it would be taken for what the client has reset.
+    fn set_query(&self, server: &Server, wanted: &Parameters) -> Vec<u8> {
+        let tracked = &self.rules.tracked;
+        let begins = |index| {
+            let start = self.start.as_ref().zip(tracked.name(index));
+            start.is_some_and(|(start, name)| start.get(name).is_some())
+        };
+        let own = |index, value: &str| server.login_parameters.get(index).is_some_and(|own| **own == *value);
+        tracked.set_query(
+            |index, value| own(index, value) && !begins(index),
+            wanted.differing(&server.parameters),
+        )
     }
 
     #[cold]
     fn replay(&mut self, server: &mut Server, to_server: &mut Vec<u8>) {
         let corrects = std::mem::take(&mut self.out_of_step);
         let wanted = self.wanted_parameters();
-        let reported =
-            self.rules.tracked.set_query(&server.login_parameters, wanted.differing(&server.parameters));
+        let reported = self.set_query(server, wanted);
         let replay = Replay::new(server.state.as_deref(), self.state.as_deref(), reported);
         server.state.clone_from(&self.state);
         if replay.query.is_empty() {
