@@ -87,6 +87,7 @@ async fn attempt(worker: &Rc<Worker>, id: ServerId, pool: PoolId) -> Result<Box<
         }
     }
     server.parameters = parameters.clone();
+    server.login_parameters = parameters.clone();
     let login = welcome.parameters.iter().find(|(name, _)| name == "session_authorization");
     server.login = login.map(|(_, name)| name.as_str().into());
     let backend_pid = welcome.cancel_key.as_ref().map_or(0, |key| key.pid);

@@ -31,6 +31,8 @@ pub struct Server {
     pub sql: SqlStatements,
     /// The tracked settings as they are here.
     pub parameters: Parameters,
+    /// The same as they were at its login, which is what RESET returns to.
+    pub login_parameters: Parameters,
     /// Their names.
     pub tracked: Arc<Tracked>,
     /// What has been set here beside these; `None`: nothing.
@@ -140,6 +142,7 @@ impl Server {
             statements: ServerStatements::default(),
             sql: SqlStatements::default(),
             parameters: Parameters::new(&tracked),
+            login_parameters: Parameters::new(&tracked),
             tracked,
             state: None,
             doubts: Doubts::default(),

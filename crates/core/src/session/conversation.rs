@@ -44,6 +44,10 @@ pub struct Session {
     pub(super) joined: Instant,
     /// The server connection does not have all that the client has: it is to be corrected.
     pub(super) out_of_step: bool,
+    /// It has said RESET ROLE, and not what role it wants since.
+    pub(super) resets_role: bool,
+    /// ReadyForQuery has come, and the client is not to know before it has its own settings again.
+    pub(super) ready_awaits: bool,
     /// What is to be sent after the client's current message.
     pub(super) postscript: Vec<u8>,
     /// What it has to do with notifications; `None`: nothing.
@@ -172,6 +176,8 @@ impl Session {
             conduct: Conduct::default(),
             joined: now,
             out_of_step: false,
+            resets_role: false,
+            ready_awaits: false,
             postscript: Vec::new(),
             channels: None,
             statements: None,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use howdah_wire::backend::{self, TransactionStatus};
 use howdah_wire::frontend;
 use howdah_wire::sql::{Head, Sign, Signs, Statements};
 
@@ -27,7 +28,10 @@ impl Session {
         if self.out_of_step || !same(self.state.as_ref(), server.state.as_ref()) {
             return self.replay(server, to_server);
         }
-        let query = self.rules.tracked.set_query(self.parameters.differing(&server.parameters));
+        let query = self
+            .rules
+            .tracked
+            .set_query(&server.login_parameters, self.parameters.differing(&server.parameters));
         if !query.is_empty() {
             send(server, &query, to_server);
         }
@@ -37,7 +41,8 @@ impl Session {
     fn replay(&mut self, server: &mut Server, to_server: &mut Vec<u8>) {
         let corrects = std::mem::take(&mut self.out_of_step);
         let wanted = self.wanted_parameters();
-        let reported = self.rules.tracked.set_query(wanted.differing(&server.parameters));
+        let reported =
+            self.rules.tracked.set_query(&server.login_parameters, wanted.differing(&server.parameters));
         let replay = Replay::new(server.state.as_deref(), self.state.as_deref(), reported);
         server.state.clone_from(&self.state);
         if replay.query.is_empty() {
@@ -67,6 +72,9 @@ impl Session {
     /// A text with these signs is sent to the server.
     #[cold]
     pub(super) fn raise(&mut self, server: &mut Server, signs: &Signs, text: &[u8]) {
+        if signs.has(Sign::Role) {
+            self.resets_role = signs.has(Sign::RoleReset);
+        }
         if !self.rules.follows_state() {
             return;
         }
@@ -148,12 +156,21 @@ impl Session {
     pub(super) fn correction(&self, signs: &Signs, single: bool) -> Vec<u8> {
         let Some(start) = self.start.as_ref().filter(|_| single) else { return Vec::new() };
         let all = signs.has(Sign::ResetAll);
-        start.correction(|name| all || signs.names().iter().any(|reset| &**reset == name))
+        let role = self.began.as_ref().and_then(|began| began.role.as_deref());
+        start.correction(
+            |name| all || signs.names().iter().any(|reset| &**reset == name),
+            role.filter(|_| signs.has(Sign::RoleReset)),
+        )
+    }
+
+    /// It has the role again that it began with in a moment.
+    pub(super) fn regains_role(&self) -> bool {
+        self.resets_role && self.began.as_ref().is_some_and(|began| began.role.is_some())
     }
 
     /// The same of a statement of the extended protocol.
     pub(super) fn correction_bound(&self, signs: &Signs) -> Vec<u8> {
-        let resets = signs.has(Sign::Reset) || signs.has(Sign::ResetAll);
+        let resets = [Sign::Reset, Sign::ResetAll, Sign::RoleReset].into_iter().any(|sign| signs.has(sign));
         if resets && !signs.has(Sign::Prepare) { self.correction(signs, true) } else { Vec::new() }
     }
 
@@ -193,12 +210,41 @@ impl Session {
             let (state, start) = (self.state.clone(), self.start.clone());
             let state = state.iter().flat_map(|state| state.settings.keys()).map(AsRef::as_ref);
             let start = start.iter().flat_map(|start| &start.settings).map(|(name, _)| name.as_ref());
-            let may_reset = self.start.is_some() && server.doubts.has(Asks::SETTINGS);
+            let may_reset = self.may_be_reset(server);
             server.look(state.chain(start), &mut patch.to_server);
             if may_reset {
                 // What the client says next is said under its own settings.
                 server.outstanding.stall();
             }
+        }
+    }
+
+    /// Something of this client's may have been reset that is to have the client's own start value: on a direct
+    /// connection that is so, and told, before ReadyForQuery.
+    #[cold]
+    pub(super) fn must_be_set_right(&self, server: &Server) -> bool {
+        let asks = self.is_behind() || self.may_be_reset(server);
+        server.outstanding.head_corrects()
+            || server.look.is_some()
+            || asks && server.is_settled() && !self.is_mid_message()
+    }
+
+    /// The server is about to be asked whether something was reset that the client has a start value of.
+    fn may_be_reset(&self, server: &Server) -> bool {
+        let role = self.resets_role && server.doubts.has(Asks::ROLE);
+        self.start.is_some() && server.doubts.is_due() && (role || server.doubts.has(Asks::SETTINGS))
+    }
+
+    /// The client is told that it is ready once it is.
+    #[cold]
+    pub(super) fn give_awaited_ready(&mut self, server: &Server, patch: &mut Patch) {
+        if self.must_be_set_right(server) {
+            return;
+        }
+        self.ready_awaits = false;
+        let status = server.outstanding.status();
+        if status != TransactionStatus::Idle || !self.withholds(server) {
+            backend::write_ready_for_query(&mut patch.to_client, status);
         }
     }
 
@@ -229,9 +275,16 @@ impl Session {
         for (name, value) in start.settings.iter().filter(|(name, _)| is_reset(name) && !followed(name)) {
             wanted.settings.insert(name.clone(), value.clone());
         }
-        let correction = start.correction(|name| is_reset(name) && followed(name));
+        let correction = start.correction(|name| is_reset(name) && followed(name), None);
         if !correction.is_empty() {
             self.postscript = correction;
+        }
+        if look.about.has(Asks::ROLE)
+            && std::mem::take(&mut self.resets_role)
+            && wanted.role.is_none()
+            && let Some(began) = self.began.as_deref().filter(|began| began.role.is_some())
+        {
+            (wanted.role, wanted.superuser) = (began.role.clone(), began.superuser);
         }
         let wanted = share(wanted);
         if !same(wanted.as_ref(), self.state.as_ref()) {

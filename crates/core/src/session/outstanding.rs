@@ -477,6 +477,12 @@ impl Outstanding {
         end.is_some_and(|end| end.subject == Subject::Attempt)
     }
 
+    /// What is answered next is a correction of Howdah's own.
+    #[must_use]
+    pub fn head_corrects(&self) -> bool {
+        self.queue.front().is_some_and(|head| head.subject == Subject::Correction)
+    }
+
     /// What the query at the head has done is corrected by a query of Howdah's own right behind it.
     #[must_use]
     pub fn is_correcting(&self) -> bool {

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::state::push_literal;
+use super::state::{push_identifier, push_literal};
 
 /// Values of the tracked settings, of one client or of one server connection. Those that have the same share
 /// them, so that most comparisons are of pointers and an idle client keeps none of its own.
@@ -117,21 +117,30 @@ impl Tracked {
         APPLICATION_NAME
     }
 
-    /// Writes one query that gives a server the client's values, by `set_config`: unlike SET it takes any
-    /// value as a plain string.
+    /// Writes one query that gives a server the client's values: those it had at its login (`own`) by RESET, so that
+    /// they do not look as if somebody had set them, others by `set_config`, which takes any value as a plain string.
     #[must_use]
-    pub fn set_query<'a>(&self, wanted: impl Iterator<Item = (usize, &'a str)>) -> Vec<u8> {
-        let mut text = Vec::new();
+    pub fn set_query<'a>(&self, own: &Parameters, wanted: impl Iterator<Item = (usize, &'a str)>) -> Vec<u8> {
+        let (mut resets, mut sets) = (Vec::new(), Vec::new());
         for (index, value) in wanted {
             let Some(name) = self.name(index) else { continue };
-            text.extend_from_slice(if text.is_empty() { b"SELECT " } else { b", " });
-            text.extend_from_slice(b"pg_catalog.set_config(");
-            push_literal(&mut text, name);
-            text.extend_from_slice(b", ");
-            push_literal(&mut text, value);
-            text.extend_from_slice(b", false)");
+            if own.get(index).is_some_and(|own| **own == *value) {
+                resets.extend_from_slice(if resets.is_empty() { b"RESET " } else { b"; RESET " });
+                push_identifier(&mut resets, name);
+                continue;
+            }
+            sets.extend_from_slice(if sets.is_empty() { b"SELECT " } else { b", " });
+            sets.extend_from_slice(b"pg_catalog.set_config(");
+            push_literal(&mut sets, name);
+            sets.extend_from_slice(b", ");
+            push_literal(&mut sets, value);
+            sets.extend_from_slice(b", false)");
         }
-        text
+        if !resets.is_empty() && !sets.is_empty() {
+            resets.extend_from_slice(b"; ");
+        }
+        resets.append(&mut sets);
+        resets
     }
 }
 
@@ -152,13 +161,21 @@ mod tests {
         }
         client.set(tracked.index("datestyle").unwrap(), "German");
         client.set(tracked.application_name(), r"o'clock\");
-        let query = tracked.set_query(client.differing(&server));
+        let own = Parameters::new(&tracked);
+        let query = tracked.set_query(&own, client.differing(&server));
         assert_eq!(
             String::from_utf8(query).unwrap(),
             r"SELECT pg_catalog.set_config('DateStyle', 'German', false), pg_catalog.set_config('application_name',  E'o''clock\\', false)"
         );
         client.fill_from(&server);
         assert_eq!(client.differing(&server).count(), 2);
-        assert!(tracked.set_query(std::iter::empty()).is_empty());
+        assert!(tracked.set_query(&own, std::iter::empty()).is_empty());
+        let login = client.clone();
+        client.set(tracked.application_name(), "psql");
+        let query = tracked.set_query(&login, client.differing(&server));
+        assert_eq!(
+            String::from_utf8(query).unwrap(),
+            r#"RESET "DateStyle"; SELECT pg_catalog.set_config('application_name', 'psql', false)"#
+        );
     }
 }

@@ -131,20 +131,19 @@ impl Session {
     }
 
     fn parse_unnamed(&mut self, server: &mut Server, header: FrameHeader, body: &[u8]) -> Step {
+        // What executing it does to the session shows only when all of it is there.
         let whole = body.len() + FrameHeader::SIZE >= header.total();
-        let definition = if header.total() > MAX_UNNAMED {
-            None
-        } else if whole {
-            body.get(1..)
-        } else {
+        if !whole && header.total() <= Verdict::MAX_HELD {
             return Step::Hold;
-        };
+        }
+        let definition = body.get(1..).filter(|_| whole);
         let signs = definition.map_or_else(Signs::unseen, |definition| signs_of(definition, &self.hints));
         let text = definition.and_then(until_nul).unwrap_or_default();
         if signs.has(Sign::Listen) && self.must_wait_for_channels(text) {
             return Step::Hold;
         }
-        let generation = self.unnamed.parsed(self.id, &mut server.unnamed, definition);
+        let kept = definition.filter(|_| header.total() <= MAX_UNNAMED || !signs.is_plain());
+        let generation = self.unnamed.parsed(self.id, &mut server.unnamed, kept);
         self.unnamed.note(signs);
         let subject = Subject::Unnamed(generation);
         Session::pass(server, Expected { subject, ..Expected::theirs(Kind::Parse) })
@@ -162,7 +161,11 @@ impl Session {
         if named_by_value && input.len() < header.total() && header.total() <= Verdict::MAX_HELD {
             return Step::Hold;
         }
-        let target = if portal_is_described_next(header, input) {
+        let looks = self.looks_at_statements(server, names.statement);
+        let target = if looks.is_some() {
+            // It must not find itself under another name.
+            ServerName::AsIs
+        } else if portal_is_described_next(header, input) {
             self.name_to_be_described(server, names.statement, patch)
         } else {
             self.server_name(server, names.statement, true, patch)
@@ -210,8 +213,16 @@ impl Session {
                 Effects { commits: self.unnamed.commits, clears: self.unnamed.clears, correction }
             }
             ServerName::AsIs => {
-                self.prepare_name(server, names.statement, patch);
-                self.raise(server, &Signs::unseen(), names.statement);
+                match looks {
+                    Some((statement, signs)) => {
+                        self.raise(server, &signs, statement.text());
+                        self.prepare_names(server, &signs, statement.text(), patch);
+                    }
+                    None => {
+                        self.prepare_name(server, names.statement, patch);
+                        self.raise(server, &Signs::unseen(), names.statement);
+                    }
+                }
                 Effects::UNKNOWN
             }
         };
@@ -313,6 +324,11 @@ impl Session {
             self.answer_here(server, Expected { client_op: true, ..expected }, patch);
         } else if name.starts_with(NAME_PREFIX) {
             self.answer_here(server, expected, patch);
+        } else if server.outstanding.status_is_known()
+            && server.outstanding.status() == TransactionStatus::Failed
+        {
+            self.forget_name(server, name);
+            frontend::write_close(&mut patch.to_server, TargetKind::Statement, name);
         } else {
             self.prepare_name(server, name, patch);
             server.doubts.add(Asks::STATEMENTS, name);
@@ -339,6 +355,15 @@ impl Session {
         if means.unwrap_or_default() {
             self.leave_trail(server, &text, values);
         }
+    }
+
+    /// The statement shows what is prepared: all of it is prepared under the client's own names first.
+    fn looks_at_statements(&self, server: &Server, name: &[u8]) -> Option<(Arc<Statement>, Arc<Signs>)> {
+        let failed =
+            server.outstanding.status_is_known() && server.outstanding.status() == TransactionStatus::Failed;
+        let (statement, _) = self.statements.as_ref()?.resolve(name)?;
+        let signs = self.signs_of(statement).filter(|signs| signs.has(Sign::PreparedView))?;
+        (self.rules.follows_state() && !failed).then(|| (Arc::clone(statement), signs))
     }
 
     /// The statement may set a setting whose name is among its parameters.
@@ -418,8 +443,10 @@ impl Session {
         if told.is_some() && server.statements.need(statement.id, batch, told) == Need::Nothing {
             return ServerName::Virtual(statement);
         }
+        let failed =
+            server.outstanding.status_is_known() && server.outstanding.status() == TransactionStatus::Failed;
         let target = self.ensure(server, &statement, None, patch);
-        if matches!(target, ServerName::Virtual(_)) {
+        if matches!(target, ServerName::Virtual(_)) && !failed {
             self.statements_mut().describing(name, Arc::clone(&statement), batch);
             let subject = Subject::Description(statement.id);
             let expected = Expected { subject, client_op: true, ..Expected::ours(Kind::Describe) };

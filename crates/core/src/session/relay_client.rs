@@ -169,7 +169,7 @@ impl Session {
         let clears = self.bound_clears;
         let expected = Expected { commits, clears, ..Expected::theirs(Kind::Execute) };
         let message = input.get(..header.total());
-        if !self.bound_correction.is_empty() && message.is_none() && header.total() <= MAX_SEEN {
+        if !self.bound_correction.is_empty() && message.is_none() && header.total() <= Verdict::MAX_HELD {
             return Step::Hold;
         }
         if commits {
@@ -191,7 +191,7 @@ impl Session {
         }
         let text = text_of_query(header, input);
         // What it does to the session shows only when all of it is there.
-        if input.len() < header.total() && header.total() <= MAX_SEEN {
+        if input.len() < header.total() && header.total() <= Verdict::MAX_HELD {
             return Step::Hold;
         }
         self.keep_hints_fresh();
@@ -233,7 +233,7 @@ impl Session {
     fn special_query(&mut self, server: &mut Server, signs: &Signs, text: &[u8], patch: &mut Patch) {
         self.prepare_names_of_query(server, signs, text, patch);
         self.raise(server, signs, text);
-        if signs.has(Sign::Reset) || signs.has(Sign::ResetAll) {
+        if [Sign::Reset, Sign::ResetAll, Sign::RoleReset].into_iter().any(|sign| signs.has(sign)) {
             let single = Statements::of(text).count() == 1;
             self.postscript = self.correction(signs, single);
             if !single {
@@ -294,9 +294,6 @@ fn is_request(message: u8) -> bool {
         tag::QUERY | tag::PARSE | tag::BIND | tag::DESCRIBE | tag::EXECUTE | tag::CLOSE | tag::FUNCTION_CALL
     )
 }
-
-/// A longer query is passed on as it comes, and may have done anything.
-const MAX_SEEN: usize = 64 * 1024;
 
 /// The text of a Query that is there as a whole.
 fn text_of_query(header: FrameHeader, input: &[u8]) -> Option<&[u8]> {

@@ -10,7 +10,7 @@ use super::follow::{discarded, looked};
 use super::outstanding::{Answer, Doubt};
 use super::shape::{another_shape, is_out_of_date, settle_description};
 use super::state::from_escaped;
-use super::{Expected, Kind, Patch, Session, Subject, Verdict, rename};
+use super::{Asks, Expected, Kind, Patch, Session, Subject, Verdict, rename};
 use crate::facts::CloseReason;
 use crate::server::Server;
 use crate::settings::PoolMode;
@@ -91,6 +91,9 @@ fn between_replies(server: &mut Server, session: Option<&mut Session>, patch: &m
     session.give(server, &mut patch.to_client);
     if server.doubts.is_due() || session.is_behind() {
         session.follow_up(server, patch);
+    }
+    if session.ready_awaits {
+        session.give_awaited_ready(server, patch);
     }
     if session.is_withheld() {
         session.known_now(server, patch);
@@ -191,6 +194,10 @@ fn ready(
     if status != TransactionStatus::Idle && session.rules.mode == PoolMode::Statement {
         return Err(CloseReason::TransactionInStatementMode);
     }
+    if !corrected && session.start.is_some() && session.must_be_set_right(server) {
+        session.ready_awaits = true;
+        return Ok(Reply::Swallow);
+    }
     if status == TransactionStatus::Idle
         && (session.has_channels() || !server.doubts.is_none())
         && session.withholds(server)
@@ -234,6 +241,11 @@ fn error(
         }
     }
     if let Some(message) = &renamed {
+        if let Some(kind) = asked.ok().flatten().map(|asked| asked.kind)
+            && rename::is_about_unnamed(&error)
+        {
+            rename::give_unnamed_source(&mut error, kind);
+        }
         error.message.clone_from(message);
     }
     if matches!(error.severity, Severity::Fatal | Severity::Panic) {
@@ -279,8 +291,17 @@ fn error(
     if attempting {
         return Ok(Reply::Swallow);
     }
-    if asked.subject == Subject::Correction && error.code == SqlState::IN_FAILED_SQL_TRANSACTION {
-        return Ok(Reply::Swallow);
+    if asked.subject == Subject::Correction && asked.kind == Kind::Query {
+        let in_block = server.outstanding.status() != TransactionStatus::Idle;
+        match error.code {
+            SqlState::IN_FAILED_SQL_TRANSACTION => return Ok(Reply::Swallow),
+            // Meant for what it corrects. What is missing is found out later.
+            SqlState::QUERY_CANCELED => {
+                server.doubts.add(Asks::SETTINGS, b"RESET");
+                return Ok(if in_block { Reply::Forward } else { Reply::Swallow });
+            }
+            _ => {}
+        }
     }
     if let Some(refusal) = refusal {
         refusal.write(&mut patch.to_client);
@@ -335,12 +356,15 @@ fn parameter(server: &mut Server, session: Option<&mut Session>, body: &[u8]) ->
     let corrected =
         restored && server.outstanding.is_correcting() && !server.outstanding.head_is_ours() && !is_start();
     let Some((index, value)) = tracked else {
-        if corrected {
+        let regained = name == Some("is_superuser")
+            && session.as_deref().is_some_and(Session::regains_role)
+            && !server.outstanding.head_is_ours();
+        if corrected || regained {
             return Reply::Swallow;
         }
         // What Howdah changes for the client it had already: it has been told when it was changed first. Unless
         // that was a RESET, whose value was not the client's.
-        let told = server.outstanding.head_is_ours() && !(restored && server.outstanding.is_correcting());
+        let told = server.outstanding.head_is_ours() && !(restored && server.outstanding.head_corrects());
         return if told { Reply::Swallow } else { Reply::Forward };
     };
     server.parameters.set(index, value);

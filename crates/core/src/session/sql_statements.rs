@@ -203,6 +203,16 @@ impl Session {
         }
     }
 
+    /// The client closes this name in a transaction that has failed: nothing can be prepared there, and there is no
+    /// way back.
+    pub(super) fn forget_name(&mut self, server: &mut Server, name: &[u8]) {
+        if let Some(sql) = &mut self.sql {
+            sql.remove(name);
+        }
+        server.sql.send(name, None, server.outstanding.batch());
+        server.outstanding.push(Expected { subject: Subject::SqlName, ..Expected::theirs(Kind::Close) });
+    }
+
     /// What the client has under this name, known to SQL or not.
     fn definition(&self, name: &[u8]) -> Option<Definition> {
         if let Some(definition) = self.sql.as_ref().and_then(|sql| sql.by_name.get(name)) {

@@ -113,6 +113,7 @@ fn discard(what: Option<Piece<'_>>, signs: &mut Signs) {
                 Sign::Deallocate,
                 Sign::ResetAll,
                 Sign::Role,
+                Sign::RoleReset,
                 Sign::Drop,
                 Sign::Unlisten,
                 Sign::Unlock,

@@ -54,6 +54,9 @@ pub(super) fn reset(mut following: Lexer<'_>, signs: &mut Signs) {
     if first.token == Token::Word(word::ALL) {
         return signs.add(Sign::ResetAll);
     }
+    if first.token == Token::Word(word::ROLE) {
+        signs.add(Sign::RoleReset);
+    }
     match special(first, &mut following) {
         Some(Target::Nothing) => {}
         Some(Target::Role) => signs.add(Sign::Role),

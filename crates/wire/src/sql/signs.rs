@@ -36,6 +36,8 @@ pub enum Sign {
     ResetAll,
     /// It changes the role or the session's user.
     Role,
+    /// RESET ROLE, DISCARD ALL.
+    RoleReset,
     /// PREPARE of a statement. What the prepared statement does when it is run shows among the signs, too.
     Prepare,
     /// EXECUTE, also within EXPLAIN and CREATE TABLE AS.
@@ -294,7 +296,7 @@ mod tests {
         ("SET session_authorization TO a", &[Role], ""),
         ("RESET x.\"Y\"", &[Reset], "x.y"),
         ("RESET ALL", &[ResetAll], ""),
-        ("RESET ROLE", &[Role], ""),
+        ("RESET ROLE", &[Role, RoleReset], ""),
         ("RESET SESSION AUTHORIZATION", &[Role], ""),
         ("RESET TIME ZONE", &[Reset], "timezone"),
         ("RESET TRANSACTION ISOLATION LEVEL", &[], ""),
@@ -324,7 +326,11 @@ mod tests {
         ("CREATE TABLE t AS EXECUTE p", &[Execute], ""),
         ("DEALLOCATE p", &[Deallocate, Clears], ""),
         ("SELECT 1; DEALLOCATE ALL", &[Deallocate, Clears], ""),
-        ("DISCARD ALL", &[Clears, Deallocate, ResetAll, Role, Drop, Unlisten, Unlock, CloseCursor], ""),
+        (
+            "DISCARD ALL",
+            &[Clears, Deallocate, ResetAll, Role, RoleReset, Drop, Unlisten, Unlock, CloseCursor],
+            "",
+        ),
         ("DISCARD TEMP", &[Drop], ""),
         ("DISCARD PLANS", &[], ""),
         ("LISTEN a", &[Listen], ""),

@@ -42,7 +42,7 @@ impl PartialEq for SessionState {
 /// The settings a client has asked for in its startup packet, as PostgreSQL spells them.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Start {
-    /// Names in lower case; values in `escape` format.
+    /// Without the role. Names in lower case; values in `escape` format.
     pub settings: Vec<(Box<str>, Box<str>)>,
 }
 
@@ -194,12 +194,14 @@ impl Start {
         self.settings.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| &**value)
     }
 
-    /// A query that gives these settings their start values again, as far as `reset` asks for them; empty:
-    /// none of them.
+    /// A query that gives these settings their start values again, as far as `reset` asks for them, and then this
+    /// role; empty: none of them.
     #[must_use]
-    pub fn correction(&self, reset: impl Fn(&str) -> bool) -> Vec<u8> {
+    pub fn correction(&self, reset: impl Fn(&str) -> bool, role: Option<&str>) -> Vec<u8> {
         let mut query = Vec::new();
-        for (name, value) in self.settings.iter().filter(|(name, _)| reset(name)) {
+        let settings = self.settings.iter().filter(|(name, _)| reset(name));
+        let settings = settings.map(|(name, value)| (&**name, &**value));
+        for (name, value) in settings.chain(role.map(|role| ("role", role))) {
             query.extend_from_slice(if query.is_empty() { b"SELECT " } else { b", " });
             push_set_config(&mut query, name, value);
         }

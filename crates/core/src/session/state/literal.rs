@@ -60,7 +60,7 @@ pub(in crate::session) fn from_escaped(escaped: &str) -> Vec<u8> {
 }
 
 /// An identifier in quotes.
-pub(super) fn push_identifier(text: &mut Vec<u8>, name: &str) {
+pub(crate) fn push_identifier(text: &mut Vec<u8>, name: &str) {
     text.push(b'"');
     for byte in name.bytes() {
         if byte == b'"' {

@@ -25,7 +25,7 @@ pub(super) use carried::{Replay, share};
 pub use carried::{SessionState, Start};
 pub use doubts::{Asks, Doubts};
 pub(super) use literal::from_escaped;
-pub(crate) use literal::push_literal;
+pub(crate) use literal::{push_identifier, push_literal};
 pub(crate) use look::Look;
 pub(super) use look::field;
 pub use trial::{Trial, Tried};

@@ -183,7 +183,7 @@ impl Trial {
         }
         state.superuser = self.superuser && state.role.is_some();
         start.sort();
-        let start = (!start.is_empty()).then(|| Start { settings: start }.into());
+        let start = (!start.is_empty() || state.role.is_some()).then(|| Start { settings: start }.into());
         Beginning { start, state: share(state), parameters, ignored: self.ignored.into() }
     }
 }

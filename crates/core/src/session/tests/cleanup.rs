@@ -136,7 +136,7 @@ fn replies_that_were_to_be_given_are_forgotten() {
 #[test]
 fn half_a_message_closes() {
     let mut stage = Stage::transaction(1, 1);
-    let mut message = super::notation::from_client(&format!("Q select '{}'", "x".repeat(70_000)));
+    let mut message = super::notation::from_client(&format!("Q select '{}'", "x".repeat(1_100_000)));
     message.pop();
     stage.client_bytes(0, &message);
     stage.report();

@@ -73,10 +73,21 @@ fn a_long_one_pins_until_it_is_bound() {
     stage.report();
     assert_eq!(stage.server(0, "1 / Z I"), "client 0: 1 / Z I | 0-0");
     assert_eq!(stage.client(0, "B - / E / S"), "server 0: B - / E / S | 0-0");
-    // Nobody has looked at what it does.
+    assert_eq!(stage.server(0, "2 / C SELECT 1 / Z I"), "client 0: 2 / C SELECT 1 / Z I");
+}
+
+#[test]
+fn what_a_very_long_one_does_is_asked() {
+    let mut stage = Stage::transaction(1, 1);
+    let text = "x".repeat(1_100_000);
+    let messages = super::notation::from_client(&format!("P - select '{text}' / B - / E / S"));
+    let (begin, rest) = messages.split_at(1000);
+    stage.client_bytes(0, begin);
+    stage.client_bytes(0, rest);
+    stage.report();
     assert_eq!(
-        stage.server(0, "2 / C SELECT 1 / Z I"),
-        "server 0: Q look everything | client 0: 2 / C SELECT 1 | 0-0"
+        stage.server(0, "1 / 2 / C SELECT 1 / Z I"),
+        "server 0: Q look everything | client 0: 1 / 2 / C SELECT 1 | 0-0"
     );
     assert_eq!(stage.server(0, "C SELECT 0 / Z I"), "client 0: Z I");
 }
