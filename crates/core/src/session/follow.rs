@@ -97,10 +97,7 @@ impl Session {
             // Made here, it may be called here before anybody knows what it does.
             server.doubts.add(Asks::EVERYTHING, text);
             if self.rules.uses_hints() {
-                match &server.change {
-                    None => server.change = Some(self.rules.hints.change(text)),
-                    Some(_) => self.rules.hints.change_more(text),
-                }
+                server.change.get_or_insert_with(|| self.rules.hints.change()).by(text);
             }
         }
         if signs.has(Sign::Prepare) {
@@ -264,6 +261,7 @@ impl Session {
 
     /// The server has answered what this client's session looks like.
     fn learn(&mut self, server: &Server, look: &Look) {
+        let before = self.state.clone();
         self.state = match self.carried(server.state.as_deref()) {
             None => server.state.clone(),
             Some(carried) => share(carried),
@@ -275,9 +273,14 @@ impl Session {
             let now = server.tracked.index(name).and_then(|index| server.parameters.get(index));
             look.about.before_report(name).is_some_and(|before| now.is_none_or(|now| **now != *before))
         };
-        let is_reset = |name: &str| {
-            let tells = !followed(name) && !name.contains('.');
-            look.is_reset(name) && (tells || look.about.may_reset() || has_changed(name))
+        // Empty before and empty after something was taken back: it was the RESET.
+        let is_untouched = |name: &str| {
+            look.about.is_undone() && !before.as_ref().is_some_and(|state| state.settings.contains_key(name))
+        };
+        let is_reset = |name: &str| match name.contains('.') {
+            _ if !look.is_reset(name) => false,
+            true => look.about.may_reset(name) && !is_untouched(name),
+            false => !followed(name) || look.about.may_reset(name) || has_changed(name),
         };
         let mut wanted = self.state.as_deref().cloned().unwrap_or_default();
         for (name, value) in start.settings.iter().filter(|(name, _)| is_reset(name) && !followed(name)) {

@@ -5,6 +5,7 @@
 //! Nobody waits for fresh hints. What is changed behind Howdah's back, or by clients in session mode, is found by the
 //! question that is asked now and then.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -29,8 +30,8 @@ struct Inner {
     known: Arc<Hints>,
     /// Since `known` was asked for, something may have changed it.
     outdated: bool,
-    /// Custom settings that may be among the changes since then.
-    suspects: Vec<Box<str>>,
+    /// What could be names of custom settings in the texts that have changed it.
+    mentioned: BTreeSet<Box<str>>,
     /// Transactions under way that may change it.
     under_way: u32,
     /// Such transactions ever.
@@ -67,18 +68,13 @@ impl HintBook {
         (self.edition.load(Ordering::Acquire), Arc::clone(&inner.given))
     }
 
-    /// This text is sent, which may change what functions do.
-    pub(crate) fn change(self: &Arc<Self>, text: &[u8]) -> Change {
+    /// A transaction begins to change what functions do.
+    pub(crate) fn change(self: &Arc<Self>) -> Change {
         let mut inner = self.lock();
         inner.under_way += 1;
         inner.begun += 1;
-        self.doubt(&mut inner, text);
+        self.doubt(&mut inner, &[]);
         Change(Arc::clone(self))
-    }
-
-    /// The same within a transaction of which a change is known.
-    pub(crate) fn change_more(&self, text: &[u8]) {
-        self.doubt(&mut self.lock(), text);
     }
 
     /// Something has changed that nothing is known of: another server may stand behind the database.
@@ -86,7 +82,7 @@ impl HintBook {
         let mut inner = self.lock();
         inner.begun += 1;
         if inner.asked.is_some() {
-            self.doubt(&mut inner, b"");
+            self.doubt(&mut inner, &[]);
         }
     }
 
@@ -143,24 +139,23 @@ impl HintBook {
         inner.asked = Some((now, now.saturating_duration_since(inquiry.since)));
         inner.outdated = inquiry.begun != Some(inner.begun);
         let next = if inner.outdated {
-            Arc::new(inner.known.in_doubt(&inner.suspects))
+            Arc::new(inner.known.in_doubt(inner.mentioned.iter().map(AsRef::as_ref)))
         } else {
-            inner.suspects.clear();
+            inner.mentioned.clear();
             Arc::clone(&inner.known)
         };
         self.give(inner, next);
     }
 
-    /// From now on they are in doubt; this text may say more than was known of what may have changed.
     fn doubt(&self, inner: &mut Inner, text: &[u8]) {
-        let before = inner.suspects.len();
+        let before = inner.mentioned.len();
         for name in custom_names(text) {
-            if inner.suspects.len() < MAX_SUSPECTS && !inner.suspects.iter().any(|known| **known == *name) {
-                inner.suspects.push(name.into());
+            if inner.mentioned.len() < MAX_MENTIONED {
+                inner.mentioned.insert(name);
             }
         }
-        if !std::mem::replace(&mut inner.outdated, true) || inner.suspects.len() > before {
-            let next = Arc::new(inner.known.in_doubt(&inner.suspects));
+        if !std::mem::replace(&mut inner.outdated, true) || inner.mentioned.len() > before {
+            let next = Arc::new(inner.known.in_doubt(inner.mentioned.iter().map(AsRef::as_ref)));
             self.give(inner, next);
         }
     }
@@ -177,14 +172,21 @@ impl HintBook {
     }
 }
 
+impl Change {
+    /// By this text. What custom settings a function sets is in no list of PostgreSQL's: its text may name them.
+    pub(crate) fn by(&self, text: &[u8]) {
+        self.0.doubt(&mut self.0.lock(), text);
+    }
+}
+
 impl Drop for Change {
     fn drop(&mut self) {
         self.0.lock().under_way -= 1;
     }
 }
 
-/// Names of a text that may be custom settings; most are of something else.
-const MAX_SUSPECTS: usize = 64;
+/// So many names are asked about at most.
+const MAX_MENTIONED: usize = 48;
 /// Between two questions passes this many times what an answer takes, and at least so long.
 const PAUSE_FACTOR: u32 = 20;
 const LEAST_PAUSE: Duration = Duration::from_secs(1);
@@ -215,7 +217,10 @@ mod tests {
             !book.is_due(now) && of(&book, "select f()").has(Sign::Seed) && of(&book, "select 1").is_plain()
         );
 
-        let change = book.change(b"create function f");
+        let change = book.change();
+        change.by(b"create function public.g() returns void language sql as $$set App.who = 1$$");
+        let names = of(&book, "select 1").names().to_vec();
+        assert!(names.contains(&"app.who".into()), "{names:?}");
         let edition = book.edition();
         let later = now + LEAST_PAUSE;
         assert!(of(&book, "select 1").has(Sign::Opaque) && of(&book, "select f()").has(Sign::Seed));
@@ -227,30 +232,15 @@ mod tests {
         assert!(!book.is_due(now) && book.is_due(later));
         book.answer(book.inquire(later), hints(&["f", "g"]), later);
         assert!(of(&book, "select 1").is_plain() && of(&book, "select g()").has(Sign::Seed));
+        assert!(of(&book, "select set_config($1, $2, false)").names().is_empty());
         assert!(!book.is_due(later + MAX_AGE));
-    }
-
-    #[test]
-    fn settings_named_in_a_change_are_asked_about_until_the_next_answer() {
-        let (book, now) = (Arc::new(HintBook::default()), Instant::now());
-        book.answer(book.inquire(now), hints(&[]), now);
-        let text = b"create function a.f() ... set_config('app.x', v, false)";
-        let changes = [book.change(b"create function g()"), book.change(text)];
-        let names =
-            |book: &HintBook| of(book, "select f()").names().iter().map(|it| it.to_string()).collect();
-        let named: Vec<String> = names(&book);
-        assert_eq!(named, ["a.f", "app.x"]);
-        drop(changes);
-        book.answer(book.inquire(now), hints(&["f"]), now);
-        let named: Vec<String> = names(&book);
-        assert!(named.is_empty());
     }
 
     #[test]
     fn a_change_during_a_question_calls_for_another() {
         let (book, now) = (Arc::new(HintBook::default()), Instant::now());
         let inquiry = book.inquire(now);
-        drop(book.change(b"create function f"));
+        drop(book.change());
         book.answer(inquiry, hints(&[]), now);
         assert!(of(&book, "select 1").has(Sign::Opaque) && book.is_due(now + LEAST_PAUSE));
     }
@@ -260,7 +250,7 @@ mod tests {
         let (book, now) = (Arc::new(HintBook::default()), Instant::now());
         let later = now + LEAST_PAUSE;
         book.answer(book.inquire(now), hints(&[]), later);
-        drop(book.change(b"create function f"));
+        drop(book.change());
         assert!(!book.is_due(later + 19 * LEAST_PAUSE) && book.is_due(later + 20 * LEAST_PAUSE));
     }
 
@@ -268,7 +258,7 @@ mod tests {
     fn a_refusal_leaves_what_is_known_and_is_news_once() {
         let (book, now) = (Arc::new(HintBook::default()), Instant::now());
         book.answer(book.inquire(now), hints(&["f"]), now);
-        drop(book.change(b"create function f"));
+        drop(book.change());
         assert!(book.refuse(book.inquire(now), now) && !book.refuse(book.inquire(now), now));
         assert!(of(&book, "select f()").has(Sign::Seed) && of(&book, "select 1").is_plain());
     }

@@ -331,6 +331,10 @@ impl Session {
             if self.rules.state.policy.of(StateKind::Statements) == Policy::Warn {
                 continue;
             }
+            // The name was taken from what the protocol had under it before it was given away again.
+            if let Some(statements) = &mut self.statements {
+                statements.remove(name);
+            }
             let own = self.sql.get_or_insert_default();
             own.insert(name, definition);
             if own.bytes > MAX_BYTES {

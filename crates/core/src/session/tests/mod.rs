@@ -12,6 +12,7 @@ mod copying;
 mod differential;
 mod invariance;
 mod model;
+mod names;
 mod notation;
 mod parameters;
 mod pinned;

@@ -47,11 +47,11 @@ impl Hints {
         include_str!("query.sql")
     }
 
-    /// The same while they may be out of date: any statement may do anything, and set any of these custom settings.
+    /// The same while they may be out of date: any statement may do anything, to these custom settings, too.
     #[must_use]
-    pub fn in_doubt(&self, suspects: &[Box<str>]) -> Hints {
+    pub fn in_doubt<'a>(&self, custom: impl IntoIterator<Item = &'a str>) -> Hints {
         let mut hints = Hints { everything: true, ..self.clone() };
-        hints.custom.extend(suspects.iter().filter(|name| !self.custom.contains(name)).cloned());
+        hints.custom.extend(custom.into_iter().map(Box::from));
         hints
     }
 
