@@ -213,15 +213,12 @@ impl Session {
                 Effects { commits: self.unnamed.commits, clears: self.unnamed.clears, correction }
             }
             ServerName::AsIs => {
-                match looks {
-                    Some((statement, signs)) => {
-                        self.raise(server, &signs, statement.text());
-                        self.prepare_names(server, &signs, statement.text(), patch);
-                    }
-                    None => {
-                        self.prepare_name(server, names.statement, patch);
-                        self.raise(server, &Signs::unseen(), names.statement);
-                    }
+                if let Some((statement, signs)) = looks {
+                    self.raise(server, &signs, statement.text());
+                    self.prepare_names(server, &signs, statement.text(), patch);
+                } else {
+                    self.prepare_name(server, names.statement, patch);
+                    self.raise(server, &Signs::unseen(), names.statement);
                 }
                 Effects::UNKNOWN
             }
