@@ -165,7 +165,7 @@ impl Session {
         let target = if looks.is_some() {
             // It must not find itself under another name.
             ServerName::AsIs
-        } else if portal_is_described_next(header, input) && !has_failed(server) {
+        } else if portal_is_described_next(header, input) && !server.outstanding.has_failed() {
             self.name_to_be_described(server, names.statement, patch)
         } else {
             self.server_name(server, names.statement, true, patch)
@@ -213,15 +213,12 @@ impl Session {
                 Effects { commits: self.unnamed.commits, clears: self.unnamed.clears, correction }
             }
             ServerName::AsIs => {
-                match looks {
-                    Some((statement, signs)) => {
-                        self.raise(server, &signs, statement.text());
-                        self.prepare_names(server, &signs, statement.text(), patch);
-                    }
-                    None => {
-                        self.prepare_name(server, names.statement, patch);
-                        self.raise(server, &Signs::unseen(), names.statement);
-                    }
+                if let Some((statement, signs)) = looks {
+                    self.raise(server, &signs, statement.text());
+                    self.prepare_names(server, &signs, statement.text(), patch);
+                } else {
+                    self.prepare_name(server, names.statement, patch);
+                    self.raise(server, &Signs::unseen(), names.statement);
                 }
                 Effects::UNKNOWN
             }
@@ -324,7 +321,7 @@ impl Session {
             self.answer_here(server, Expected { client_op: true, ..expected }, patch);
         } else if name.starts_with(NAME_PREFIX) {
             self.answer_here(server, expected, patch);
-        } else if has_failed(server) {
+        } else if server.outstanding.has_failed() {
             self.forget_name(server, name);
             frontend::write_close(&mut patch.to_server, TargetKind::Statement, name);
         } else {
@@ -359,7 +356,8 @@ impl Session {
     fn looks_at_statements(&self, server: &Server, name: &[u8]) -> Option<(Arc<Statement>, Arc<Signs>)> {
         let (statement, _) = self.statements.as_ref()?.resolve(name)?;
         let signs = self.signs_of(statement).filter(|signs| signs.has(Sign::PreparedView))?;
-        (self.rules.follows_state() && !has_failed(server)).then(|| (Arc::clone(statement), signs))
+        (self.rules.follows_state() && !server.outstanding.has_failed())
+            .then(|| (Arc::clone(statement), signs))
     }
 
     /// The statement may set a setting whose name is among its parameters.
@@ -562,11 +560,6 @@ fn write_parse_start(name: &[u8], definition_len: usize, out: &mut Vec<u8>) {
 
 fn until_nul(bytes: &[u8]) -> Option<&[u8]> {
     bytes.get(..memchr::memchr(0, bytes)?)
-}
-
-/// PostgreSQL refuses whatever is not the end of the transaction, before it looks at any statement.
-fn has_failed(server: &Server) -> bool {
-    server.outstanding.status_is_known() && server.outstanding.status() == TransactionStatus::Failed
 }
 
 /// Behind this message comes the beginning of a Describe of a portal.

@@ -8,7 +8,6 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use howdah_wire::backend::TransactionStatus;
 use howdah_wire::frontend::{self, TargetKind};
 use howdah_wire::sql::{Sign, Signs, StatementNames, prepare_text};
 
@@ -143,9 +142,7 @@ impl Session {
         text: &[u8],
         patch: &mut Patch,
     ) {
-        let failed =
-            server.outstanding.status_is_known() && server.outstanding.status() == TransactionStatus::Failed;
-        if failed || !self.rules.follows_state() {
+        if server.outstanding.has_failed() || !self.rules.follows_state() {
             return;
         }
         if signs.has(Sign::PreparedView) {
