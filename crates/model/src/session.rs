@@ -93,15 +93,17 @@ impl Session {
         }
     }
 
-    /// All that the client can see of its session, in one line, prepared statements excepted.
+    /// All that the client can see of its session and that is not as usual, in one line, prepared statements
+    /// excepted.
     #[must_use]
-    pub fn seen(&self) -> String {
+    pub fn unusual(&self, usual: &[(&str, &str)]) -> String {
         let mut seen = String::new();
         let settings = self.defaults.settings.keys().map(String::as_str);
         let custom = self.now.settings.set_here().map(|(name, _)| name).filter(|name| name.contains('.'));
         for name in settings.chain(custom).chain(["role", "session_authorization"]) {
             let value = self.setting(name).unwrap_or_default();
-            if !value.is_empty() {
+            let usually = usual.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value);
+            if value != usually {
                 seen.push_str(&format!("{name}={value} "));
             }
         }

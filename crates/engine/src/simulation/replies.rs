@@ -10,7 +10,7 @@ use howdah_wire::{CancelKey, ErrorResponse, Severity};
 
 use super::client::{Client, Ended};
 use super::script::{Expect, PATIENCE};
-use super::sql::{Asked, REPORTED, Sql, filling};
+use super::sql::{Asked, INITIAL, REPORTED, Sql, filling};
 use super::wire::Lost;
 
 impl Client {
@@ -203,7 +203,7 @@ impl Client {
             _ => return Err(self.wrong(format!("a row for {sql:?}"))),
         };
         let wanted =
-            [asked.to_string(), row.to_string(), kind, self.session.seen(), filling(asked, row, length)];
+            [asked.to_string(), row.to_string(), kind, self.session.unusual(&INITIAL), filling(asked, row, length)];
         let row = DataRow::parse(body).map_err(|e| self.wrong(format!("a row that is none: {e}")))?;
         let got = row.values().iter().map(|value| String::from_utf8_lossy(value.unwrap_or_default()));
         let got: Vec<_> = got.collect();

@@ -9,7 +9,7 @@ use howdah_wire::backend::{self, TransactionStatus};
 use howdah_wire::frontend::tag;
 use howdah_wire::{ErrorResponse, Severity, SqlState, write_message};
 
-use super::super::sql::{Asked, Sql, filling};
+use super::super::sql::{Asked, INITIAL, Sql, filling};
 use super::{Backend, End, error};
 
 impl Backend {
@@ -100,7 +100,7 @@ impl Backend {
             asked.to_string(),
             row.to_string(),
             kind.to_owned(),
-            self.session.seen(),
+            self.session.unusual(&INITIAL),
             filling(asked, row, length),
         ];
         backend::write_data_row(self.wire.out(), values.iter().map(|value| Some(value.as_bytes())));
