@@ -11,7 +11,8 @@ use std::sync::Arc;
 use howdah_wire::frontend::{self, TargetKind};
 use howdah_wire::sql::{Sign, Signs, StatementNames, prepare_text};
 
-use super::prepared::{names_are_unknown, write_parse};
+use super::prepared::names_are_unknown;
+use super::server_names::write_parse;
 use super::state::Look;
 use super::{Asks, Expected, Kind, Patch, PinReason, Session, Subject};
 use crate::server::Server;
@@ -272,7 +273,7 @@ impl Session {
     fn show_all(&mut self, server: &mut Server, patch: &mut Patch) {
         self.sync_all(server, patch);
         for id in server.statements.all_settled() {
-            super::prepared::send_close(server, id, patch);
+            super::server_names::send_close(server, id, patch);
         }
         let names: Vec<Box<[u8]>> =
             self.statements.iter().flat_map(|statements| statements.names()).collect();
