@@ -83,9 +83,14 @@ impl Play<'_> {
     }
 
     fn connect(&mut self, client: char, parameters: Vec<(String, String)>) -> Vec<String> {
-        let (seat, welcome) = Seat::take(self.stage.connect(), self.stage.database(), parameters);
+        let (mut seat, welcome) = Seat::take(self.stage.connect(), self.stage.database(), parameters);
         self.pids.retain(|(letter, _)| *letter != client);
         self.pids.push((client, seat.pid()));
+        if self.stage.keeps_servers()
+            && let Some(backend) = seat.backend()
+        {
+            self.pids.push((client, backend));
+        }
         self.seats.insert(client, seat);
         reply::lines(&welcome, &self.pids)
     }

@@ -85,6 +85,11 @@ impl Seat {
         key.map_or(0, |pid| u32::from_be_bytes(*pid))
     }
 
+    /// The process id of the backend that serves it, if it has been let in.
+    pub(super) fn backend(&mut self) -> Option<u32> {
+        self.is_idle().then(|| self.connection.backend().parse().expect("a process id is a number"))
+    }
+
     /// Reads until all is said that is owed, or `flushed` replies, or what stops.
     fn read(&mut self, stops: &dyn Fn(&Message) -> bool, mut flushed: usize) -> Vec<Message> {
         let mut messages = Vec::new();

@@ -32,6 +32,12 @@ impl Stage {
         Some(migrator)
     }
 
+    /// Whether a client has one server connection of Howdah's as long as it stays: what it sends to others bears the
+    /// process id of that one.
+    pub(super) fn keeps_servers(&self) -> bool {
+        matches!(self, Self::Howdah { crowds: None, .. })
+    }
+
     /// The database's name in the startup packet.
     pub(super) fn database(&self) -> &str {
         match self {

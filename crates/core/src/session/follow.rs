@@ -28,21 +28,32 @@ impl Session {
         if self.out_of_step || !same(self.state.as_ref(), server.state.as_ref()) {
             return self.replay(server, to_server);
         }
-        let query = self
-            .rules
-            .tracked
-            .set_query(&server.login_parameters, self.parameters.differing(&server.parameters));
+        let query = self.set_query(server, &self.parameters);
         if !query.is_empty() {
             send(server, &query, to_server);
         }
+    }
+
+    /// Gives the server the reported settings that are `wanted` and that it does not have. What the client has a start
+    /// value of is always set: if it were reset, it would be taken for what the client has reset.
+    fn set_query(&self, server: &Server, wanted: &Parameters) -> Vec<u8> {
+        let tracked = &self.rules.tracked;
+        let begins = |index| {
+            let start = self.start.as_ref().zip(tracked.name(index));
+            start.is_some_and(|(start, name)| start.get(name).is_some())
+        };
+        let own = |index, value: &str| server.login_parameters.get(index).is_some_and(|own| **own == *value);
+        tracked.set_query(
+            |index, value| own(index, value) && !begins(index),
+            wanted.differing(&server.parameters),
+        )
     }
 
     #[cold]
     fn replay(&mut self, server: &mut Server, to_server: &mut Vec<u8>) {
         let corrects = std::mem::take(&mut self.out_of_step);
         let wanted = self.wanted_parameters();
-        let reported =
-            self.rules.tracked.set_query(&server.login_parameters, wanted.differing(&server.parameters));
+        let reported = self.set_query(server, wanted);
         let replay = Replay::new(server.state.as_deref(), self.state.as_deref(), reported);
         server.state.clone_from(&self.state);
         if replay.query.is_empty() {
@@ -86,7 +97,7 @@ impl Session {
             // Made here, it may be called here before anybody knows what it does.
             server.doubts.add(Asks::EVERYTHING, text);
             if self.rules.uses_hints() {
-                server.change.get_or_insert_with(|| self.rules.hints.change());
+                server.change.get_or_insert_with(|| self.rules.hints.change()).by(text);
             }
         }
         if signs.has(Sign::Prepare) {
@@ -250,6 +261,7 @@ impl Session {
 
     /// The server has answered what this client's session looks like.
     fn learn(&mut self, server: &Server, look: &Look) {
+        let before = self.state.clone();
         self.state = match self.carried(server.state.as_deref()) {
             None => server.state.clone(),
             Some(carried) => share(carried),
@@ -261,9 +273,14 @@ impl Session {
             let now = server.tracked.index(name).and_then(|index| server.parameters.get(index));
             look.about.before_report(name).is_some_and(|before| now.is_none_or(|now| **now != *before))
         };
-        let is_reset = |name: &str| {
-            let tells = !followed(name) && !name.contains('.');
-            look.is_reset(name) && (tells || look.about.may_reset() || has_changed(name))
+        // Empty before and empty after something was taken back: it was the RESET.
+        let is_untouched = |name: &str| {
+            look.about.is_undone() && !before.as_ref().is_some_and(|state| state.settings.contains_key(name))
+        };
+        let is_reset = |name: &str| match name.contains('.') {
+            _ if !look.is_reset(name) => false,
+            true => look.about.may_reset(name) && !is_untouched(name),
+            false => !followed(name) || look.about.may_reset(name) || has_changed(name),
         };
         let mut wanted = self.state.as_deref().cloned().unwrap_or_default();
         for (name, value) in start.settings.iter().filter(|(name, _)| is_reset(name) && !followed(name)) {

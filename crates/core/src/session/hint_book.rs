@@ -5,11 +5,14 @@
 //! Nobody waits for fresh hints. What is changed behind Howdah's back, or by clients in session mode, is found by the
 //! question that is asked now and then.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use howdah_wire::sql::Hints;
+
+use super::state::custom_names;
 
 /// The hints of one database. The default knows of none, and nobody has asked.
 #[derive(Debug, Default)]
@@ -27,6 +30,8 @@ struct Inner {
     known: Arc<Hints>,
     /// Since `known` was asked for, something may have changed it.
     outdated: bool,
+    /// What could be names of custom settings in the texts that have changed it.
+    mentioned: BTreeSet<Box<str>>,
     /// Transactions under way that may change it.
     under_way: u32,
     /// Such transactions ever.
@@ -63,12 +68,12 @@ impl HintBook {
         (self.edition.load(Ordering::Acquire), Arc::clone(&inner.given))
     }
 
-    /// Something is sent that may change what functions do.
+    /// A transaction begins to change what functions do.
     pub(crate) fn change(self: &Arc<Self>) -> Change {
         let mut inner = self.lock();
         inner.under_way += 1;
         inner.begun += 1;
-        self.doubt(&mut inner);
+        self.doubt(&mut inner, &[]);
         Change(Arc::clone(self))
     }
 
@@ -77,7 +82,7 @@ impl HintBook {
         let mut inner = self.lock();
         inner.begun += 1;
         if inner.asked.is_some() {
-            self.doubt(&mut inner);
+            self.doubt(&mut inner, &[]);
         }
     }
 
@@ -133,13 +138,24 @@ impl HintBook {
     fn conclude(&self, inner: &mut Inner, inquiry: Inquiry, now: Instant) {
         inner.asked = Some((now, now.saturating_duration_since(inquiry.since)));
         inner.outdated = inquiry.begun != Some(inner.begun);
-        let next = if inner.outdated { Arc::new(inner.known.in_doubt()) } else { Arc::clone(&inner.known) };
+        let next = if inner.outdated {
+            Arc::new(inner.known.in_doubt(inner.mentioned.iter().map(AsRef::as_ref)))
+        } else {
+            inner.mentioned.clear();
+            Arc::clone(&inner.known)
+        };
         self.give(inner, next);
     }
 
-    fn doubt(&self, inner: &mut Inner) {
-        if !std::mem::replace(&mut inner.outdated, true) {
-            let next = Arc::new(inner.known.in_doubt());
+    fn doubt(&self, inner: &mut Inner, text: &[u8]) {
+        let before = inner.mentioned.len();
+        for name in custom_names(text) {
+            if inner.mentioned.len() < MAX_MENTIONED {
+                inner.mentioned.insert(name);
+            }
+        }
+        if !std::mem::replace(&mut inner.outdated, true) || inner.mentioned.len() > before {
+            let next = Arc::new(inner.known.in_doubt(inner.mentioned.iter().map(AsRef::as_ref)));
             self.give(inner, next);
         }
     }
@@ -156,12 +172,21 @@ impl HintBook {
     }
 }
 
+impl Change {
+    /// By this text. What custom settings a function sets is in no list of PostgreSQL's: its text may name them.
+    pub(crate) fn by(&self, text: &[u8]) {
+        self.0.doubt(&mut self.0.lock(), text);
+    }
+}
+
 impl Drop for Change {
     fn drop(&mut self) {
         self.0.lock().under_way -= 1;
     }
 }
 
+/// So many names are asked about at most.
+const MAX_MENTIONED: usize = 48;
 /// Between two questions passes this many times what an answer takes, and at least so long.
 const PAUSE_FACTOR: u32 = 20;
 const LEAST_PAUSE: Duration = Duration::from_secs(1);
@@ -193,6 +218,9 @@ mod tests {
         );
 
         let change = book.change();
+        change.by(b"create function public.g() returns void language sql as $$set App.who = 1$$");
+        let names = of(&book, "select 1").names().to_vec();
+        assert!(names.contains(&"app.who".into()), "{names:?}");
         let edition = book.edition();
         let later = now + LEAST_PAUSE;
         assert!(of(&book, "select 1").has(Sign::Opaque) && of(&book, "select f()").has(Sign::Seed));
@@ -204,6 +232,7 @@ mod tests {
         assert!(!book.is_due(now) && book.is_due(later));
         book.answer(book.inquire(later), hints(&["f", "g"]), later);
         assert!(of(&book, "select 1").is_plain() && of(&book, "select g()").has(Sign::Seed));
+        assert!(of(&book, "select set_config($1, $2, false)").names().is_empty());
         assert!(!book.is_due(later + MAX_AGE));
     }
 

@@ -8,6 +8,7 @@
 //! * `relay_server` – the server's replies: whose they are
 //! * `outstanding` – replies still owed, ours and theirs; `copy_in` – what COPY does to them
 //! * `prepared` – Parse, Bind, Describe and Close with names of the client's own
+//! * `server_names` – what such a name is on a server connection
 //! * `unread` – what may change a session without a text
 //! * `unnamed` – the unnamed statement, which follows its client too
 //! * `statements` – prepared statements, by the client's name; `server_statements` – by the server's
@@ -34,6 +35,7 @@ mod prepared;
 mod relay_client;
 mod relay_server;
 mod rename;
+mod server_names;
 mod server_statements;
 mod shape;
 mod sql_statements;

@@ -235,6 +235,13 @@ impl Outstanding {
         !self.skipping && !self.queue.iter().any(Expected::ends_with_ready)
     }
 
+    /// The transaction has failed for certain: PostgreSQL refuses whatever is not its end, before it looks at any
+    /// statement.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.status_is_known() && self.status == TransactionStatus::Failed
+    }
+
     /// The client is owed a ReadyForQuery.
     #[must_use]
     pub fn owes_ready(&self) -> bool {

@@ -117,14 +117,18 @@ impl Tracked {
         APPLICATION_NAME
     }
 
-    /// Writes one query that gives a server the client's values: those it had at its login (`own`) by RESET, so that
-    /// they do not look as if somebody had set them, others by `set_config`, which takes any value as a plain string.
+    /// Writes one query that gives a server the client's values: those that are `usual` there by RESET, so that they
+    /// do not look as if somebody had set them, others by `set_config`, which takes any value as a plain string.
     #[must_use]
-    pub fn set_query<'a>(&self, own: &Parameters, wanted: impl Iterator<Item = (usize, &'a str)>) -> Vec<u8> {
+    pub fn set_query<'a>(
+        &self,
+        usual: impl Fn(usize, &str) -> bool,
+        wanted: impl Iterator<Item = (usize, &'a str)>,
+    ) -> Vec<u8> {
         let (mut resets, mut sets) = (Vec::new(), Vec::new());
         for (index, value) in wanted {
             let Some(name) = self.name(index) else { continue };
-            if own.get(index).is_some_and(|own| **own == *value) {
+            if usual(index, value) {
                 resets.extend_from_slice(if resets.is_empty() { b"RESET " } else { b"; RESET " });
                 push_identifier(&mut resets, name);
                 continue;
@@ -161,18 +165,16 @@ mod tests {
         }
         client.set(tracked.index("datestyle").unwrap(), "German");
         client.set(tracked.application_name(), r"o'clock\");
-        let own = Parameters::new(&tracked);
-        let query = tracked.set_query(&own, client.differing(&server));
+        let query = tracked.set_query(|_, _| false, client.differing(&server));
         assert_eq!(
             String::from_utf8(query).unwrap(),
             r"SELECT pg_catalog.set_config('DateStyle', 'German', false), pg_catalog.set_config('application_name',  E'o''clock\\', false)"
         );
         client.fill_from(&server);
         assert_eq!(client.differing(&server).count(), 2);
-        assert!(tracked.set_query(&own, std::iter::empty()).is_empty());
-        let login = client.clone();
+        assert!(tracked.set_query(|_, _| false, std::iter::empty()).is_empty());
         client.set(tracked.application_name(), "psql");
-        let query = tracked.set_query(&login, client.differing(&server));
+        let query = tracked.set_query(|index, _| index == 1, client.differing(&server));
         assert_eq!(
             String::from_utf8(query).unwrap(),
             r#"RESET "DateStyle"; SELECT pg_catalog.set_config('application_name', 'psql', false)"#

@@ -13,26 +13,11 @@ use howdah_wire::sql::{Sign, Signs};
 
 use super::relay_client::{Step, malformed};
 use super::rename::{MISSING_UNNAMED, REFUSED};
+use super::server_names::{ServerName, send_close, send_parse, write_parse_start};
 use super::server_statements::Need;
-use super::shape::Shape;
 use super::statements::{NAME_PREFIX, signs_of};
-use super::unnamed::Whereabouts;
 use super::{Asks, Expected, Kind, Patch, PinReason, Session, Statement, Subject, Verdict};
 use crate::server::Server;
-
-/// What a client's statement name is on the server.
-pub(super) enum ServerName {
-    /// The same.
-    AsIs,
-    /// That of a text.
-    Virtual(Arc<Statement>),
-    /// There is none, or none of this client's: it has to look as if there were none.
-    Missing,
-    /// That of a text that does not look there like what the client was told.
-    Another,
-    /// Not known before the server has answered.
-    Unknown,
-}
 
 /// What executing a bound statement may do.
 struct Effects {
@@ -165,7 +150,7 @@ impl Session {
         let target = if looks.is_some() {
             // It must not find itself under another name.
             ServerName::AsIs
-        } else if portal_is_described_next(header, input) {
+        } else if portal_is_described_next(header, input) && !server.outstanding.has_failed() {
             self.name_to_be_described(server, names.statement, patch)
         } else {
             self.server_name(server, names.statement, true, patch)
@@ -213,15 +198,12 @@ impl Session {
                 Effects { commits: self.unnamed.commits, clears: self.unnamed.clears, correction }
             }
             ServerName::AsIs => {
-                match looks {
-                    Some((statement, signs)) => {
-                        self.raise(server, &signs, statement.text());
-                        self.prepare_names(server, &signs, statement.text(), patch);
-                    }
-                    None => {
-                        self.prepare_name(server, names.statement, patch);
-                        self.raise(server, &Signs::unseen(), names.statement);
-                    }
+                if let Some((statement, signs)) = looks {
+                    self.raise(server, &signs, statement.text());
+                    self.prepare_names(server, &signs, statement.text(), patch);
+                } else {
+                    self.prepare_name(server, names.statement, patch);
+                    self.raise(server, &Signs::unseen(), names.statement);
                 }
                 Effects::UNKNOWN
             }
@@ -324,9 +306,7 @@ impl Session {
             self.answer_here(server, Expected { client_op: true, ..expected }, patch);
         } else if name.starts_with(NAME_PREFIX) {
             self.answer_here(server, expected, patch);
-        } else if server.outstanding.status_is_known()
-            && server.outstanding.status() == TransactionStatus::Failed
-        {
+        } else if server.outstanding.has_failed() {
             self.forget_name(server, name);
             frontend::write_close(&mut patch.to_server, TargetKind::Statement, name);
         } else {
@@ -359,11 +339,10 @@ impl Session {
 
     /// The statement shows what is prepared: all of it is prepared under the client's own names first.
     fn looks_at_statements(&self, server: &Server, name: &[u8]) -> Option<(Arc<Statement>, Arc<Signs>)> {
-        let failed =
-            server.outstanding.status_is_known() && server.outstanding.status() == TransactionStatus::Failed;
         let (statement, _) = self.statements.as_ref()?.resolve(name)?;
         let signs = self.signs_of(statement).filter(|signs| signs.has(Sign::PreparedView))?;
-        (self.rules.follows_state() && !failed).then(|| (Arc::clone(statement), signs))
+        (self.rules.follows_state() && !server.outstanding.has_failed())
+            .then(|| (Arc::clone(statement), signs))
     }
 
     /// The statement may set a setting whose name is among its parameters.
@@ -403,90 +382,6 @@ impl Session {
         }
         let own = self.statements.as_ref().is_some_and(|statements| statements.is_in_doubt(name, batch));
         own || server.sql.is_in_doubt(name, batch)
-    }
-
-    /// `as_told`: what it stands for has to look like the client was told.
-    fn server_name(
-        &mut self,
-        server: &mut Server,
-        name: &[u8],
-        as_told: bool,
-        patch: &mut Patch,
-    ) -> ServerName {
-        if !name.is_empty() {
-            return match self.resolve(server, name, patch) {
-                Some((statement, told)) => self.ensure(server, &statement, told.filter(|_| as_told), patch),
-                None if name.starts_with(NAME_PREFIX) => ServerName::Missing,
-                None => ServerName::AsIs,
-            };
-        }
-        match self.unnamed.whereabouts(self.id, &server.unnamed) {
-            Whereabouts::Here => ServerName::AsIs,
-            Whereabouts::Nowhere => ServerName::Missing,
-            Whereabouts::Elsewhere(definition) => {
-                write_parse(b"", definition, &mut patch.to_server);
-                let batch = server.outstanding.batch();
-                let subject = Subject::Unnamed(self.unnamed.carried(self.id, &mut server.unnamed, batch));
-                server.outstanding.push(Expected { subject, ..Expected::ours(Kind::Parse) });
-                ServerName::AsIs
-            }
-        }
-    }
-
-    /// What is bound is described in the same breath: whatever it looks like, the client is told, and that is
-    /// what it has to look like from then on.
-    fn name_to_be_described(&mut self, server: &mut Server, name: &[u8], patch: &mut Patch) -> ServerName {
-        let Some((statement, told)) = self.resolve(server, name, patch).filter(|_| !name.is_empty()) else {
-            return self.server_name(server, name, true, patch);
-        };
-        let batch = server.outstanding.batch();
-        if told.is_some() && server.statements.need(statement.id, batch, told) == Need::Nothing {
-            return ServerName::Virtual(statement);
-        }
-        let failed =
-            server.outstanding.status_is_known() && server.outstanding.status() == TransactionStatus::Failed;
-        let target = self.ensure(server, &statement, None, patch);
-        if matches!(target, ServerName::Virtual(_)) && !failed {
-            self.statements_mut().describing(name, Arc::clone(&statement), batch);
-            let subject = Subject::Description(statement.id);
-            let expected = Expected { subject, client_op: true, ..Expected::ours(Kind::Describe) };
-            server.outstanding.push(expected);
-            frontend::write_describe(&mut patch.to_server, TargetKind::Statement, &statement.name());
-        }
-        target
-    }
-
-    /// Sees to it that the statement will be there when the next message is carried out, and look as `told`.
-    pub(super) fn ensure(
-        &mut self,
-        server: &mut Server,
-        statement: &Arc<Statement>,
-        told: Option<Shape>,
-        patch: &mut Patch,
-    ) -> ServerName {
-        match server.statements.need(statement.id, server.outstanding.batch(), told) {
-            Need::Nothing => return ServerName::Virtual(Arc::clone(statement)),
-            Need::Answer => return ServerName::Unknown,
-            Need::Another => return ServerName::Another,
-            Need::Describe => {
-                Session::ask_for_shape(server, statement, patch);
-                return ServerName::Unknown;
-            }
-            Need::Parse => self.evict(server, patch),
-            Need::CloseAndParse => send_close(server, statement.id, patch),
-        }
-        send_parse(server, statement, Expected::ours(Kind::Parse), patch);
-        if told.is_some() {
-            Session::ask_for_shape(server, statement, patch);
-            return ServerName::Unknown;
-        }
-        ServerName::Virtual(Arc::clone(statement))
-    }
-
-    fn evict(&mut self, server: &mut Server, patch: &mut Patch) {
-        while let Some(id) = server.statements.eviction(self.rules.max_prepared_statements) {
-            send_close(server, id, patch);
-        }
     }
 
     /// Queues a reply of Howdah's own, and gives it if its turn has come.
@@ -535,33 +430,6 @@ pub(super) fn names_are_unknown(server: &Server) -> bool {
 pub(super) fn wait(server: &mut Server) -> Step {
     server.outstanding.stall();
     Step::Hold
-}
-
-fn send_parse(server: &mut Server, statement: &Arc<Statement>, expected: Expected, patch: &mut Patch) {
-    write_parse(&statement.name(), &statement.definition, &mut patch.to_server);
-    server.statements.parse_sent(statement, server.outstanding.batch());
-    server.outstanding.push(Expected { subject: Subject::Statement(statement.id), ..expected });
-    server.tally.server_parses += 1;
-}
-
-pub(super) fn send_close(server: &mut Server, id: u64, patch: &mut Patch) {
-    frontend::write_close(&mut patch.to_server, TargetKind::Statement, &Statement::name_for(id));
-    server.statements.close_sent(id);
-    server.outstanding.push(Expected { subject: Subject::Statement(id), ..Expected::ours(Kind::Close) });
-}
-
-pub(super) fn write_parse(name: &[u8], definition: &[u8], out: &mut Vec<u8>) {
-    write_parse_start(name, definition.len(), out);
-    out.extend_from_slice(definition);
-}
-
-/// Tag, length and name of a Parse whose definition follows from elsewhere.
-fn write_parse_start(name: &[u8], definition_len: usize, out: &mut Vec<u8>) {
-    let len = u32::try_from(4 + name.len() + 1 + definition_len).expect("lengths are checked when read");
-    out.push(tag::PARSE);
-    out.extend_from_slice(&len.to_be_bytes());
-    out.extend_from_slice(name);
-    out.push(0);
 }
 
 fn until_nul(bytes: &[u8]) -> Option<&[u8]> {

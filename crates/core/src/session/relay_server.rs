@@ -9,6 +9,7 @@ use super::conversation::Rest;
 use super::follow::{discarded, looked};
 use super::outstanding::{Answer, Doubt};
 use super::shape::{another_shape, is_out_of_date, settle_description};
+use super::state::from_escaped;
 use super::{Asks, Expected, Kind, Patch, Session, Subject, Verdict, rename};
 use crate::facts::CloseReason;
 use crate::server::Server;
@@ -347,8 +348,13 @@ fn parameter(server: &mut Server, session: Option<&mut Session>, body: &[u8]) ->
         .and_then(|(status, name)| Some((server.tracked.index(name)?, str::from_utf8(status.value).ok()?)));
     let start = session.as_deref().and_then(|session| session.start.as_ref());
     let restored = start.zip(name).is_some_and(|(start, name)| start.get(name).is_some());
-    // It will have the client's own start value again in a moment.
-    let corrected = restored && server.outstanding.is_correcting() && !server.outstanding.head_is_ours();
+    // It will have the client's own start value again in a moment, and that is told. Unless it is the same.
+    let is_start = || {
+        let value = status.as_ref().map(|status| status.value);
+        start.zip(name).and_then(|(start, name)| start.get(name)).map(from_escaped).as_deref() == value
+    };
+    let corrected =
+        restored && server.outstanding.is_correcting() && !server.outstanding.head_is_ours() && !is_start();
     let Some((index, value)) = tracked else {
         let regained = name == Some("is_superuser")
             && session.as_deref().is_some_and(Session::regains_role)

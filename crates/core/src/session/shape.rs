@@ -18,8 +18,8 @@ use howdah_wire::error_response::{ErrorResponse, Severity};
 use howdah_wire::frontend::{self, TargetKind};
 use howdah_wire::{FrameHeader, SqlState, write_message};
 
-use super::prepared::send_close;
 use super::relay_server::Reply;
+use super::server_names::send_close;
 use super::statements::Statement;
 use super::{Expected, Kind, Patch, Session, Subject};
 use crate::server::Server;

@@ -8,11 +8,11 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use howdah_wire::backend::TransactionStatus;
 use howdah_wire::frontend::{self, TargetKind};
 use howdah_wire::sql::{Sign, Signs, StatementNames, prepare_text};
 
-use super::prepared::{names_are_unknown, write_parse};
+use super::prepared::names_are_unknown;
+use super::server_names::write_parse;
 use super::state::Look;
 use super::{Asks, Expected, Kind, Patch, PinReason, Session, Subject};
 use crate::server::Server;
@@ -143,9 +143,7 @@ impl Session {
         text: &[u8],
         patch: &mut Patch,
     ) {
-        let failed =
-            server.outstanding.status_is_known() && server.outstanding.status() == TransactionStatus::Failed;
-        if failed || !self.rules.follows_state() {
+        if server.outstanding.has_failed() || !self.rules.follows_state() {
             return;
         }
         if signs.has(Sign::PreparedView) {
@@ -275,7 +273,7 @@ impl Session {
     fn show_all(&mut self, server: &mut Server, patch: &mut Patch) {
         self.sync_all(server, patch);
         for id in server.statements.all_settled() {
-            super::prepared::send_close(server, id, patch);
+            super::server_names::send_close(server, id, patch);
         }
         let names: Vec<Box<[u8]>> =
             self.statements.iter().flat_map(|statements| statements.names()).collect();
@@ -333,6 +331,10 @@ impl Session {
             server.sql.insert(name, definition.clone());
             if self.rules.state.policy.of(StateKind::Statements) == Policy::Warn {
                 continue;
+            }
+            // The name was taken from what the protocol had under it before it was given away again.
+            if let Some(statements) = &mut self.statements {
+                statements.remove(name);
             }
             let own = self.sql.get_or_insert_default();
             own.insert(name, definition);

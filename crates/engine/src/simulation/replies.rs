@@ -202,8 +202,13 @@ impl Client {
             Sql::Prepared { text } => (format!("text{text}"), 0),
             _ => return Err(self.wrong(format!("a row for {sql:?}"))),
         };
-        let wanted =
-            [asked.to_string(), row.to_string(), kind, self.session.unusual(&INITIAL), filling(asked, row, length)];
+        let wanted = [
+            asked.to_string(),
+            row.to_string(),
+            kind,
+            self.session.unusual(&INITIAL),
+            filling(asked, row, length),
+        ];
         let row = DataRow::parse(body).map_err(|e| self.wrong(format!("a row that is none: {e}")))?;
         let got = row.values().iter().map(|value| String::from_utf8_lossy(value.unwrap_or_default()));
         let got: Vec<_> = got.collect();

@@ -8,7 +8,7 @@ use howdah_wire::sql::{Sign, Signs};
 use super::kinds::{Kinds, ends_block, moves_sequences, reads_sequences};
 use crate::refusal;
 use crate::server::Server;
-use crate::session::prepared::ServerName;
+use crate::session::server_names::ServerName;
 use crate::session::{Asks, Expected, Kind, Patch, PinReason, Session, Subject};
 use crate::settings::{Policy, PoolMode, StateKind};
 

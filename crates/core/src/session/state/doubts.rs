@@ -1,6 +1,6 @@
 //! What of a session may have changed, and so has to be asked about.
 
-use howdah_wire::sql::{Sign, Signs};
+use howdah_wire::sql::{Head, Sign, Signs, Statements};
 
 /// Kinds of question.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,8 +14,12 @@ pub struct Doubts {
     pub(super) names: Vec<Box<str>>,
     /// Any setting may be among them.
     unknown: bool,
-    /// Settings may have been given back their first values.
+    /// Settings may have been given back their first values: any of them.
     resets: bool,
+    /// The same of those named here.
+    reset: Vec<Box<str>>,
+    /// Some of it may have been taken back.
+    undone: bool,
     /// Reported settings that have changed, and what they were before.
     reports: Vec<(Box<str>, Box<str>)>,
     /// The text that raised the first of them, or the first of those that pin.
@@ -152,8 +156,11 @@ impl Doubts {
         }
         self.add(asks, text);
         self.unknown |= signs.has(Sign::SettingUnknown) || signs.has(Sign::Opaque);
-        self.resets |=
-            RESETS.into_iter().any(|sign| signs.has(sign)) || signs.has(Sign::Opaque) && says_reset(text);
+        self.resets |= signs.has(Sign::ResetAll) || says_reset_within(signs, text);
+        if signs.has(Sign::Reset) {
+            let names = signs.names().iter().take(MAX_NAMES.saturating_sub(self.reset.len()));
+            self.reset.extend(names.cloned());
+        }
         for name in signs.names().iter().filter(|name| !reported(name)) {
             self.add_name(name);
         }
@@ -167,11 +174,17 @@ impl Doubts {
         self.resets = true;
     }
 
-    /// Settings may have been given back their first values: words say so. Without such words one that has its
+    /// This setting may have been given back its first value: words say so. Without such words one that has its
     /// first value may as well have been given it.
     #[must_use]
-    pub fn may_reset(&self) -> bool {
-        self.resets
+    pub fn may_reset(&self, name: &str) -> bool {
+        self.resets || self.reset.iter().any(|reset| reset.eq_ignore_ascii_case(name))
+    }
+
+    /// Some of what was said may have been taken back.
+    #[must_use]
+    pub fn is_undone(&self) -> bool {
+        self.undone
     }
 
     /// PostgreSQL reports that the client has changed this setting, which was `before`.
@@ -196,6 +209,7 @@ impl Doubts {
     /// Something failed or was rolled back. Whether a setting that was named has been made cannot be told by its
     /// value, and what has not been made must not be given to another server connection: it may not be allowed.
     pub fn reconsider(&mut self) {
+        self.undone |= !self.is_none();
         if self.asks.has(Asks::NAMED) {
             self.asks = self.asks.and(Asks::SETTINGS);
         }
@@ -203,14 +217,7 @@ impl Doubts {
 
     /// Whatever in these bytes could be the name of a custom parameter: no list of PostgreSQL's has these.
     pub fn add_custom(&mut self, bytes: &[u8]) {
-        let in_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$' | b'.');
-        for word in bytes.split(|byte| !in_name(byte)).filter(|word| word.contains(&b'.')) {
-            let parts = || word.split(|&byte| byte == b'.');
-            let is_part = |part: &[u8]| part.first().is_some_and(|c| c.is_ascii_alphabetic() || *c == b'_');
-            if parts().count() > 1 && parts().all(is_part) && word.len() < MAX_NAME {
-                self.add_name(&String::from_utf8_lossy(word).to_ascii_lowercase());
-            }
-        }
+        custom_names(bytes).for_each(|name| self.add_name(&name));
     }
 
     fn add_name(&mut self, name: &str) {
@@ -241,9 +248,11 @@ impl Doubts {
 
     /// The question failed.
     pub(crate) fn postpone(&mut self, unanswered: Doubts) {
-        let Doubts { asks, names, cause, unknown, resets, reports, .. } = unanswered;
+        let Doubts { asks, names, cause, unknown, resets, reset, undone, reports, .. } = unanswered;
         self.unknown |= unknown;
         self.resets |= resets;
+        self.reset.extend(reset);
+        self.undone |= undone;
         for (name, before) in reports {
             self.reports.retain(|(known, _)| *known != name);
             self.reports.push((name, before));
@@ -262,14 +271,29 @@ fn head_of(text: &[u8]) -> Box<str> {
     String::from_utf8_lossy(head).into()
 }
 
-/// Words with which settings are given back their first values.
-fn says_reset(text: &[u8]) -> bool {
-    let says = |word: &[u8]| text.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word));
-    says(b"reset") || says(b"default") || says(b"discard")
+/// A block of code may give settings back their first values by some word in it. What functions do is known by
+/// their own signs.
+fn says_reset_within(signs: &Signs, text: &[u8]) -> bool {
+    let says = |word: &[u8]| RESETS.iter().any(|reset| word.eq_ignore_ascii_case(reset));
+    signs.has(Sign::Opaque)
+        && Statements::of(text).any(|head| head == Head::Do)
+        && text.split(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_').any(says)
 }
 
-/// What gives settings back their first values.
-const RESETS: [Sign; 3] = [Sign::Reset, Sign::ResetAll, Sign::Clears];
+/// Words with which settings are given back their first values.
+const RESETS: [&[u8]; 3] = [b"reset", b"default", b"discard"];
+
+/// Whatever in these bytes could be the name of a custom parameter.
+pub(in crate::session) fn custom_names(bytes: &[u8]) -> impl Iterator<Item = Box<str>> {
+    let in_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$' | b'.');
+    let is_part = |part: &[u8]| part.first().is_some_and(|c| c.is_ascii_alphabetic() || *c == b'_');
+    let words = bytes.split(move |byte| !in_name(byte));
+    words
+        .filter(move |word| {
+            word.contains(&b'.') && word.len() < MAX_NAME && word.split(|&byte| byte == b'.').all(is_part)
+        })
+        .map(|word| String::from_utf8_lossy(word).to_ascii_lowercase().into())
+}
 
 /// What a sign in a text makes doubtful.
 const ABOUT: [(Sign, Asks); 16] = [

@@ -36,7 +36,7 @@ pub(super) fn to_escaped(text: &[u8]) -> String {
 }
 
 /// What a text in `escape` format stands for.
-pub(super) fn from_escaped(escaped: &str) -> Vec<u8> {
+pub(in crate::session) fn from_escaped(escaped: &str) -> Vec<u8> {
     let mut text = Vec::with_capacity(escaped.len());
     let mut rest = escaped.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {

@@ -13,6 +13,7 @@ mod differential;
 mod follow;
 mod invariance;
 mod model;
+mod names;
 mod notation;
 mod parameters;
 mod pinned;

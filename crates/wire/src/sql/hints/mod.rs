@@ -47,10 +47,12 @@ impl Hints {
         include_str!("query.sql")
     }
 
-    /// The same while they may be out of date: any statement may do anything.
+    /// The same while they may be out of date: any statement may do anything, to these custom settings, too.
     #[must_use]
-    pub fn in_doubt(&self) -> Hints {
-        Hints { everything: true, ..self.clone() }
+    pub fn in_doubt<'a>(&self, custom: impl IntoIterator<Item = &'a str>) -> Hints {
+        let mut hints = Hints { everything: true, ..self.clone() };
+        hints.custom.extend(custom.into_iter().map(Box::from));
+        hints
     }
 
     /// Whether there are none, so that a text's words say all.

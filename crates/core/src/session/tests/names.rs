@@ -1,0 +1,102 @@
+//! Statements that SQL knows by name, and settings with start values: what is whose after a look.
+
+use std::sync::Arc;
+
+use super::stage::Stage;
+use crate::session::{Beginning, Parameters, SessionState, Start};
+
+/// Client `c` prepares `a` by SQL, of which the look tells.
+fn prepare(stage: &mut Stage, c: usize, value: u8) {
+    let sent = stage.client(c, &format!("Q prepare a as select {value}"));
+    if sent.contains(": C a / S / ") {
+        stage.server(0, "3 / Z I");
+    }
+    stage.server(0, "C PREPARE / Z I");
+    stage.server(0, &format!("{} / C SELECT 1 / Z I", row("a", value)));
+    stage.report();
+}
+
+fn row(name: &str, value: u8) -> String {
+    format!("row p {name} prepare/**/{name}/**/as/**/select/**/{value}")
+}
+
+#[test]
+fn a_name_waits_until_it_is_known_what_is_prepared() {
+    let mut stage = Stage::transaction(1, 1);
+    stage.client(0, "Q prepare a as select 1");
+    let asked = stage.server(0, "C PREPARE / Z I");
+    assert_eq!(asked, "server 0: Q look statements | client 0: C PREPARE / Z I | 0-0");
+    assert_eq!(stage.client(0, "Q execute a"), "0-0");
+    let told = format!("{} / C SELECT 1 / Z I", row("a", 1));
+    assert_eq!(stage.server(0, &told), "server 0: Q execute a | 0-0");
+}
+
+#[test]
+fn what_takes_the_name_of_a_protocol_statement_is_all_that_has_it() {
+    let mut stage = Stage::transaction(1, 1);
+    stage.client(0, "P a select 1 / S");
+    stage.server(0, "1 / Z I");
+    stage.client(0, "Q deallocate a; prepare a as select 2");
+    stage.server(0, "1 / Z I");
+    stage.server(0, "C DEALLOCATE / C PREPARE / Z I");
+    stage.server(0, &format!("{} / C SELECT 1 / Z I", row("a", 2)));
+    stage.report();
+    assert_eq!(stage.client(0, "C a / S"), "server 0: C a / S | 0-0");
+}
+
+#[test]
+fn what_a_block_of_code_stands_beside_is_prepared_too() {
+    let mut stage = Stage::transaction(1, 1);
+    stage.client(0, "P a select 1 / S");
+    stage.server(0, "1 / Z I");
+    let sent = stage.client(0, "Q do $$ $$; prepare a as select 2");
+    assert_eq!(sent, "server 0: P a select 1 / S / Q do $$ $$; prepare a as select 2 | 0-0");
+}
+
+#[test]
+fn a_foreign_statement_that_vanishes_takes_nobody_elses_along() {
+    let mut stage = Stage::transaction(2, 1);
+    prepare(&mut stage, 0, 1);
+    prepare(&mut stage, 1, 2);
+    stage.client(0, "Q prepare b as select 3");
+    stage.server(0, "C PREPARE / Z I");
+    stage.server(0, &format!("{} / C SELECT 1 / Z I", row("b", 3)));
+    stage.report();
+    let sent = stage.client(0, "Q execute a");
+    assert!(sent.contains("P HOWDAH_own prepare/**/a/**/as/**/select/**/1 / "), "{sent}");
+}
+
+/// A client that began with `app.mark`.
+fn marked() -> Stage {
+    let mut stage = Stage::transaction(1, 1);
+    let session = &mut stage.clients[0].session;
+    let plain = Parameters::new(&session.rules().tracked);
+    let settings = [("app.mark".into(), "start".into())];
+    let mut state = SessionState::default();
+    state.settings.extend(settings.clone());
+    let beginning = Beginning {
+        start: Some(Start { settings: settings.into() }.into()),
+        state: Some(Arc::new(state)),
+        ..Beginning::plain(plain.clone())
+    };
+    session.begin(&beginning, &plain);
+    stage
+}
+
+#[test]
+fn a_setting_that_was_made_empty_is_not_reset() {
+    for (text, given) in [
+        ("select set_config('app.mark', '', false)", false),
+        ("reset app.mark; select 1", true),
+        ("reset work_mem; select 1", false),
+        ("do $$ begin reset app.mark; end $$", true),
+    ] {
+        let mut stage = marked();
+        stage.client(0, &format!("Q {text}"));
+        stage.server(0, "C SELECT 1 / Z I");
+        let asked = stage.server(0, "C SELECT 1 / Z I");
+        assert!(asked.contains("Q look "), "{text}: {asked}");
+        let sent = stage.server(0, "row n app.mark  / C SELECT 1 / Z I");
+        assert_eq!(sent.contains("start"), given, "{text}: {sent}");
+    }
+}
