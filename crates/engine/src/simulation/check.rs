@@ -97,6 +97,8 @@ pub(super) async fn end(world: &World) {
             Whose::Pool(..) => world.plan.pool_size + world.plan.reserve_size,
             Whose::Database(_) => world.plan.max_db_connections.unwrap_or(u32::MAX),
         };
+        // One more while it is wanted for those who listen.
+        let limit = limit.saturating_add(u32::from(world.plan.listens));
         if *most > limit as usize {
             world.fail(format!("{most} server connections of {whose:?} at once"));
         }

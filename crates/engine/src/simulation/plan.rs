@@ -27,6 +27,8 @@ pub(super) struct Plan {
     /// Even what Howdah asks on its own account takes a while.
     pub(super) slow_servers: bool,
     short_lives: bool,
+    /// Clients LISTEN.
+    pub(super) listens: bool,
     /// Milliseconds after which an idle server connection is checked before use.
     pub(super) check_delay: u64,
     round_robin: bool,
@@ -116,6 +118,7 @@ impl Plan {
             reserve_size: if plain { 0 } else { chance.pick(&[0, 0, 1]) },
             slow_servers: chance.one_in(3),
             short_lives: chance.one_in(4),
+            listens: chance.one_in(4),
             check_delay: chance.pick(&[0, 10, 200]),
             round_robin: chance.one_in(3),
             steps: chance.between(1, 6),

@@ -141,7 +141,8 @@ impl Client {
     /// A statement that changes the session. Values say whose they are.
     fn any_change(&mut self) -> Sql {
         let value = format!("c{}v{}n{}", self.number, self.visit, self.chance.between(1, 9));
-        let kinds = [SETTINGS, SETTINGS, ROLES, STATEMENTS, LIVING];
+        let last = if self.world.plan.listens { CHANNELS } else { SETTINGS };
+        let kinds = [SETTINGS, ROLES, STATEMENTS, LIVING, last];
         let in_block = self.status != TransactionStatus::Idle;
         let texts = if in_block && self.chance.one_in(4) { SAVEPOINTS } else { self.chance.pick(&kinds) };
         let text = self.chance.pick(texts);
@@ -402,5 +403,7 @@ const LIVING: &[&str] = &[
     "DECLARE k CURSOR WITH HOLD FOR SELECT 1",
     "CLOSE k",
 ];
+
+const CHANNELS: &[&str] = &["LISTEN x", "LISTEN y", "LISTEN x", "UNLISTEN x", "UNLISTEN *"];
 
 const SAVEPOINTS: &[&str] = &["SAVEPOINT a", "ROLLBACK TO a", "RELEASE a"];
