@@ -27,6 +27,8 @@ pub(super) struct Plan {
     /// Even what Howdah asks on its own account takes a while.
     pub(super) slow_servers: bool,
     short_lives: bool,
+    /// Only so many server connections may be pinned.
+    pub(super) max_pinned: MaxPinned,
     /// Clients LISTEN.
     pub(super) listens: bool,
     /// Milliseconds after which an idle server connection is checked before use.
@@ -118,6 +120,7 @@ impl Plan {
             reserve_size: if plain { 0 } else { chance.pick(&[0, 0, 1]) },
             slow_servers: chance.one_in(3),
             short_lives: chance.one_in(4),
+            max_pinned: chance.pick(&[MaxPinned::Unlimited, MaxPinned::AllButOne]),
             listens: chance.one_in(4),
             check_delay: chance.pick(&[0, 10, 200]),
             round_robin: chance.one_in(3),
@@ -159,7 +162,7 @@ impl Plan {
             settings.timeouts.server_lifetime = Some(Duration::from_millis(40));
             settings.timeouts.server_idle = Some(Duration::from_millis(20));
         }
-        settings.state.max_pinned = MaxPinned::Unlimited;
+        settings.state.max_pinned = self.max_pinned;
         settings.log.stats = false;
         let secret = Secret::parse("");
         settings.secrets = (0..self.users).map(|n| (user(n), secret.clone())).collect();

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use howdah_core::settings::MaxPinned;
 use howdah_model::SqlError;
 use howdah_wire::backend::{
     CommandComplete, DataRow, ParameterStatus, ReadyForQuery, TransactionStatus, tag,
@@ -231,6 +232,8 @@ impl Client {
             "25P02" => self.failed,
             // Of a RESET also what has to follow it, when it has been answered itself.
             "57014" => self.world.facts.borrow().asks.iter().any(|ask| ask.client == self.number),
+            // Others are pinned.
+            "53300" => self.world.plan.max_pinned != MaxPinned::Unlimited,
             _ if let Expect::Outcome { sql: Sql::Session(text), .. } = expected
                 && !matches!(code, "25P02" | "57014") =>
             {

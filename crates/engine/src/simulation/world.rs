@@ -9,7 +9,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use howdah_core::control::{AdminRole, ConfigRow, ConsoleDoor, ConsoleSession};
 use howdah_core::pool::WorkerId;
-use howdah_core::settings::Settings;
+use howdah_core::settings::{MaxPinned, Settings};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::spawn_local;
@@ -123,7 +123,7 @@ impl World {
             shared,
             plan,
         });
-        if world.plan.is_short_of_connections() {
+        if world.plan.is_short_of_connections() || world.plan.max_pinned != MaxPinned::Unlimited {
             world.facts.borrow_mut().excuse(&["53300"]);
         }
         world.log(|| format!("seed {seed}: {:?}", world.plan));
