@@ -120,6 +120,10 @@ impl Session {
         if self.rules.always_asks() {
             server.doubts.add(Asks::EVERYTHING, text);
         }
+        if signs.has(Sign::NameComputed) {
+            // It may be a custom parameter's, and no list of PostgreSQL's has these.
+            server.spoil(PinReason::CustomParameter, text);
+        }
         for (sign, kind) in [(Sign::Seed, StateKind::Seed), (Sign::Load, StateKind::Libraries)] {
             if signs.has(sign) && self.rules.state.policy.of(kind) == Policy::Warn {
                 server.unfit = true;

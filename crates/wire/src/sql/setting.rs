@@ -73,14 +73,27 @@ pub(super) fn set_config(mut following: Lexer<'_>, signs: &mut Signs) {
     if following.token() != Some(Token::Open) {
         return;
     }
+    let is_parameter = is_parameter(following);
     let name = following.piece().and_then(literal).filter(|_| following.piece().is_some_and(is_comma));
     if is_local(following, name.is_some()) {
         return signs.add_local(name.as_deref());
     }
     match name {
         Some(name) => signs.add_setting(Sign::Setting, &name),
-        None => signs.add(Sign::SettingUnknown),
+        None => {
+            signs.add(Sign::SettingUnknown);
+            if !is_parameter {
+                signs.add(Sign::NameComputed);
+            }
+        }
     }
+}
+
+/// `$1` and a comma or a cast follow.
+fn is_parameter(mut following: Lexer<'_>) -> bool {
+    following.piece().is_some_and(|piece| piece.text == b"$")
+        && following.piece().is_some_and(|piece| piece.text.iter().all(u8::is_ascii_digit))
+        && following.piece().is_some_and(|piece| matches!(piece.text, b"," | b":"))
 }
 
 /// What SET and RESET can be about besides a name.

@@ -25,6 +25,8 @@ pub enum Sign {
     Setting,
     /// It may change a setting, and which one cannot be told.
     SettingUnknown,
+    /// The name of that setting is computed: it need not stand in the text nor among its parameters.
+    NameComputed,
     /// It changes a setting, but nothing outlasts the transaction: SET LOCAL, `set_config(…, true)`.
     SettingLocal,
     /// It changes, perhaps for the transaction only, what statements that are prepared from now on mean: the
@@ -305,11 +307,17 @@ mod tests {
         ("SELECT set_config('a', 'b', true)", &[SettingLocal], ""),
         ("SELECT set_config($1, $2, true)", &[SettingLocal, Meaning], ""),
         ("SELECT set_config($1, $2, false)", &[SettingUnknown], ""),
-        ("SELECT set_config('a' || 'b', 'b', $1)", &[SettingUnknown], ""),
+        ("SELECT set_config('a' || 'b', 'b', $1)", &[SettingUnknown, NameComputed], ""),
+        ("SELECT set_config($1 || 'b', 'b', $2)", &[SettingUnknown, NameComputed], ""),
+        ("SELECT set_config($1::text, 'b', $2)", &[SettingUnknown], ""),
         ("SELECT set_config('a', 'b', true and false)", &[Setting], "a"),
         ("SELECT set_config('a', 'b', $1)", &[Setting], "a"),
-        ("SELECT set_config('a''b', '', false)", &[SettingUnknown], ""),
-        ("SELECT set_config(set_config('a', 'b', true), 'c', false)", &[SettingUnknown, SettingLocal], ""),
+        ("SELECT set_config('a''b', '', false)", &[SettingUnknown, NameComputed], ""),
+        (
+            "SELECT set_config(set_config('a', 'b', true), 'c', false)",
+            &[SettingUnknown, NameComputed, SettingLocal],
+            "",
+        ),
         ("SELECT set_config('role', 'a', false)", &[Role], ""),
         ("SELECT set_config", &[], ""),
         ("SELECT 'set_config(' -- set_config(", &[], ""),
@@ -363,7 +371,7 @@ mod tests {
         ("SELECT pg_create_logical_replication_slot('a', 'b', true)", &[Slot], ""),
         ("DO $$ $$", &[Opaque, Commits], ""),
         ("CALL p()", &[Opaque, Commits], ""),
-        ("SELECT 'a\\', set_config(', b, false)--'", &[SettingUnknown, Opaque], ""),
+        ("SELECT 'a\\', set_config(', b, false)--'", &[SettingUnknown, NameComputed, Opaque], ""),
         ("SELECT U&\"set\\005fconfig\"('a', 'b', false)", &[Opaque], ""),
         ("SELECT * FROM pg_prepared_statements", &[PreparedView], ""),
         ("CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'", &[Schema], ""),
