@@ -18,7 +18,7 @@ use super::stage::{Stage, rules};
 use crate::facts::CloseReason;
 use crate::server::Server;
 use crate::session::Asks;
-use crate::settings::PoolMode;
+use crate::settings::{PoolMode, StateCheck};
 
 const MAX_PREPARED: u32 = 2;
 
@@ -30,7 +30,7 @@ proptest! {
         scripts in proptest::collection::vec(scripts::of_protocol(), 2..5),
         schedule in schedule(),
     ) {
-        Run::new(scripts, None).play(&schedule)?;
+        Run::new(scripts, None, StateCheck::Hinted).play(&schedule)?;
     }
 
     #[test]
@@ -38,7 +38,15 @@ proptest! {
         scripts in proptest::collection::vec(scripts::of_sessions(), 2..5),
         schedule in schedule(),
     ) {
-        Run::new(scripts, None).play(&schedule)?;
+        Run::new(scripts, None, StateCheck::Hinted).play(&schedule)?;
+    }
+
+    #[test]
+    fn every_client_has_a_session_of_its_own_that_is_always_asked_about(
+        scripts in proptest::collection::vec(scripts::of_sessions(), 2..5),
+        schedule in schedule(),
+    ) {
+        Run::new(scripts, None, StateCheck::Always).play(&schedule)?;
     }
 
     #[test]
@@ -48,7 +56,7 @@ proptest! {
         vanish_at in 0..200_usize,
         orderly in any::<bool>(),
     ) {
-        Run::new(scripts, Some((vanish_at, orderly))).play(&schedule)?;
+        Run::new(scripts, Some((vanish_at, orderly)), StateCheck::Hinted).play(&schedule)?;
     }
 
     #[test]
@@ -58,7 +66,7 @@ proptest! {
         vanish_at in 0..200_usize,
         orderly in any::<bool>(),
     ) {
-        Run::new(scripts, Some((vanish_at, orderly))).play(&schedule)?;
+        Run::new(scripts, Some((vanish_at, orderly)), StateCheck::Hinted).play(&schedule)?;
     }
 }
 
@@ -73,8 +81,9 @@ struct Run {
 }
 
 impl Run {
-    fn new(scripts: Vec<Vec<String>>, vanishes: Option<(usize, bool)>) -> Run {
-        let rules = rules(PoolMode::Transaction, MAX_PREPARED);
+    fn new(scripts: Vec<Vec<String>>, vanishes: Option<(usize, bool)>, check: StateCheck) -> Run {
+        let mut rules = rules(PoolMode::Transaction, MAX_PREPARED);
+        rules.state.check = check;
         let known = [("TimeZone", "UTC"), ("application_name", "")]
             .map(|(name, value)| (rules.tracked.index(name).unwrap(), value));
         let mut stage = Stage::new(rules, scripts.len() as u64, 2);
