@@ -157,9 +157,9 @@ fn half_a_message_closes_the_server_connection() {
     let backend = victim.backend();
     victim.run("begin");
     victim.run("insert into t values (1)");
-    let query = message::query(&format!("select '{}'", "x".repeat(300_000)));
-    victim.send(&query[..200_000]);
-    // It is forwarded as it comes: then PostgreSQL reads the rest of it.
+    let query = message::query(&format!("select '{}'", "x".repeat(3_000_000)));
+    victim.send(&query[..2_000_000]);
+    // Longer than what is looked at as a whole, it is forwarded as it comes: then PostgreSQL reads the rest of it.
     eventually("the half has arrived", || {
         let reading = "select count(*) from pg_stat_activity where wait_event = 'ClientRead' and state = 'idle in transaction'";
         (howdah.pool(&database)?.number("sv_active") == 1 && database.psql(reading) != "0").then_some(())
