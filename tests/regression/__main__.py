@@ -54,7 +54,7 @@ def howdah_settings(arguments):
         "pool_mode": "transaction", "default_pool_size": arguments.size, "max_client_conn": 200,
         # A test waits for its turn as long as it takes, also for a server connection of its own where it needs one: up
         # to twenty of them share a few.
-        "query_wait_timeout": 0, "max_pinned": 0,
+        "query_wait_timeout": 0, "query_wait_notify": 0, "max_pinned": 0,
         # Tests ask for currval() long after the nextval() it speaks of.
         "session_state": "sequences:pin",
     }
