@@ -30,7 +30,8 @@ pub(super) fn signs(language: Language, body: &[u8], mut show: impl FnMut(Piece<
         Language::Sql => scan::read(body, &mut signs, |_, _| {}, |piece, writes, _| show(piece, writes)),
         Language::Plpgsql => plpgsql(body, &mut signs, show),
     }
-    signs.without(Sign::Commits)
+    // A name that is computed here mostly comes from the text that calls, which is searched for it.
+    signs.without(Sign::Commits).without(Sign::NameComputed)
 }
 
 /// The custom settings that a body asks for or sets, also those in strings that it runs.

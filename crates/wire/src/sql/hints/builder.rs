@@ -265,6 +265,7 @@ mod tests {
         for (row, signs, names) in [
             ("sql f: SELECT 1", &[][..], ""),
             ("sql f: SELECT set_config('a', $1, false)", &[Sign::Setting], "a"),
+            ("sql f: SELECT set_config(n, $1, false)", &[Sign::SettingUnknown], ""),
             ("sql f: SET a.b = 1; SELECT 1", &[Sign::Setting], "a.b"),
             ("plpgsql f: BEGIN SET a = 1; END", &[Sign::Setting], "a"),
             ("plpgsql f: BEGIN UPDATE t SET a = 1; RETURN NEW; END", &[], ""),
