@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use howdah_wire::backend::{self, TransactionStatus};
 use howdah_wire::frontend;
-use howdah_wire::sql::{Head, Sign, Signs, Statements};
+use howdah_wire::sql::{Head, Sign, Signs, StatementNames, Statements};
 
 use super::sql_statements::forget_statements;
 use super::state::{Asks, Look, Replay, SessionState, share};
@@ -103,15 +103,15 @@ impl Session {
         if signs.has(Sign::Prepare) {
             self.prepared_signs.get_or_insert_default().merge(signs);
         }
-        if signs.has(Sign::Execute)
-            && let Some(prepared) = &self.prepared_signs
-        {
-            server.doubts.raise(prepared, server.lives, reported, text);
-            if prepared.has(Sign::Meaning) {
+        let executed = self.executed(signs, text);
+        if let Some(executed) = &executed {
+            server.doubts.raise(executed, server.lives, reported, text);
+            if executed.has(Sign::Meaning) {
                 server.doubts.set_unknown();
             }
         }
-        if signs.has(Sign::Notify) {
+        let has = |sign| signs.has(sign) || executed.as_ref().is_some_and(|executed| executed.has(sign));
+        if has(Sign::Notify) {
             self.notifies();
         }
         if signs.has(Sign::Meaning) {
@@ -120,17 +120,36 @@ impl Session {
         if self.rules.always_asks() {
             server.doubts.add(Asks::EVERYTHING, text);
         }
-        if signs.has(Sign::NameComputed) {
+        if has(Sign::NameComputed) {
             // It may be a custom parameter's, and no list of PostgreSQL's has these.
             server.spoil(PinReason::CustomParameter, text);
         }
         for (sign, kind) in [(Sign::Seed, StateKind::Seed), (Sign::Load, StateKind::Libraries)] {
-            if signs.has(sign) && self.rules.state.policy.of(kind) == Policy::Warn {
+            if has(sign) && self.rules.state.policy.of(kind) == Policy::Warn {
                 server.unfit = true;
-            } else if signs.has(sign) {
+            } else if has(sign) {
                 server.spoil(PinReason::of(kind), text);
             }
         }
+    }
+
+    /// What the statements do that a text with these signs executes by name.
+    pub(super) fn executed(&self, signs: &Signs, text: &[u8]) -> Option<Signs> {
+        if !signs.has(Sign::Execute) {
+            return None;
+        }
+        let mut all = self.prepared_signs.as_deref().cloned().unwrap_or_default();
+        for named in StatementNames::of(text) {
+            let statement = self.statements.as_ref().and_then(|statements| statements.resolve(&named.name));
+            if let Some(signs) = statement.and_then(|(statement, _)| self.signs_of(statement)) {
+                all.merge(&signs);
+            }
+        }
+        if all.has(Sign::Execute) {
+            // Nobody follows that any further.
+            all.merge(&Signs::unseen());
+        }
+        Some(all)
     }
 
     /// What decides the meaning of a statement that is prepared now: where its names lead and how its literals

@@ -30,8 +30,8 @@ impl Session {
         }
         let policy = self.rules.state.policy;
         let mut kinds = Kinds::of(signs, text);
-        if let Some(prepared) = self.prepared_signs.as_ref().filter(|_| signs.has(Sign::Execute)) {
-            kinds = kinds.and(Kinds::of(prepared, b"").without(StateKind::Statements));
+        if let Some(executed) = self.executed(signs, text) {
+            kinds = kinds.and(Kinds::of(&executed, b"").without(StateKind::Statements));
         }
         let relies = match policy.of(StateKind::Sequences) {
             Policy::Pin => moves_sequences(signs, text),

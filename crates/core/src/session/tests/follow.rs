@@ -109,6 +109,17 @@ fn an_error_leaves_it_open_whether_a_setting_was_set() {
 }
 
 #[test]
+fn what_is_executed_by_name_is_asked_about_however_it_was_prepared() {
+    let mut stage = Stage::transaction(1, 1);
+    stage.client(0, "P a set role ann / S");
+    stage.server(0, "1 / Z I");
+    stage.client(0, "Q execute a");
+    stage.report();
+    let asked = stage.server(0, "1 / Z I / C SET / Z I");
+    assert!(asked.contains("Q look role statements"), "{asked}");
+}
+
+#[test]
 fn a_setting_that_is_reported_need_not_be_asked_for() {
     let mut stage = Stage::transaction(1, 1);
     let server = &mut stage.servers[0].server;

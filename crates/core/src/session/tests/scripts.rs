@@ -105,15 +105,17 @@ fn several(mut texts: Vec<&'static str>) -> String {
 /// A batch of the extended protocol.
 fn synced(message: impl Strategy<Value = String>) -> impl Strategy<Value = String> {
     proptest::collection::vec(message, 0..6).prop_map(|mut messages| {
-        // What names mean behind it in the same batch is not followed.
-        let mut gone = false;
+        // What names mean in the same batch behind DEALLOCATE, or behind the end of a failed transaction, is not
+        // followed.
+        let (mut gone, mut ended) = (false, false);
         messages.retain(|message| {
             let named = ["P", "B", "C", "D"].iter().any(|kind| message.starts_with(kind));
             let unnamed = message.starts_with("P - ") || message.starts_with("B - ");
             let by_sql = ["prepare ", "execute ", "deallocate "].iter().any(|verb| message.contains(verb));
             let keep = !gone || !named || unnamed && !by_sql;
             gone |= message.contains("deallocate ");
-            keep
+            ended |= message.contains(" commit") || message.contains(" rollback");
+            keep && !(ended && by_sql)
         });
         messages.push("S".into());
         messages.join(" / ")
