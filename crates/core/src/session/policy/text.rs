@@ -3,7 +3,7 @@
 use howdah_wire::ErrorResponse;
 use howdah_wire::backend::TransactionStatus;
 use howdah_wire::frontend;
-use howdah_wire::sql::{Sign, Signs};
+use howdah_wire::sql::Signs;
 
 use super::kinds::{Kinds, ends_block, moves_sequences, reads_sequences};
 use crate::refusal;
