@@ -119,6 +119,8 @@ impl Session {
         }
         if self.rules.always_asks() {
             server.doubts.add(Asks::EVERYTHING, text);
+            server.doubts.add_custom(text);
+            server.doubts.set_unknown();
         }
         if has(Sign::NameComputed) {
             // It may be a custom parameter's, and no list of PostgreSQL's has these.

@@ -175,7 +175,7 @@ impl Session {
         let effects = match &target {
             ServerName::Virtual(statement) => {
                 let signs = self.signs_of(statement);
-                if let Some(signs) = signs.as_deref().filter(|signs| !signs.is_plain()) {
+                if let Some(signs) = self.heeded(signs.as_deref()) {
                     self.raise(server, signs, statement.text());
                     self.prepare_names(server, signs, statement.text(), patch);
                 }
@@ -194,6 +194,10 @@ impl Session {
                     self.raise(server, &signs, &text);
                     self.prepare_names(server, &signs, &text, patch);
                     self.unnamed.signs = Some(signs);
+                } else if let Some(signs) = self.heeded(None) {
+                    let text = self.unnamed.text().to_vec();
+                    self.raise(server, signs, &text);
+                    self.prepare_names(server, signs, &text, patch);
                 }
                 Effects { commits: self.unnamed.commits, clears: self.unnamed.clears, correction }
             }
@@ -211,9 +215,6 @@ impl Session {
         server.doubts.resume();
         if !server.meaning_trail.is_empty() {
             self.add_to_trail(server, names.statement, input.get(taken..).unwrap_or_default());
-        }
-        if self.rules.always_asks() {
-            server.doubts.add(Asks::EVERYTHING, names.statement);
         }
         if named_by_value {
             server.doubts.add_custom(input.get(taken..).unwrap_or_default());
@@ -349,10 +350,11 @@ impl Session {
     fn names_by_value(&self, name: &[u8]) -> bool {
         let is_open = |signs: &Signs| signs.has(Sign::SettingUnknown) || signs.has(Sign::Opaque);
         if name.is_empty() {
-            return self.unnamed.signs.as_deref().is_some_and(is_open);
+            return self.rules.always_asks() || self.unnamed.signs.as_deref().is_some_and(is_open);
         }
         let statement = self.statements.as_ref().and_then(|statements| statements.resolve(name));
-        statement.and_then(|(statement, _)| self.signs_of(statement)).is_some_and(|signs| is_open(&signs))
+        let signs = statement.and_then(|(statement, _)| self.signs_of(statement));
+        self.rules.always_asks() || signs.is_some_and(|signs| is_open(&signs))
     }
 
     /// What executing it may do; `None`: nothing that matters.
@@ -360,16 +362,22 @@ impl Session {
         statement.signs(self.edition, &self.hints)
     }
 
+    /// What has to be minded of a text with these signs.
+    fn heeded<'a>(&self, signs: Option<&'a Signs>) -> Option<&'a Signs> {
+        signs.filter(|signs| !signs.is_plain()).or(self.heeds_all.then_some(Signs::PLAIN))
+    }
+
     /// What the statement of this name says of others by name depends on the fate of an earlier batch.
     fn means_names_in_doubt(&self, server: &Server, name: &[u8]) -> bool {
         if name.is_empty() {
-            let signs = self.unnamed.signs.as_deref();
+            let signs = self.heeded(self.unnamed.signs.as_deref());
             return signs.is_some_and(|signs| self.names_in_doubt(server, signs, self.unnamed.text()));
         }
         self.statements.as_ref().and_then(|statements| statements.resolve(name)).is_some_and(
             |(statement, _)| {
                 let signs = self.signs_of(statement);
-                signs.is_some_and(|signs| self.names_in_doubt(server, &signs, statement.text()))
+                let signs = self.heeded(signs.as_deref());
+                signs.is_some_and(|signs| self.names_in_doubt(server, signs, statement.text()))
             },
         )
     }
