@@ -405,6 +405,12 @@ pub(super) fn looked(server: &mut Server, session: Option<&mut Session>, patch: 
             server.lives = if there { server.lives.and(asks) } else { server.lives.without(asks) };
         }
     }
+    if look.about.has(Asks::SETTINGS.and(Asks::ROLE)) {
+        let superuser = server.state.as_ref().is_some_and(|state| state.superuser);
+        let there = look.privileged.is_some() && !superuser;
+        let (lives, asks) = (server.lives, Asks::PRIVILEGED);
+        server.lives = if there { lives.and(asks) } else { lives.without(asks) };
+    }
     if let Some(session) = session {
         session.learn(server, &look);
         if look.about.has(Asks::STATEMENTS) {
