@@ -18,6 +18,7 @@ use crate::settings::PoolMode;
 pub struct Cleanup {
     reset_query: Option<String>,
     rolled_back: bool,
+    asked_again: bool,
     discarded: bool,
 }
 
@@ -44,8 +45,12 @@ impl Cleanup {
         reset_query: Option<&str>,
         to_server: &mut Vec<u8>,
     ) -> (Cleanup, CleanupStep) {
-        let mut cleanup =
-            Cleanup { reset_query: reset_query.map(str::to_owned), rolled_back: false, discarded: false };
+        let mut cleanup = Cleanup {
+            reset_query: reset_query.map(str::to_owned),
+            rolled_back: false,
+            asked_again: false,
+            discarded: false,
+        };
         if session.is_mid_message() || session.pin().is_some() || server.spoiled.is_some() || server.unfit {
             return (cleanup, CleanupStep::Close(CloseReason::ServerUnclean));
         }
@@ -54,7 +59,7 @@ impl Cleanup {
             // What it did was nobody's business, until now.
             server.doubts.add(Asks::EVERYTHING, b"");
         }
-        let running = server.outstanding.is_working() && !server.outstanding.wants_copy_data();
+        let running = server.outstanding.works_for_client() && !server.outstanding.wants_copy_data();
         let cancel = running && !orderly && !server.outstanding.may_commit();
         let copy_ended = server.outstanding.ends_copy();
         let step = cleanup.advance(server, to_server);
@@ -109,7 +114,11 @@ impl Cleanup {
             return CleanupStep::Wait;
         }
         if server.doubts.is_postponed() {
-            return CleanupStep::Close(CloseReason::ServerUncleanable);
+            if std::mem::replace(&mut self.asked_again, true) {
+                return CleanupStep::Close(CloseReason::ServerUncleanable);
+            }
+            // What cancelled the client's query may have met the question.
+            server.doubts.resume();
         }
         if !server.doubts.is_none() {
             server.look(std::iter::empty(), to_server);
