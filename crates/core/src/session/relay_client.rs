@@ -116,7 +116,7 @@ impl Session {
         match header.tag {
             tag::PARSE | tag::BIND | tag::DESCRIBE | tag::CLOSE => self.rules.follows_statements(),
             tag::QUERY => true,
-            tag::EXECUTE => !self.bound_correction.is_empty(),
+            tag::EXECUTE => !self.bound.correction.is_empty(),
             tag::FUNCTION_CALL => false,
             tag::SYNC | tag::FLUSH => header.total() > FrameHeader::SIZE,
             tag => !is_copy(tag),
@@ -161,19 +161,20 @@ impl Session {
     }
 
     fn execute(&mut self, server: &mut Server, header: FrameHeader, input: &[u8], patch: &mut Patch) -> Step {
-        let commits = self.bound_commits || self.portal_commits;
-        let clears = self.bound_clears;
-        let expected = Expected { commits, clears, ..Expected::theirs(Kind::Execute) };
         let message = input.get(..header.total());
-        if !self.bound_correction.is_empty() && message.is_none() && header.total() <= Verdict::MAX_HELD {
+        if !self.bound.correction.is_empty() && message.is_none() && header.total() <= Verdict::MAX_HELD {
             return Step::Hold;
         }
+        let (commits, clears) = (self.bound.commits || self.portal_commits, self.bound.clears);
         if commits {
             self.may_end();
         }
-        let correction = std::mem::take(&mut self.bound_correction);
-        let step = Session::pass(server, expected);
-        let Some(message) = message.filter(|_| !correction.is_empty()) else { return step };
+        let step = Session::pass(server, Expected { commits, clears, ..Expected::theirs(Kind::Execute) });
+        if self.bound.correction.is_empty() {
+            return step;
+        }
+        let correction = std::mem::take(&mut self.bound.correction);
+        let Some(message) = message else { return step };
         // In the same batch, so that nobody sees what was between.
         patch.to_server.extend_from_slice(message);
         run_own(server, &correction, Subject::Correction, patch);
