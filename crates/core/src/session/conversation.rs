@@ -314,14 +314,15 @@ impl Session {
     pub fn request_answered(&mut self, tally: Tally, now: Instant, counters: &mut Counters) {
         counters.queries += u64::from(tally.queries);
         counters.transactions += u64::from(tally.transactions);
-        if let Some(since) = self.query_since.take() {
-            counters.query_time += micros(now.saturating_duration_since(since));
-        }
+        let took = |since: Instant| micros(now.saturating_duration_since(since));
+        let query_since = self.query_since.take();
+        let query_time = query_since.map_or(0, took);
+        counters.query_time += query_time;
         self.idle_since = now;
         if tally.transactions > 0
             && let Some(since) = self.transaction_since.take()
         {
-            counters.transaction_time += micros(now.saturating_duration_since(since));
+            counters.transaction_time += if query_since == Some(since) { query_time } else { took(since) };
         }
     }
 

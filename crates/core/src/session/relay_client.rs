@@ -250,13 +250,14 @@ impl Session {
     }
 
     /// The header at the start of `input`, if it is there; one that cannot be right is an error.
-    fn header(&self, input: &[u8]) -> Result<Option<FrameHeader>, ErrorResponse> {
+    #[inline]
+    fn header(&self, input: &[u8]) -> Result<Option<FrameHeader>, Box<ErrorResponse>> {
         match FrameHeader::parse(input) {
             Ok(Some(header)) if header.len > self.rules.max_packet_size => {
-                Err(refusal::message_too_large(header, self.rules.max_packet_size))
+                Err(Box::new(refusal::message_too_large(header, self.rules.max_packet_size)))
             }
             Ok(header) => Ok(header),
-            Err(error) => Err(refusal::broken_frame(&error)),
+            Err(error) => Err(Box::new(refusal::broken_frame(&error))),
         }
     }
 

@@ -219,8 +219,11 @@ impl ClientStatements {
     /// told last that it looks like.
     #[must_use]
     pub fn resolve(&self, name: &[u8]) -> Option<(&Arc<Statement>, Option<Shape>)> {
-        let changes = |change: &&NameChange| *change.name == *name && change.fate.is_change();
         let named = || self.named.get(name);
+        if self.pending.is_empty() {
+            return named().map(|named| (&named.statement, named.told));
+        }
+        let changes = |change: &&NameChange| *change.name == *name && change.fate.is_change();
         match self.pending.iter().rev().find(changes).map(|change| &change.fate) {
             Some(Fate::Defined(statement)) => Some((statement, None)),
             Some(Fate::Refused(statement)) => Some((statement, named().and_then(|named| named.told))),
