@@ -8,7 +8,7 @@ use howdah_core::pool::{Guise, PoolId, PoolKey, ServerId};
 use howdah_core::server::{
     LoginNonsense, OpenError, Server, ServerLogin, ServerLoginNext, ServerLoginPlan, ServerWelcome,
 };
-use howdah_core::session::{Parameters, Verdict};
+use howdah_core::session::{Parameters, Rights, Verdict};
 use howdah_core::settings::{Database, Settings};
 
 use crate::client_task::check;
@@ -90,6 +90,7 @@ async fn attempt(worker: &Rc<Worker>, id: ServerId, pool: PoolId) -> Result<Box<
     server.login_parameters = parameters.clone();
     let login = welcome.parameters.iter().find(|(name, _)| name == "session_authorization");
     server.login = login.map(|(_, name)| name.as_str().into());
+    server.rights = Rights::told(&welcome.parameters);
     let backend_pid = welcome.cancel_key.as_ref().map_or(0, |key| key.pid);
     let card = Arc::new(ServerCard::new(endpoint, addresses, backend_pid, worker.now()));
     let mut conn = Box::new(ServerConn { id, conn, server, card, guise: Guise::PLAIN, worker: worker.id });

@@ -62,7 +62,7 @@ pub use server_statements::ServerStatements;
 pub use shape::Shape;
 pub use sql_statements::SqlStatements;
 pub(crate) use state::Look;
-pub use state::{Asks, Beginning, Beginnings, Doubts, SessionState, Start, Trial, Tried};
+pub use state::{Asks, Beginning, Beginnings, Doubts, Rights, SessionState, Start, Trial, Tried};
 pub use statements::{ClientStatements, Statement, StatementRegistry};
 pub(crate) use survey::Survey;
 pub use verdict::{Patch, Verdict};

@@ -194,7 +194,8 @@ impl Session {
         }
         self.keep_hints_fresh();
         let signs = text.map_or_else(Signs::unseen, |text| Signs::of(text, &self.hints));
-        if !signs.is_plain() && self.names_in_doubt(server, &signs, text.unwrap_or_default()) {
+        let heeded = !signs.is_plain() || self.heeds_all;
+        if heeded && self.names_in_doubt(server, &signs, text.unwrap_or_default()) {
             return wait(server);
         }
         self.unnamed.forget();
@@ -210,7 +211,7 @@ impl Session {
         if !server.meaning_trail.is_empty() {
             Session::doubt_trail(server, text.unwrap_or_default());
         }
-        if !signs.is_plain() || self.heeds_all {
+        if heeded {
             if let Some(error) = self.objection(server, &signs, text.unwrap_or_default(), patch) {
                 Session::refuse_query(server, error, patch);
                 return Step::Replace(header.total());
