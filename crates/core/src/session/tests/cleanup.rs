@@ -143,7 +143,7 @@ fn half_a_message_closes() {
     assert_eq!(stage.leave(0, false, None), "server 0 closed: unclean server");
     // Nothing of a shorter one has been sent.
     let mut stage = Stage::transaction(1, 1);
-    let mut message = super::notation::from_client("Q select 1");
+    let mut message = super::notation::from_client(&format!("Q select '{}'", "x".repeat(10_000)));
     message.pop();
     stage.client_bytes(0, &message);
     assert_eq!(stage.report(), "0-0");
