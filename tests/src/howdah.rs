@@ -172,19 +172,6 @@ impl Howdah {
         self.try_wait().is_none()
     }
 
-    /// Resident memory in KiB.
-    ///
-    /// # Panics
-    /// The process is gone, or this is not Linux.
-    #[must_use]
-    pub fn rss_kib(&self) -> u64 {
-        let path = format!("/proc/{}/status", self.pid());
-        let status = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-        let line =
-            status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a live process has VmRSS");
-        line.trim().trim_end_matches(" kB").parse().expect("VmRSS is a number")
-    }
-
     /// Everything logged so far.
     #[must_use]
     pub fn log(&self) -> String {

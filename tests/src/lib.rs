@@ -16,6 +16,7 @@ mod howdah;
 mod log;
 pub mod parity;
 mod postgres;
+mod process;
 mod program;
 mod raw;
 mod wait;

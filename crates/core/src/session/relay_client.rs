@@ -50,6 +50,7 @@ impl Session {
                 Session::ready_without_server(patch);
             }
             _ if self.refused != Refused::No => self.refused = Refused::Batch,
+            _ if is_short_of(header, input) => return Verdict::Hold,
             _ => return Verdict::NeedServer,
         }
         self.client_rest = Rest { bytes: header.total(), forward: false };
@@ -95,6 +96,10 @@ impl Session {
                 Err(_) if passed > 0 => return Verdict::Forward(passed),
                 Err(error) => return violation(&error, patch),
             };
+            // Half of a request would keep the server connection from everybody else.
+            if is_request(header.tag) && is_short_of(header, left) {
+                return forward_or_hold(passed);
+            }
             match self.message(server, header, left, patch) {
                 Step::Pass => self.client_rest = Rest { bytes: header.total(), forward: true },
                 Step::Drop => self.client_rest = Rest { bytes: header.total(), forward: false },
@@ -239,6 +244,15 @@ impl Session {
         self.raise(server, signs, text);
     }
 
+    /// So much of the client's next message is there that it needs a server connection, or is none at all.
+    #[must_use]
+    pub fn has_asked(&self, held: &[u8]) -> bool {
+        match self.header(held) {
+            Ok(header) => header.is_some_and(|header| !is_short_of(header, held)),
+            Err(_) => true,
+        }
+    }
+
     /// Drops what it can of a message that goes no further; `None`: there is no such message.
     fn skip_rest(&mut self, input: &[u8]) -> Option<usize> {
         if self.client_rest.bytes == 0 || self.client_rest.forward || input.is_empty() {
@@ -283,6 +297,11 @@ pub(super) fn malformed(tag: u8, patch: &mut Patch) -> Step {
 
 fn is_copy(message: u8) -> bool {
     matches!(message, tag::COPY_DATA | tag::COPY_DONE | tag::COPY_FAIL)
+}
+
+/// So little of a message is there that no server connection is asked for yet.
+fn is_short_of(header: FrameHeader, input: &[u8]) -> bool {
+    input.len() < header.total().min(Verdict::MAX_IDLE)
 }
 
 /// Messages that need a server connection.
