@@ -2,10 +2,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use howdah_core::facts::{
-    Address, ClientRow, ClientState, Counters, DatabaseRow, Lists, PoolRow, ServerRow, ServerState, StatsRow,
-    UserRow,
+    Address, ClientRow, ClientState, CloseReason, Closes, Counters, DatabaseRow, Lists, PoolPins, PoolRow,
+    ServerRow, ServerState, StatsRow, UserRow,
 };
-use howdah_core::session::{Pin, PinReason, PinRow};
+use howdah_core::session::{Pin, PinReason, PinRow, PinSums, PinTally};
 use howdah_core::settings::PoolMode;
 
 use super::*;
@@ -95,22 +95,48 @@ pub(crate) fn sample() -> Snapshot {
             paused: true,
             disabled: false,
         }],
-        users: vec![UserRow {
-            name: name("ann"),
-            pool_size: Some(5),
-            reserve_pool_size: None,
-            pool_mode: Some(PoolMode::Session),
-            max_user_connections: 0,
-            current_connections: 1,
-            max_user_client_connections: 7,
-            current_client_connections: 2,
-        }],
+        users: vec![user()],
         stats: vec![stats_row("shop"), stats_row("stock")],
+        pins: vec![pool_pins()],
+        closes: closes(),
+        served_clients: 3,
+        max_clients: 100,
         lists: Lists { login_clients: 1, dns_names: 2, dns_pending: 3, panics: 4 },
         paused: true,
         suspended: false,
         io_engine: "plain",
     }
+}
+
+fn user() -> UserRow {
+    UserRow {
+        name: "ann".into(),
+        pool_size: Some(5),
+        reserve_pool_size: None,
+        pool_mode: Some(PoolMode::Session),
+        max_user_connections: 0,
+        current_connections: 1,
+        max_user_client_connections: 7,
+        current_client_connections: 2,
+    }
+}
+
+/// As they would be counted with one client pinned now.
+fn pool_pins() -> PoolPins {
+    let sums = |pinned, begun, millis| PinSums { pinned, begun, time: Duration::from_millis(millis) };
+    let by_reason = [(PinReason::TempObject, sums(1, 3, 44_900)), (PinReason::AdvisoryLock, sums(0, 7, 1))];
+    let longest = Some(Duration::from_millis(34_900));
+    let tally = PinTally { by_reason: by_reason.into(), longest, refused: 2, max: 19 };
+    PoolPins { database: "shop".into(), user: "ann".into(), tally }
+}
+
+fn closes() -> Closes {
+    let mut closes = Closes::default();
+    closes.client(CloseReason::ClientVanished);
+    closes.client(CloseReason::ClientTerminated);
+    closes.client(CloseReason::ClientTerminated);
+    closes.server(CloseReason::ServerLifetime);
+    closes
 }
 
 /// The same client, with a temporary table.
