@@ -18,6 +18,8 @@ mod command;
 mod error;
 pub mod metrics;
 mod reply;
+#[cfg(test)]
+mod sample;
 mod session;
 mod show;
 

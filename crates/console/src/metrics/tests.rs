@@ -5,7 +5,7 @@ use howdah_core::settings::StateKind;
 
 use super::text::{Kind, Value};
 use super::*;
-use crate::show::tests::sample;
+use crate::sample::sample;
 
 fn process() -> Process {
     Process {
