@@ -174,7 +174,7 @@ static STATS: [Family; 14] = [
 static DATABASES: [Family; 9] = [
     gauge(
         "howdah_database_servers",
-        "Server connections, those being opened included.",
+        "Server connections of this database, those being opened included.",
         Source::Databases(|database| database.current_connections.into()),
     ),
     gauge(
@@ -184,7 +184,7 @@ static DATABASES: [Family; 9] = [
     ),
     gauge(
         "howdah_database_clients",
-        "Clients.",
+        "Clients of this database.",
         Source::Databases(|database| database.current_client_connections.into()),
     ),
     gauge(
@@ -222,7 +222,7 @@ static DATABASES: [Family; 9] = [
 static USERS: [Family; 6] = [
     gauge(
         "howdah_user_servers",
-        "Server connections, those being opened included.",
+        "Server connections of this user, those being opened included.",
         Source::Users(|user| Some(user.current_connections.into())),
     ),
     gauge(
@@ -232,7 +232,7 @@ static USERS: [Family; 6] = [
     ),
     gauge(
         "howdah_user_clients",
-        "Clients.",
+        "Clients of this user.",
         Source::Users(|user| Some(user.current_client_connections.into())),
     ),
     gauge(

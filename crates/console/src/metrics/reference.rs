@@ -52,9 +52,9 @@ whom a pool's server connections are logged in as; with `howdah_client_prepared_
 What one may want to be told of:
 
     howdah_pool_oldest_wait_seconds > 5                                   # somebody waits for a server connection
-    sum by (database, user) (howdah_pinned_clients) / on (database, user) howdah_max_pinned > 0.8
+    sum without (reason) (howdah_pinned_clients) / howdah_max_pinned > 0.8
     howdah_longest_pin_seconds > 3600                                     # who it is: SHOW PINS
-    sum by (database, user) (rate(howdah_pinned_seconds_total[5m]))       # server connections that pins cost, on average
+    sum without (reason) (rate(howdah_pinned_seconds_total[5m]))          # server connections that pins cost, on average
     rate(howdah_wait_seconds_total[5m]) / rate(howdah_server_assignments_total[5m])
     howdah_clients / howdah_max_clients > 0.9
 ";

@@ -166,6 +166,8 @@ fn values_are_exact() {
         (Value::limit(1), "1"),
         (Value::size(0), "0"),
         (Value::size(u32::MAX), "+Inf"),
+        (Value::size(u32::MAX - 1), "+Inf"),
+        (Value::size(u32::MAX - 2), "4294967293"),
         (true.into(), "1"),
     ] {
         assert_eq!(value.to_string(), expected);

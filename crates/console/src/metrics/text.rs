@@ -42,9 +42,9 @@ impl Value {
         if limit == 0 { Value::Unlimited } else { limit.into() }
     }
 
-    /// A size where the largest number is none.
+    /// A size where the largest number is none; one less than none is none too.
     pub(super) fn size(size: u32) -> Value {
-        if size == u32::MAX { Value::Unlimited } else { size.into() }
+        if size >= u32::MAX - 1 { Value::Unlimited } else { size.into() }
     }
 }
 

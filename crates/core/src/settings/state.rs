@@ -297,7 +297,6 @@ impl MaxPinned {
     #[must_use]
     pub fn of(self, pool_size: u32) -> u32 {
         match self {
-            MaxPinned::AllButOne if pool_size == u32::MAX => u32::MAX,
             MaxPinned::AllButOne => pool_size.saturating_sub(1).max(1),
             MaxPinned::AtMost(number) => number,
             MaxPinned::Unlimited => u32::MAX,
