@@ -56,7 +56,7 @@ pub use hint_book::{HintBook, Inquiry};
 pub use outstanding::{Expected, Kind, Outstanding, Subject};
 pub use parameters::{Parameters, Tracked};
 pub use pin::{Pin, PinReason};
-pub use pin_ledger::{PinCrowd, PinLedger, PinNews, PinRow, PinTally};
+pub use pin_ledger::{PinCrowd, PinLedger, PinNews, PinRow, PinSums, PinTally};
 pub use relay_server::on_server;
 pub use server_statements::ServerStatements;
 pub use shape::Shape;
