@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use howdah_core::facts::CloseReason;
 use howdah_core::pool::{Guise, PoolId, PoolKey, ServerId};
 use howdah_core::server::{
     LoginNonsense, OpenError, Server, ServerLogin, ServerLoginNext, ServerLoginPlan, ServerWelcome,
@@ -43,6 +44,9 @@ impl Opening<'_> {
         self.reported = true;
         let worker = self.worker;
         let now = worker.now();
+        if outcome.is_err() {
+            worker.closes.borrow_mut().server(CloseReason::ServerLoginFailed);
+        }
         worker.run(match outcome {
             Ok(conn) => {
                 tracing::debug!(server = self.id.0, pid = conn.card.backend_pid, "server connection opened");
@@ -59,6 +63,7 @@ impl Opening<'_> {
 impl Drop for Opening<'_> {
     fn drop(&mut self) {
         if !self.reported {
+            self.worker.closes.borrow_mut().server(CloseReason::ServerLoginFailed);
             let failed =
                 self.worker.shared.pools.open_failed(self.id, Arc::new(OpenError::Closed), self.worker.now());
             self.worker.run(failed);

@@ -26,6 +26,9 @@ impl Session {
         if self.out_of_step || !same(self.state.as_ref(), server.state.as_ref()) {
             return self.replay(server, to_server);
         }
+        if self.start.is_none() && self.parameters.is_shared_with(&server.parameters) {
+            return;
+        }
         let query = self.set_query(server, &self.parameters, returns);
         if !query.is_empty() {
             send(server, &query, to_server);
