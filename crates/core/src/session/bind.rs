@@ -87,7 +87,11 @@ impl Session {
                 Err(_) => malformed(header.tag, patch),
             };
         }
-        self.bound = self.effects(server, names.statement, &target, signs, patch);
+        let mut effects = self.effects(server, &names, &target, signs, patch);
+        if !names.portal.is_empty() {
+            effects.correction = std::mem::take(&mut self.bound.correction);
+        }
+        self.bound = effects;
         self.portal_commits |= self.bound.commits && !names.portal.is_empty();
         server.doubts.resume();
         if !server.meaning_trail.is_empty() {
@@ -151,7 +155,7 @@ impl Session {
     fn effects(
         &mut self,
         server: &mut Server,
-        name: &[u8],
+        names: &BindNames<'_>,
         target: &ServerName,
         signs: Option<&Signs>,
         patch: &mut Patch,
@@ -159,43 +163,48 @@ impl Session {
         match (target, signs) {
             (ServerName::Virtual(_), None) => Effects::default(),
             (ServerName::Virtual(statement), Some(signs)) => {
-                self.heed(server, signs, statement.text(), patch)
+                self.heed(server, names.portal, signs, statement.text(), patch)
             }
-            (ServerName::AsIs, signs) if name.is_empty() => {
+            (ServerName::AsIs, signs) if names.statement.is_empty() => {
                 self.unnamed.bound();
                 match signs {
                     Some(signs) => {
-                        let text = self.text_of(name);
-                        self.heed(server, signs, &text, patch)
+                        let text = self.text_of(names.statement);
+                        self.heed(server, names.portal, signs, &text, patch)
                     }
                     None => Effects { commits: self.unnamed.commits, ..Effects::default() },
                 }
             }
             (ServerName::Own(statement), Some(signs)) => {
-                self.heed(server, signs, statement.text(), patch);
+                self.raise(server, signs, statement.text());
+                self.prepare_names(server, signs, statement.text(), patch);
                 Effects::unknown()
             }
             (ServerName::AsIs | ServerName::Own(_), _) => {
-                self.prepare_name(server, name, patch);
-                self.raise(server, &Signs::unseen(), name);
+                self.prepare_name(server, names.statement, patch);
+                self.raise(server, &Signs::unseen(), names.statement);
                 Effects::unknown()
             }
             (ServerName::Missing | ServerName::Another | ServerName::Unknown, _) => Effects::default(),
         }
     }
 
-    /// A statement with these signs is executed.
+    /// A statement with these signs is bound to this portal.
     #[cold]
-    fn heed(&mut self, server: &mut Server, signs: &Signs, text: &[u8], patch: &mut Patch) -> Effects {
+    fn heed(
+        &mut self,
+        server: &mut Server,
+        portal: &[u8],
+        signs: &Signs,
+        text: &[u8],
+        patch: &mut Patch,
+    ) -> Effects {
+        let mut correction = Vec::new();
         if !signs.is_plain() {
-            self.raise(server, signs, text);
+            correction = self.raise_bound(server, portal, signs, text);
             self.prepare_names(server, signs, text, patch);
         }
-        Effects {
-            commits: signs.has(Sign::Commits),
-            clears: signs.has(Sign::Clears),
-            correction: self.correction_bound(signs),
-        }
+        Effects { commits: signs.has(Sign::Commits), clears: signs.has(Sign::Clears), correction }
     }
 
     /// What is bound may change, by its values, what was said about the meaning of statements, or take it back.
