@@ -15,7 +15,7 @@ use super::relay_client::{Step, malformed};
 use super::rename::{MISSING_UNNAMED, REFUSED};
 use super::server_names::ServerName;
 use super::shape::Shape;
-use super::{Asks, Expected, Kind, Patch, Session, Statement, Subject, Verdict};
+use super::{Expected, Kind, Patch, Session, Statement, Subject, Verdict};
 use crate::server::Server;
 
 /// What executing a bound statement may do.
@@ -25,7 +25,7 @@ pub(super) struct Effects {
     pub(super) commits: bool,
     /// It may make all prepared statements vanish.
     pub(super) clears: bool,
-    /// What has to follow so that RESET returns to the client's own start values.
+    /// What has to follow an Execute of the unnamed portal so that RESET returns to the client's own start values.
     pub(super) correction: Vec<u8>,
 }
 
@@ -33,7 +33,7 @@ pub(super) struct Effects {
 struct Meant {
     /// By the client's names, and what the client was told that it looks like.
     statement: Option<(Arc<Statement>, Option<Shape>)>,
-    /// What executing it may do; `None`: nothing that matters.
+    /// What executing it may do; `None`: nothing that matters to this client.
     signs: Option<Arc<Signs>>,
 }
 
@@ -87,20 +87,17 @@ impl Session {
                 Err(_) => malformed(header.tag, patch),
             };
         }
-        let mut effects = self.effects(server, &names, &target, signs, patch);
+        let mut bound = self.effects(server, &names, &target, signs, patch);
         if !names.portal.is_empty() {
-            effects.correction = std::mem::take(&mut self.bound.correction);
+            self.portal_commits |= bound.commits;
+            bound.correction = std::mem::take(&mut self.bound.correction);
         }
-        self.bound = effects;
-        self.portal_commits |= self.bound.commits && !names.portal.is_empty();
+        self.bound = bound;
         server.doubts.resume();
         if !server.meaning_trail.is_empty() {
             self.add_to_trail(server, names.statement, input.get(taken..).unwrap_or_default());
         }
-        if self.heeds_all && self.rules.always_asks() {
-            server.doubts.add(Asks::EVERYTHING, names.statement);
-        }
-        if signs.is_some_and(names_by_value) {
+        if signs.is_some_and(|signs| self.names_by_value(signs)) {
             server.doubts.add_custom(input.get(taken..).unwrap_or_default());
         }
         server.outstanding.push(Expected { subject, ..Expected::theirs(Kind::Bind) });
@@ -118,12 +115,19 @@ impl Session {
     }
 
     fn meant(&self, name: &[u8]) -> Meant {
-        if name.is_empty() {
-            return Meant { statement: None, signs: self.unnamed.signs.clone() };
-        }
-        let statement = self.known(name);
-        let signs = statement.as_ref().and_then(|(statement, _)| self.signs_of(statement));
+        let statement = if name.is_empty() { None } else { self.known(name) };
+        let signs = match &statement {
+            None if name.is_empty() => self.unnamed.signs.clone(),
+            None => None,
+            Some((statement, _)) => self.signs_of(statement),
+        };
+        let signs = if self.heeds_all { signs.or_else(|| Some(Arc::default())) } else { signs };
         Meant { statement, signs }
+    }
+
+    /// It may set a setting whose name is among its parameters.
+    fn names_by_value(&self, signs: &Signs) -> bool {
+        signs.has(Sign::SettingUnknown) || signs.has(Sign::Opaque) || self.rules.always_asks()
     }
 
     /// What a statement with these signs does cannot be told yet.
@@ -140,7 +144,7 @@ impl Session {
             return Some(wait(server));
         }
         let waits =
-            names_by_value(signs) && input.len() < header.total() && header.total() <= Verdict::MAX_HELD;
+            self.names_by_value(signs) && input.len() < header.total() && header.total() <= Verdict::MAX_HELD;
         waits.then_some(Step::Hold)
     }
 
@@ -160,36 +164,37 @@ impl Session {
         signs: Option<&Signs>,
         patch: &mut Patch,
     ) -> Effects {
+        let (name, portal) = (names.statement, names.portal);
         match (target, signs) {
             (ServerName::Virtual(_), None) => Effects::default(),
             (ServerName::Virtual(statement), Some(signs)) => {
-                self.heed(server, names.portal, signs, statement.text(), patch)
+                self.heed(server, portal, signs, statement.text(), patch)
             }
-            (ServerName::AsIs, signs) if names.statement.is_empty() => {
+            (ServerName::AsIs, signs) if name.is_empty() => {
                 self.unnamed.bound();
                 match signs {
                     Some(signs) => {
-                        let text = self.text_of(names.statement);
-                        self.heed(server, names.portal, signs, &text, patch)
+                        let text = self.text_of(name);
+                        let effects = self.heed(server, portal, signs, &text, patch);
+                        Effects { commits: effects.commits || self.unnamed.commits, ..effects }
                     }
                     None => Effects { commits: self.unnamed.commits, ..Effects::default() },
                 }
             }
             (ServerName::Own(statement), Some(signs)) => {
-                self.raise(server, signs, statement.text());
-                self.prepare_names(server, signs, statement.text(), patch);
+                self.heed(server, portal, signs, statement.text(), patch);
                 Effects::unknown()
             }
             (ServerName::AsIs | ServerName::Own(_), _) => {
-                self.prepare_name(server, names.statement, patch);
-                self.raise(server, &Signs::unseen(), names.statement);
+                self.prepare_name(server, name, patch);
+                self.raise(server, &Signs::unseen(), name);
                 Effects::unknown()
             }
             (ServerName::Missing | ServerName::Another | ServerName::Unknown, _) => Effects::default(),
         }
     }
 
-    /// A statement with these signs is bound to this portal.
+    /// A statement with these signs is executed.
     #[cold]
     fn heed(
         &mut self,
@@ -200,7 +205,7 @@ impl Session {
         patch: &mut Patch,
     ) -> Effects {
         let mut correction = Vec::new();
-        if !signs.is_plain() {
+        if !signs.is_plain() || self.heeds_all {
             correction = self.raise_bound(server, portal, signs, text);
             self.prepare_names(server, signs, text, patch);
         }
@@ -235,11 +240,6 @@ impl Effects {
     fn unknown() -> Effects {
         Effects { commits: true, ..Effects::default() }
     }
-}
-
-/// It may set a setting whose name is among its parameters.
-fn names_by_value(signs: &Signs) -> bool {
-    signs.has(Sign::SettingUnknown) || signs.has(Sign::Opaque)
 }
 
 /// Behind this message comes the beginning of a Describe of a portal.

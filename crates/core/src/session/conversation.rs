@@ -117,10 +117,10 @@ impl SessionRules {
         self.mode != PoolMode::Session && self.max_prepared_statements > 0
     }
 
-    /// What the functions of the database do has to be known.
+    /// What the functions of the database do has to be known: no list of PostgreSQL's has the custom parameters they set.
     #[must_use]
     pub fn uses_hints(&self) -> bool {
-        self.mode != PoolMode::Session && self.state.check == StateCheck::Hinted
+        self.follows_state()
     }
 
     /// What of a session cannot be told by replies alone follows the client too.

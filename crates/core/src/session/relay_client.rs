@@ -50,6 +50,7 @@ impl Session {
                 Session::ready_without_server(patch);
             }
             _ if self.refused != Refused::No => self.refused = Refused::Batch,
+            _ if is_short_of(header, input) => return Verdict::Hold,
             _ => return Verdict::NeedServer,
         }
         self.client_rest = Rest { bytes: header.total(), forward: false };
@@ -95,6 +96,10 @@ impl Session {
                 Err(_) if passed > 0 => return Verdict::Forward(passed),
                 Err(error) => return violation(&error, patch),
             };
+            // Half of a request would keep the server connection from everybody else.
+            if is_request(header.tag) && is_short_of(header, left) {
+                return forward_or_hold(passed);
+            }
             match self.message(server, header, left, patch) {
                 Step::Pass => self.client_rest = Rest { bytes: header.total(), forward: true },
                 Step::Drop => self.client_rest = Rest { bytes: header.total(), forward: false },
@@ -194,7 +199,8 @@ impl Session {
         }
         self.keep_hints_fresh();
         let signs = text.map_or_else(Signs::unseen, |text| Signs::of(text, &self.hints));
-        if !signs.is_plain() && self.names_in_doubt(server, &signs, text.unwrap_or_default()) {
+        let heeded = !signs.is_plain() || self.heeds_all;
+        if heeded && self.names_in_doubt(server, &signs, text.unwrap_or_default()) {
             return wait(server);
         }
         self.unnamed.forget();
@@ -210,7 +216,7 @@ impl Session {
         if !server.meaning_trail.is_empty() {
             Session::doubt_trail(server, text.unwrap_or_default());
         }
-        if !signs.is_plain() || self.heeds_all {
+        if heeded {
             if let Some(error) = self.objection(server, &signs, text.unwrap_or_default(), patch) {
                 Session::refuse_query(server, error, patch);
                 return Step::Replace(header.total());
@@ -236,6 +242,15 @@ impl Session {
             return;
         }
         self.raise(server, signs, text);
+    }
+
+    /// So much of the client's next message is there that it needs a server connection, or is none at all.
+    #[must_use]
+    pub fn has_asked(&self, held: &[u8]) -> bool {
+        match self.header(held) {
+            Ok(header) => header.is_some_and(|header| !is_short_of(header, held)),
+            Err(_) => true,
+        }
     }
 
     /// Drops what it can of a message that goes no further; `None`: there is no such message.
@@ -282,6 +297,11 @@ pub(super) fn malformed(tag: u8, patch: &mut Patch) -> Step {
 
 fn is_copy(message: u8) -> bool {
     matches!(message, tag::COPY_DATA | tag::COPY_DONE | tag::COPY_FAIL)
+}
+
+/// So little of a message is there that no server connection is asked for yet.
+fn is_short_of(header: FrameHeader, input: &[u8]) -> bool {
+    input.len() < header.total().min(Verdict::MAX_IDLE)
 }
 
 /// Messages that need a server connection.
