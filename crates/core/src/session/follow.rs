@@ -125,7 +125,10 @@ impl Session {
         let (tracked, parameters) = (&server.tracked, &server.parameters);
         let kept = self.minds_reports();
         let reported = |name: &str| !kept && is_reported(tracked, parameters, name);
-        server.doubts.raise(signs, server.lives, reported, text);
+        // What is being asked about may turn out to live there, and end by this very text.
+        let asked = server.look.as_ref().map_or(Asks::default(), |look| look.about.asked());
+        let lives = server.lives.and(asked);
+        server.doubts.raise(signs, lives, reported, text);
         if signs.has(Sign::Schema) {
             // Made here, it may be called here before anybody knows what it does.
             server.doubts.add(Asks::EVERYTHING, text);
@@ -138,7 +141,7 @@ impl Session {
         }
         let executed = self.executed(signs, text);
         if let Some(executed) = &executed {
-            server.doubts.raise(executed, server.lives, reported, text);
+            server.doubts.raise(executed, lives, reported, text);
             server.doubts.note_resets(executed, text);
             if executed.has(Sign::Meaning) {
                 server.doubts.set_unknown();
