@@ -218,7 +218,8 @@ fn ready(
     if status != TransactionStatus::Idle && session.rules.mode == PoolMode::Statement {
         return Err(CloseReason::TransactionInStatementMode);
     }
-    if !corrected && session.start.is_some() && session.must_be_set_right(server) {
+    let in_vain = std::mem::take(&mut server.corrected_in_vain);
+    if (!corrected || in_vain) && session.start.is_some() && session.must_be_set_right(server) {
         session.ready_awaits = true;
         return Ok(Reply::Swallow);
     }
@@ -229,6 +230,17 @@ fn ready(
         return Ok(Reply::Swallow);
     }
     Ok(Reply::Forward)
+}
+
+/// The error is the answer to a question of Howdah's own.
+fn is_refused_question(server: &mut Server, subject: Subject, error: &ErrorResponse) -> bool {
+    match (subject, &mut server.look, &mut server.trial, &mut server.survey) {
+        (Subject::Look, Some(look), ..) => look.failed = true,
+        (Subject::Trial, _, Some(trial), _) => trial.refuse(error.clone()),
+        (Subject::Survey, .., Some(survey)) => survey.refuse(error.clone()),
+        _ => return false,
+    }
+    true
 }
 
 #[cold]
@@ -283,7 +295,7 @@ fn error(
             if is_out_of_date(&error) =>
         {
             server.statements.retire(id);
-            if let Some((session, name)) = session.zip(unanswered) {
+            if let Some((session, name)) = session.as_deref_mut().zip(unanswered) {
                 session.ask_again(server, &name, patch);
                 return Ok(Reply::Swallow);
             }
@@ -294,33 +306,16 @@ fn error(
         }
         _ => {}
     }
-    if asked.subject == Subject::Look
-        && let Some(look) = server.look.as_mut()
-    {
-        look.failed = true;
-        return Ok(Reply::Swallow);
-    }
-    if asked.subject == Subject::Trial
-        && let Some(trial) = server.trial.as_mut()
-    {
-        trial.refuse(error);
-        return Ok(Reply::Swallow);
-    }
-    if asked.subject == Subject::Survey
-        && let Some(survey) = server.survey.as_mut()
-    {
-        survey.refuse(error);
-        return Ok(Reply::Swallow);
-    }
-    if attempting {
+    if is_refused_question(server, asked.subject, &error) || attempting {
         return Ok(Reply::Swallow);
     }
     if asked.subject == Subject::Correction && asked.kind == Kind::Query {
         let in_block = server.outstanding.status() != TransactionStatus::Idle;
         match error.code {
             SqlState::IN_FAILED_SQL_TRANSACTION => return Ok(Reply::Swallow),
-            // Meant for what it corrects. What is missing is found out later.
+            // Meant for what it corrects. What is missing is found out, and only then is the client ready.
             SqlState::QUERY_CANCELED => {
+                server.corrected_in_vain = !in_block && session.is_some();
                 server.doubts.add(Asks::SETTINGS, b"RESET");
                 server.doubts.set_reset();
                 return Ok(if in_block { Reply::Forward } else { Reply::Swallow });
