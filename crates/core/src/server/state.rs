@@ -59,6 +59,8 @@ pub struct Server {
     pub(crate) change: Option<Change>,
     /// The client's ReadyForQuery has come and is given with that of what corrects its query.
     pub(crate) ready_due: bool,
+    /// The correction was cancelled instead of what it corrects.
+    pub(crate) corrected_in_vain: bool,
     /// Who it logged in as, by its own word.
     pub login: Option<Box<str>>,
     /// Something happened here that cannot be undone: this client is its last.
@@ -158,6 +160,7 @@ impl Server {
             survey: None,
             change: None,
             ready_due: false,
+            corrected_in_vain: false,
             login: None,
             spoiled: None,
             unfit: false,
@@ -347,6 +350,7 @@ impl Server {
     pub fn disown(&mut self) {
         self.outstanding.disown();
         self.ready_due = false;
+        self.corrected_in_vain = false;
         self.causes.clear();
         self.unnamed.forget();
         self.rest.forward = false;

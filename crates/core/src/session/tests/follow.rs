@@ -335,11 +335,12 @@ fn a_correction_that_is_cancelled_is_made_up_for() {
     stage.client(0, "Q reset work_mem");
     stage.server(0, "C RESET / Z I");
     stage.report();
-    assert_eq!(stage.server(0, "E 57014 canceled / Z I"), "server 0: Q look settings | client 0: Z I | 0-0");
+    assert_eq!(stage.server(0, "E 57014 canceled / Z I"), "server 0: Q look settings | 0-0");
     assert_eq!(
         stage.server(0, "C SELECT 0 / Z I"),
         "server 0: Q SELECT pg_catalog.set_config(\\'work_mem\\', \\'8MB\\', false) | 0-0"
     );
+    assert_eq!(stage.server(0, "C SELECT 1 / Z I"), "client 0: Z I", "it is not ready before");
 }
 
 #[test]
