@@ -296,7 +296,7 @@ fn error(
             if is_out_of_date(&error) =>
         {
             server.statements.retire(id);
-            if let Some((session, name)) = session.as_deref_mut().zip(unanswered) {
+            if let Some((session, name)) = session.zip(unanswered) {
                 session.ask_again(server, &name, patch);
                 return Ok(Reply::Swallow);
             }
