@@ -31,12 +31,13 @@ pub(super) static SETTINGS: [Setting; 4] = [
          - `seed` (`setseed`; it ends with the session only, so the server connection is closed then): pin, warn, refuse\n\
          - `libraries` (LOAD; likewise): pin, warn, refuse\n\
          - `custom` (the names of custom parameters such as `app.tenant`; the values are `settings`): carry, close, warn, \
-         refuse; with `carry` the name, not the value, stays known to PostgreSQL.",
+         refuse; with `carry` the name, not the value, stays known to PostgreSQL; `close` and `refuse` mind those of SET \
+         LOCAL, too.",
     ),
     new("session_state_check", "hinted", Value::StateCheck(at!(state.check))).says(
         "how hard Howdah looks for changed session state",
         "`hinted`: PostgreSQL is asked where a statement's text or reply leaves it open, after DO, CALL and functions known \
-         to change something. `always`: after every transaction, for a round trip each; only this is complete. `never`: \
+         to change something. `always`: after every transaction, for a round trip each; only this finds all that PostgreSQL can tell. `never`: \
          what texts and replies do not show is not followed. Databases and users may have their own.",
     ),
     new("max_pinned", AUTO, Value::MaxPinned(at!(state.max_pinned))).says(

@@ -1,10 +1,10 @@
 //! Who of a pool's clients is tied to a server connection, and how many may be?
 //!
-//! One for each pool, shared by all workers. It is asked when a client is about to do what pins, and told when a
-//! pin begins or ends; a client that never pins does not meet it before it leaves. It decides nothing about what a
-//! pin is and keeps no clock.
+//! One for each pool, shared by all workers. A client that is about to do what pins has a place reserved before the
+//! text is sent, and keeps it until it gives its server connection back; the ledger is told when a pin begins or ends. A
+//! client that never pins does not meet it before it leaves. It decides nothing about what a pin is and keeps no clock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -26,9 +26,10 @@ struct Inner {
     max: u32,
     /// By the client's number.
     pinned: BTreeMap<u64, Entry>,
-    begun: BTreeMap<PinReason, u64>,
-    /// Of pins that have ended.
-    time: Duration,
+    /// Those who have a place, whether they are pinned yet or not.
+    reserved: BTreeSet<u64>,
+    /// Pins under way have begun here, and are not counted otherwise.
+    sums: BTreeMap<PinReason, PinSums>,
     refused: u64,
 }
 
@@ -44,8 +45,13 @@ impl PinLedger {
     /// Nobody is pinned yet. `max` is `max_pinned`; `tell` hears of each pin that begins or ends.
     #[must_use]
     pub fn new(pool: PoolKey, max: u32, tell: fn(&PinNews<'_>)) -> PinLedger {
-        let inner =
-            Inner { max, pinned: BTreeMap::new(), begun: BTreeMap::new(), time: Duration::ZERO, refused: 0 };
+        let inner = Inner {
+            max,
+            pinned: BTreeMap::new(),
+            reserved: BTreeSet::new(),
+            sums: BTreeMap::new(),
+            refused: 0,
+        };
         PinLedger { pool, tell, inner: Mutex::new(inner) }
     }
 
@@ -60,14 +66,21 @@ impl PinLedger {
         self.lock().max = max;
     }
 
-    /// May this client be pinned? One that is pinned already takes no further place by another reason.
-    ///
-    /// Between the answer and the pin others may come: the limit is exceeded at most by clients that ask at the
-    /// same moment, never by one that asks later.
+    /// May this client be pinned? Then it has a place until it [withdraws](Self::withdraw). One that is pinned already
+    /// takes no further place by another reason.
     #[must_use]
-    pub fn admits(&self, client: u64) -> bool {
-        let inner = self.lock();
-        !inner.is_full() || inner.pinned.contains_key(&client)
+    pub fn reserve(&self, client: u64) -> bool {
+        let mut inner = self.lock();
+        let admitted = !inner.is_full() || inner.has(client);
+        if admitted {
+            inner.reserved.insert(client);
+        }
+        admitted
+    }
+
+    /// The client is not going to be pinned: its place is free.
+    pub fn withdraw(&self, client: u64) {
+        self.lock().reserved.remove(&client);
     }
 
     /// No other client may be pinned.
@@ -84,13 +97,13 @@ impl PinLedger {
             return;
         }
         let since = before.map_or(pin.since, |entry| entry.since);
-        *inner.begun.entry(pin.reason).or_default() += 1;
+        inner.sums.entry(pin.reason).or_default().begun += 1;
         let application_name = printable(application_name, LONGEST_NAME);
         let entry = Entry { application_name, since, pin: pin.clone() };
         let before = inner.pinned.insert(client, entry);
+        let before = before.map(|Entry { pin: before, .. }| (inner.count_time(&before, pin.since), before));
         drop(inner);
-        if let Some(Entry { pin: before, .. }) = before {
-            let lasted = pin.since.saturating_duration_since(before.since);
+        if let Some((lasted, before)) = before {
             self.tell(client, &before, Some(lasted));
         }
         self.tell(client, &pin, None);
@@ -100,9 +113,9 @@ impl PinLedger {
     pub fn unpin(&self, client: u64, now: Instant) {
         let mut inner = self.lock();
         let Some(entry) = inner.pinned.remove(&client) else { return };
-        inner.time += now.saturating_duration_since(entry.since);
+        let lasted = inner.count_time(&entry.pin, now);
         drop(inner);
-        self.tell(client, &entry.pin, Some(now.saturating_duration_since(entry.pin.since)));
+        self.tell(client, &entry.pin, Some(lasted));
     }
 
     /// A client was told that it may not be pinned: counts that, and says who is in its way.
@@ -116,6 +129,7 @@ impl PinLedger {
         PinCrowd {
             oldest: oldest.collect(),
             pinned: inner.pinned.len(),
+            about_to_be: inner.places() - inner.pinned.len(),
             max: inner.max,
             pool: self.pool.clone(),
         }
@@ -127,16 +141,18 @@ impl PinLedger {
         self.lock().pinned.iter().map(|(client, entry)| entry.row(*client, now)).collect()
     }
 
-    /// How many pins there were, and for how long.
+    /// How many pins there were and are, and for how long.
     #[must_use]
     pub fn tally(&self, now: Instant) -> PinTally {
         let inner = self.lock();
-        let under_way = inner.pinned.values().map(|entry| now.saturating_duration_since(entry.since));
-        PinTally {
-            begun: inner.begun.iter().map(|(reason, count)| (*reason, *count)).collect(),
-            time: inner.time + under_way.sum(),
-            refused: inner.refused,
+        let mut by_reason = inner.sums.clone();
+        for Entry { pin, .. } in inner.pinned.values() {
+            let sums = by_reason.entry(pin.reason).or_default();
+            sums.pinned += 1;
+            sums.time += now.saturating_duration_since(pin.since);
         }
+        let longest = inner.pinned.values().map(|entry| now.saturating_duration_since(entry.since)).max();
+        PinTally { by_reason, longest, refused: inner.refused, max: inner.max }
     }
 
     /// Outside the lock, since it is not known what `tell` does.
@@ -151,7 +167,24 @@ impl PinLedger {
 
 impl Inner {
     fn is_full(&self) -> bool {
-        self.pinned.len() as u64 >= u64::from(self.max)
+        self.places() as u64 >= u64::from(self.max)
+    }
+
+    /// How many are pinned or may be at any moment.
+    fn places(&self) -> usize {
+        let not_yet = self.reserved.iter().filter(|client| !self.pinned.contains_key(client));
+        self.pinned.len() + not_yet.count()
+    }
+
+    fn has(&self, client: u64) -> bool {
+        self.pinned.contains_key(&client) || self.reserved.contains(&client)
+    }
+
+    /// A pin has ended: how long it has lasted.
+    fn count_time(&mut self, pin: &Pin, now: Instant) -> Duration {
+        let lasted = now.saturating_duration_since(pin.since);
+        self.sums.entry(pin.reason).or_default().time += lasted;
+        lasted
     }
 }
 
@@ -192,15 +225,40 @@ pub struct PinRow {
     pub age: Duration,
 }
 
-/// Sums since start.
+/// The pins of one pool in numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PinTally {
-    /// Pins that have begun, by reason.
-    pub begun: Vec<(PinReason, u64)>,
-    /// Time that clients were pinned, of pins under way too.
-    pub time: Duration,
-    /// Clients that were not allowed to pin.
+    /// Reasons for which anybody has been pinned since start. A client is pinned for one at a time.
+    pub by_reason: BTreeMap<PinReason, PinSums>,
+    /// How long the client that is pinned longest has been, whatever for.
+    pub longest: Option<Duration>,
+    /// Clients that were not allowed to pin, since start.
     pub refused: u64,
+    /// `max_pinned`.
+    pub max: u32,
+}
+
+impl PinTally {
+    /// All reasons together.
+    #[must_use]
+    pub fn total(&self) -> PinSums {
+        self.by_reason.values().fold(PinSums::default(), |sum, other| PinSums {
+            pinned: sum.pinned + other.pinned,
+            begun: sum.begun + other.begun,
+            time: sum.time + other.time,
+        })
+    }
+}
+
+/// The pins of one pool for one reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PinSums {
+    /// Clients that are pinned.
+    pub pinned: u64,
+    /// Pins that have begun since start.
+    pub begun: u64,
+    /// Time that clients were pinned since start, of pins under way too.
+    pub time: Duration,
 }
 
 /// Why a client may not be pinned: who is.
@@ -208,6 +266,8 @@ pub struct PinTally {
 pub struct PinCrowd {
     pool: PoolKey,
     pinned: usize,
+    /// Their statements run just now.
+    about_to_be: usize,
     max: u32,
     /// Those who are pinned longest.
     oldest: Vec<PinRow>,
@@ -215,8 +275,15 @@ pub struct PinCrowd {
 
 impl fmt::Display for PinCrowd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let PinCrowd { pool, pinned, max, oldest } = self;
-        write!(f, "{pinned} of at most {max} server connections of pool {pool} are pinned")?;
+        let PinCrowd { pool, pinned, about_to_be, max, oldest } = self;
+        let places = pinned + about_to_be;
+        write!(f, "{places} of at most {max} server connections of pool {pool} are pinned")?;
+        if *about_to_be > 0 {
+            write!(
+                f,
+                " ({about_to_be} of them in a moment, if the statements that run leave something behind)"
+            )?;
+        }
         for (index, row) in oldest.iter().enumerate() {
             f.write_str(if index == 0 { ": " } else { ", " })?;
             write!(f, "client {}", row.client)?;
@@ -263,14 +330,35 @@ mod tests {
         assert!(!ledger.is_full());
         ledger.pin(2, "", temp("b", start));
         assert!(ledger.is_full());
-        assert!(ledger.admits(2) && !ledger.admits(3));
+        assert!(ledger.reserve(2) && !ledger.reserve(3));
+        ledger.withdraw(2);
         // Another reason takes no further place.
         ledger.pin(2, "", Pin::new(PinReason::AdvisoryLock, None, b"", start));
         ledger.unpin(1, start);
         ledger.unpin(1, start);
-        assert!(!ledger.is_full() && ledger.admits(3));
+        assert!(!ledger.is_full() && ledger.reserve(3));
         ledger.set_max(1);
         assert!(ledger.is_full());
+    }
+
+    #[test]
+    fn a_place_is_taken_before_the_pin_and_given_back_without_one() {
+        let (ledger, start) = (ledger(2), Instant::now());
+        assert!(ledger.reserve(1) && ledger.reserve(2) && ledger.reserve(1) && !ledger.reserve(3));
+        ledger.pin(1, "", temp("a", start));
+        assert_eq!(
+            ledger.refuse(start).to_string(),
+            "2 of at most 2 server connections of pool shop/ann are pinned (1 of them in a moment, if the statements \
+             that run leave something behind): client 1 for 0 s by temporary object \"a\"."
+        );
+        ledger.withdraw(2);
+        assert!(ledger.reserve(3) && !ledger.reserve(2));
+        // It may be pinned again as long as it has its place.
+        ledger.unpin(1, start);
+        assert!(!ledger.reserve(2) && ledger.reserve(1));
+        ledger.withdraw(1);
+        assert!(ledger.reserve(2) && !ledger.reserve(1));
+        ledger.withdraw(7);
     }
 
     #[test]
@@ -284,11 +372,22 @@ mod tests {
             ledger.rows(start + 3 * SECOND).iter().map(|row| row.age).collect::<Vec<_>>(),
             [2 * SECOND, 3 * SECOND]
         );
+        assert_eq!(ledger.tally(start + 3 * SECOND).longest, Some(3 * SECOND), "whatever the reasons");
         ledger.unpin(1, start + 3 * SECOND);
         let tally = ledger.tally(start + 4 * SECOND);
-        assert_eq!(tally.time, 7 * SECOND);
-        assert_eq!(tally.begun, [(PinReason::TempObject, 2), (PinReason::AdvisoryLock, 1)]);
-        assert_eq!(tally.refused, 0);
+        let sums = |pinned, begun, time| PinSums { pinned, begun, time };
+        assert_eq!(
+            Vec::from_iter(tally.by_reason.clone()),
+            [
+                (PinReason::TempObject, sums(1, 2, 5 * SECOND)),
+                (PinReason::AdvisoryLock, sums(0, 1, 2 * SECOND))
+            ]
+        );
+        assert_eq!(tally.total(), sums(1, 3, 7 * SECOND));
+        assert_eq!((tally.longest, tally.refused, tally.max), (Some(4 * SECOND), 0, 9));
+        ledger.unpin(2, start + 5 * SECOND);
+        let tally = ledger.tally(start + 9 * SECOND);
+        assert_eq!((tally.longest, tally.total()), (None, sums(0, 3, 8 * SECOND)), "it has stopped");
     }
 
     #[test]

@@ -121,7 +121,7 @@ impl Session {
         match header.tag {
             tag::PARSE | tag::BIND | tag::DESCRIBE | tag::CLOSE => self.rules.follows_statements(),
             tag::QUERY => true,
-            tag::EXECUTE => !self.bound_correction.is_empty(),
+            tag::EXECUTE => !self.bound.correction.is_empty(),
             tag::FUNCTION_CALL => false,
             tag::SYNC | tag::FLUSH => header.total() > FrameHeader::SIZE,
             tag => !is_copy(tag),
@@ -166,20 +166,21 @@ impl Session {
     }
 
     fn execute(&mut self, server: &mut Server, header: FrameHeader, input: &[u8], patch: &mut Patch) -> Step {
-        let commits = self.bound_commits || self.portal_commits;
-        let clears = self.bound_clears;
-        let expected = Expected { commits, clears, ..Expected::theirs(Kind::Execute) };
         let message = input.get(..header.total());
-        if !self.bound_correction.is_empty() && message.is_none() && header.total() <= Verdict::MAX_HELD {
+        if !self.bound.correction.is_empty() && message.is_none() && header.total() <= Verdict::MAX_HELD {
             return Step::Hold;
         }
+        let (commits, clears) = (self.bound.commits || self.portal_commits, self.bound.clears);
         if commits {
             self.may_end();
         }
-        let step = Session::pass(server, expected);
+        let step = Session::pass(server, Expected { commits, clears, ..Expected::theirs(Kind::Execute) });
+        if self.bound.correction.is_empty() {
+            return step;
+        }
         let unnamed = message.filter(|message| message.get(FrameHeader::SIZE) == Some(&0));
-        let Some(message) = unnamed.filter(|_| !self.bound_correction.is_empty()) else { return step };
-        let correction = std::mem::take(&mut self.bound_correction);
+        let Some(message) = unnamed else { return step };
+        let correction = std::mem::take(&mut self.bound.correction);
         // In the same batch, so that nobody sees what was between.
         patch.to_server.extend_from_slice(message);
         run_own(server, &correction, Subject::Correction, patch);
@@ -198,7 +199,8 @@ impl Session {
         }
         self.keep_hints_fresh();
         let signs = text.map_or_else(Signs::unseen, |text| Signs::of(text, &self.hints));
-        if !signs.is_plain() && self.names_in_doubt(server, &signs, text.unwrap_or_default()) {
+        let heeded = !signs.is_plain() || self.heeds_all;
+        if heeded && self.names_in_doubt(server, &signs, text.unwrap_or_default()) {
             return wait(server);
         }
         self.unnamed.forget();
@@ -214,7 +216,7 @@ impl Session {
         if !server.meaning_trail.is_empty() {
             Session::doubt_trail(server, text.unwrap_or_default());
         }
-        if !signs.is_plain() || self.heeds_all {
+        if heeded {
             if let Some(error) = self.objection(server, &signs, text.unwrap_or_default(), patch) {
                 Session::refuse_query(server, error, patch);
                 return Step::Replace(header.total());
@@ -262,14 +264,18 @@ impl Session {
     }
 
     /// The header at the start of `input`, if it is there; one that cannot be right is an error.
-    fn header(&self, input: &[u8]) -> Result<Option<FrameHeader>, ErrorResponse> {
+    #[inline]
+    fn header(&self, input: &[u8]) -> Result<Option<FrameHeader>, Box<ErrorResponse>> {
         match FrameHeader::parse(input) {
-            Ok(Some(header)) if header.len > self.rules.max_packet_size => {
-                Err(refusal::message_too_large(header, self.rules.max_packet_size))
-            }
+            Ok(Some(header)) if header.len > self.rules.max_packet_size => Err(self.too_large(header)),
             Ok(header) => Ok(header),
-            Err(error) => Err(refusal::broken_frame(&error)),
+            Err(error) => Err(Box::new(refusal::broken_frame(&error))),
         }
+    }
+
+    #[cold]
+    fn too_large(&self, header: FrameHeader) -> Box<ErrorResponse> {
+        Box::new(refusal::message_too_large(header, self.rules.max_packet_size))
     }
 
     pub(super) fn pass(server: &mut Server, expected: Expected) -> Step {

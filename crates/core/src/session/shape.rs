@@ -122,20 +122,23 @@ pub(super) fn settle_description(server: &mut Server, asker: Option<&mut Session
 }
 
 impl Session {
-    /// What `name` will stand for, under the number that its text has now, and what the client was told that it
-    /// looks like.
-    pub(super) fn resolve(
+    /// What `name` will stand for, and what the client was told that it looks like.
+    #[inline]
+    pub(super) fn known(&self, name: &[u8]) -> Option<(Arc<Statement>, Option<Shape>)> {
+        let (statement, told) = self.statements.as_ref()?.resolve(name)?;
+        Some((Arc::clone(statement), told))
+    }
+
+    /// What `name` stands for, under the number that its text has now.
+    #[inline]
+    pub(super) fn renew(
         &mut self,
         server: &mut Server,
         name: &[u8],
+        statement: Arc<Statement>,
         patch: &mut Patch,
-    ) -> Option<(Arc<Statement>, Option<Shape>)> {
-        let (statement, told) = self.statements.as_ref()?.resolve(name)?;
-        let statement = Arc::clone(statement);
-        if statement.is_retired() {
-            return Some((self.renumber(server, name, &statement, patch), told));
-        }
-        Some((statement, told))
+    ) -> Arc<Statement> {
+        if statement.is_retired() { self.renumber(server, name, &statement, patch) } else { statement }
     }
 
     #[cold]
@@ -173,13 +176,14 @@ impl Session {
             frontend::write_sync(&mut patch.to_server);
             server.outstanding.push(Expected::ours(Kind::Sync));
         }
-        if let Some((statement, _)) = self.resolve(server, name, patch) {
-            self.ensure(server, &statement, None, patch);
+        if let Some((statement, _)) = self.known(name) {
+            let statement = self.renew(server, name, statement, patch);
+            self.ensure(server, Arc::clone(&statement), None, patch);
             self.statements_mut().describing(name, Arc::clone(&statement), server.outstanding.batch());
             let subject = Subject::Description(statement.id);
             let expected = Expected { subject, client_op: true, ..Expected::theirs(Kind::Describe) };
             server.outstanding.push(expected);
-            frontend::write_describe(&mut patch.to_server, TargetKind::Statement, &statement.name());
+            frontend::write_describe(&mut patch.to_server, TargetKind::Statement, statement.name());
         }
         if ended {
             frontend::write_sync(&mut patch.to_server);
@@ -192,7 +196,7 @@ impl Session {
     /// Asks what a statement looks like that will be there.
     #[cold]
     pub(super) fn ask_for_shape(server: &mut Server, statement: &Arc<Statement>, patch: &mut Patch) {
-        frontend::write_describe(&mut patch.to_server, TargetKind::Statement, &statement.name());
+        frontend::write_describe(&mut patch.to_server, TargetKind::Statement, statement.name());
         frontend::write_flush(&mut patch.to_server);
         server.statements.describe_sent(statement.id);
         let subject = Subject::Description(statement.id);

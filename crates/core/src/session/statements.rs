@@ -20,6 +20,8 @@ use super::shape::Shape;
 pub struct Statement {
     /// Number of its text in this process; the server's name is made of it.
     pub id: u64,
+    /// That name.
+    name: Box<[u8]>,
     /// The edition of the hints by which it was found harmless last.
     harmless_by: AtomicU64,
     /// What executing it may do, and by which edition of the hints that was found.
@@ -81,9 +83,10 @@ impl Statement {
     }
 
     /// The name under which servers know it.
+    #[inline]
     #[must_use]
-    pub fn name(&self) -> Vec<u8> {
-        Statement::name_for(self.id)
+    pub fn name(&self) -> &[u8] {
+        &self.name
     }
 
     /// The name under which servers know the statement with this number.
@@ -149,6 +152,7 @@ impl StatementRegistry {
         inner.last_id += 1;
         let statement = Arc::new(Statement {
             id: inner.last_id,
+            name: Statement::name_for(inner.last_id).into(),
             harmless_by: AtomicU64::new(NO_EDITION),
             judged: Mutex::new((NO_EDITION, Arc::default())),
             definition: definition.into(),
@@ -215,8 +219,11 @@ impl ClientStatements {
     /// told last that it looks like.
     #[must_use]
     pub fn resolve(&self, name: &[u8]) -> Option<(&Arc<Statement>, Option<Shape>)> {
-        let changes = |change: &&NameChange| *change.name == *name && change.fate.is_change();
         let named = || self.named.get(name);
+        if self.pending.is_empty() {
+            return named().map(|named| (&named.statement, named.told));
+        }
+        let changes = |change: &&NameChange| *change.name == *name && change.fate.is_change();
         match self.pending.iter().rev().find(changes).map(|change| &change.fate) {
             Some(Fate::Defined(statement)) => Some((statement, None)),
             Some(Fate::Refused(statement)) => Some((statement, named().and_then(|named| named.told))),

@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use howdah_core::client::{Identity, Login, LoginNext, LoginSeeds, MAX_LOGIN_BYTES, Peer};
@@ -141,7 +140,7 @@ impl Visit {
     fn admit(&mut self, identity: &Identity) -> Result<(), ErrorResponse> {
         let shared = &self.worker.shared;
         if identity.admin.is_none() {
-            if shared.closing.load(Ordering::Relaxed) {
+            if shared.is_closing() {
                 return Err(refusal::shutting_down());
             }
             if shared.pools.lock().pools.is_disabled(&identity.database) {
@@ -281,6 +280,7 @@ impl Visit {
         let Some(mut lease) = self.checkout(card).await? else { return Ok(None) };
         let worker = Rc::clone(&self.worker);
         let conn = &mut lease.conn;
+        conn.server.unfit |= card.caller.route.rules.load().closes_for_names() && trial.leaves_names();
         let mut message = Vec::new();
         {
             // What another client has left there would have a say in how values are read.
@@ -291,7 +291,9 @@ impl Visit {
         conn.server.try_settings(trial, &mut message);
         let answered = settle(&worker, conn, &message).await;
         let tried = conn.server.tried().filter(|_| answered.is_ok());
-        lease.give_back(answered.map_or_else(Condition::Close, |()| Condition::Fit));
+        let fit =
+            if conn.server.unfit { Condition::Close(CloseReason::ServerUnclean) } else { Condition::Fit };
+        lease.give_back(answered.map_or_else(Condition::Close, |()| fit));
         card.link.set(None);
         Ok(tried)
     }

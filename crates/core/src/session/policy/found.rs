@@ -60,6 +60,14 @@ impl Session {
                 }
             }
         }
+        if server.lives.has(Asks::PRIVILEGED) {
+            if policy.of(StateKind::Settings) == Policy::Warn {
+                server.lives = server.lives.without(Asks::PRIVILEGED);
+                server.unfit = true;
+            }
+            let name = look.privileged.as_deref();
+            server.note_cause(PinReason::SettingUncarried, name, look.about.cause());
+        }
         server.forget_causes();
         self.sweep(server, litter, look.about.cause(), patch);
     }
@@ -85,7 +93,8 @@ impl Session {
             || state.settings.iter().filter(|&(name, value)| began.settings.get(name) != Some(value));
         // They pin while they differ, so what pinned may have ended.
         server.lives = server.lives.without(CARRIED);
-        let custom = changed().any(|(name, _)| is_custom(name));
+        let closes = self.rules.state.policy.of(StateKind::Custom) == Policy::Close;
+        let custom = changed().any(|(name, _)| is_custom(name)) || closes && look.has_bare_name();
         let custom_are_settings = self.rules.state.policy.of(StateKind::Custom) == Policy::Carry;
         if (custom && custom_are_settings)
             || changed().any(|(name, _)| !is_custom(name))

@@ -5,7 +5,7 @@ use howdah_wire::backend::TransactionStatus;
 use howdah_wire::frontend;
 use howdah_wire::sql::Signs;
 
-use super::kinds::{Kinds, ends_block, moves_sequences, reads_sequences};
+use super::kinds::{self, Kinds, ends_block, moves_sequences, reads_sequences};
 use crate::refusal;
 use crate::server::Server;
 use crate::session::server_names::ServerName;
@@ -29,9 +29,15 @@ impl Session {
             return None;
         }
         let policy = self.rules.state.policy;
+        let custom = policy.of(StateKind::Custom);
         let mut kinds = Kinds::of(signs, text);
+        let mut leaves_name = kinds::leaves_name(signs, custom);
         if let Some(executed) = self.executed(signs, text) {
             kinds = kinds.and(Kinds::of(&executed, b"").without(StateKind::Statements));
+            leaves_name |= kinds::leaves_name(&executed, custom);
+        }
+        if leaves_name {
+            kinds.add(StateKind::Custom);
         }
         let relies = match policy.of(StateKind::Sequences) {
             Policy::Pin => moves_sequences(signs, text),
@@ -64,27 +70,29 @@ impl Session {
         None
     }
 
-    /// What is bound may not be carried out: why.
+    /// What is bound, with these signs, may not be carried out: why.
+    #[cold]
     pub(in crate::session) fn objection_to(
         &mut self,
         server: &mut Server,
         name: &[u8],
         target: &ServerName,
+        signs: Option<&Signs>,
         patch: &mut Patch,
     ) -> Option<ErrorResponse> {
-        let heeds_all = self.heeds_all;
+        let plain = Signs::default();
+        let signs = signs.unwrap_or(&plain);
         match target {
-            ServerName::Virtual(statement) => {
-                let signs = self.signs_of(statement);
-                let plain = heeds_all.then(Signs::default);
-                self.objection(server, signs.as_deref().or(plain.as_ref())?, statement.text(), patch)
-            }
-            ServerName::AsIs if name.is_empty() && (self.unnamed.signs.is_some() || heeds_all) => {
-                let signs = self.unnamed.signs.as_deref().cloned().unwrap_or_default();
+            ServerName::Virtual(statement) => self.objection(server, signs, statement.text(), patch),
+            ServerName::AsIs if name.is_empty() => {
                 let text = self.unnamed.text().to_vec();
-                self.objection(server, &signs, &text, patch)
+                self.objection(server, signs, &text, patch)
             }
-            ServerName::AsIs | ServerName::Missing | ServerName::Another | ServerName::Unknown => None,
+            ServerName::AsIs
+            | ServerName::Own(_)
+            | ServerName::Missing
+            | ServerName::Another
+            | ServerName::Unknown => None,
         }
     }
 
@@ -100,10 +108,11 @@ impl Session {
         server.refusals.push_back(error);
     }
 
-    /// Whether this client may be pinned, if it is not already.
-    fn may_pin(&mut self) -> bool {
+    /// Whether this client may be pinned, if it is not already: then it has a place until it gives its server
+    /// connection back.
+    pub(super) fn may_pin(&mut self) -> bool {
         if !self.conduct.admitted {
-            self.conduct.admitted = self.rules.pins.admits(self.id);
+            self.conduct.admitted = self.rules.pins.reserve(self.id);
         }
         self.conduct.admitted
     }

@@ -408,3 +408,20 @@ fn statements_with_names_of_the_server_are_asked_about_whenever_they_are_bound()
         "server 0: Q look work_mem | client 0: 2 / C SET / Z I | 0-0"
     );
 }
+
+#[test]
+fn what_a_client_that_vanished_no_longer_listens_to_is_forgotten() {
+    let mut stage = Stage::transaction(1, 1);
+    stage.client(0, "Q listen x");
+    stage.server(0, "C LISTEN / Z I / row h x - / C SELECT 1 / Z I");
+    let listens =
+        |stage: &Stage| stage.servers[0].server.state.as_ref().map_or(0, |state| state.channels.len());
+    assert_eq!(listens(&stage), 1);
+    stage.report();
+    stage.client(0, "Q unlisten x");
+    stage.leave(0, true, None);
+    assert_eq!(stage.server(0, "C UNLISTEN / Z I"), "server 0: Q look channels");
+    stage.server(0, "C SELECT 0 / Z I");
+    assert_eq!(listens(&stage), 0);
+    assert!(stage.is_free(0));
+}

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::body::{self, Language};
 use super::names::Names;
 use super::{Entry, Hints};
-use crate::sql::signs::Signs;
+use crate::sql::signs::{Sign, Signs};
 
 /// Collects the rows of [`Hints::query`]. What it keeps is bounded: beyond that the hints say that everything is
 /// opaque.
@@ -14,6 +14,8 @@ pub struct HintsBuilder {
     bodies: Vec<Body>,
     links: Vec<Link>,
     custom: BTreeSet<Box<str>>,
+    /// Those that act for somebody else.
+    definers: BTreeSet<Box<[u8]>>,
     bytes: usize,
     overflown: bool,
 }
@@ -58,6 +60,7 @@ impl HintsBuilder {
             b"event" => self.link(LinkKind::Event, name, body),
             b"setting" => self.custom.extend(body::custom_name(name)),
             b"constant" => self.custom.extend(body::custom_constant(body)),
+            b"definer" => drop(self.definers.insert(name.into())),
             b"sql" => self.body(Language::Sql, name, body),
             b"plpgsql" => self.body(Language::Plpgsql, name, body),
             b"internal" => self.body(Language::Internal, name, body),
@@ -92,6 +95,9 @@ impl HintsBuilder {
             graph.link(link);
         }
         graph.spread();
+        if graph.distrust(&self.definers) {
+            graph.spread();
+        }
         graph.into_hints(self.custom)
     }
 
@@ -194,6 +200,20 @@ impl Graph {
         }
     }
 
+    /// What is set in somebody else's name may be a setting that the caller could not make; to find out, all that are
+    /// set have to be asked for. Custom ones need no right. Returns whether there are any.
+    fn distrust(&mut self, definers: &BTreeSet<Box<[u8]>>) -> bool {
+        let mut any = false;
+        for index in definers.iter().filter_map(|name| self.names.index(name)) {
+            let Some(Node { signs, .. }) = self.nodes.get_mut(uses(index)) else { continue };
+            if signs.has(Sign::Setting) && signs.names().iter().any(|name| !name.contains('.')) {
+                signs.add(Sign::SettingUnknown);
+                any = true;
+            }
+        }
+        any
+    }
+
     fn into_hints(self, mut custom: BTreeSet<Box<str>>) -> Hints {
         let mut names = Vec::new();
         let mut entries = Vec::new();
@@ -239,7 +259,6 @@ const MAX_CUSTOM: usize = 32;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sql::signs::Sign;
 
     /// The hints of rows written `kind name: body`.
     fn hints(rows: &[&str]) -> Hints {
@@ -296,6 +315,24 @@ mod tests {
                 assert_signs(&hints, text, &[], "");
             }
         }
+    }
+
+    #[test]
+    fn what_is_set_for_somebody_else_is_looked_for_among_all() {
+        let hints = hints(&[
+            "sql f: SELECT set_config('a', '1', false)",
+            "sql g: SELECT f()",
+            "sql h: SELECT set_config('a', '1', false)",
+            "sql i: SELECT set_config('app.a', '1', false)",
+            "definer f: ",
+            "definer i: ",
+            "definer unknown: ",
+        ]);
+        for text in ["SELECT f()", "SELECT g()"] {
+            assert_signs(&hints, text, &[Sign::Setting, Sign::SettingUnknown], "a app.a");
+        }
+        assert_signs(&hints, "SELECT h()", &[Sign::Setting], "a");
+        assert_signs(&hints, "SELECT i()", &[Sign::Setting], "app.a");
     }
 
     #[test]
