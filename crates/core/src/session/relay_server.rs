@@ -218,7 +218,8 @@ fn ready(
     if status != TransactionStatus::Idle && session.rules.mode == PoolMode::Statement {
         return Err(CloseReason::TransactionInStatementMode);
     }
-    if !corrected && session.start.is_some() && session.must_be_set_right(server) {
+    let in_vain = std::mem::take(&mut server.corrected_in_vain);
+    if (!corrected || in_vain) && session.start.is_some() && session.must_be_set_right(server) {
         session.ready_awaits = true;
         return Ok(Reply::Swallow);
     }
@@ -319,8 +320,9 @@ fn error(
         let in_block = server.outstanding.status() != TransactionStatus::Idle;
         match error.code {
             SqlState::IN_FAILED_SQL_TRANSACTION => return Ok(Reply::Swallow),
-            // Meant for what it corrects. What is missing is found out later.
+            // Meant for what it corrects. What is missing is found out, and only then is the client ready.
             SqlState::QUERY_CANCELED => {
+                server.corrected_in_vain = !in_block && session.is_some();
                 server.doubts.add(Asks::SETTINGS, b"RESET");
                 server.doubts.set_reset();
                 return Ok(if in_block { Reply::Forward } else { Reply::Swallow });

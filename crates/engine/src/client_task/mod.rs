@@ -183,7 +183,9 @@ impl Visit {
             card.hearing.take();
             self.worker.shared.cancel_keys.revoke(card.caller.cancel_pid);
             // However it went: who has gone must not count among the pinned.
-            card.caller.route.rules.load().pins.unpin(card.id, self.worker.now());
+            let pins = Arc::clone(&card.caller.route.rules.load().pins);
+            pins.withdraw(card.id);
+            pins.unpin(card.id, self.worker.now());
             if self.worker.shared.settings.load().log.disconnections {
                 let age = (self.worker.now() - card.caller.connected_at).as_secs_f64();
                 tracing::info!(

@@ -102,10 +102,11 @@ impl Session {
         server.refusals.push_back(error);
     }
 
-    /// Whether this client may be pinned, if it is not already.
-    fn may_pin(&mut self) -> bool {
+    /// Whether this client may be pinned, if it is not already: then it has a place until it gives its server
+    /// connection back.
+    pub(super) fn may_pin(&mut self) -> bool {
         if !self.conduct.admitted {
-            self.conduct.admitted = self.rules.pins.admits(self.id);
+            self.conduct.admitted = self.rules.pins.reserve(self.id);
         }
         self.conduct.admitted
     }
