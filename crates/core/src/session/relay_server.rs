@@ -232,6 +232,17 @@ fn ready(
     Ok(Reply::Forward)
 }
 
+/// The error is the answer to a question of Howdah's own.
+fn is_refused_question(server: &mut Server, subject: Subject, error: &ErrorResponse) -> bool {
+    match (subject, &mut server.look, &mut server.trial, &mut server.survey) {
+        (Subject::Look, Some(look), ..) => look.failed = true,
+        (Subject::Trial, _, Some(trial), _) => trial.refuse(error.clone()),
+        (Subject::Survey, .., Some(survey)) => survey.refuse(error.clone()),
+        _ => return false,
+    }
+    true
+}
+
 #[cold]
 fn error(
     server: &mut Server,
@@ -284,7 +295,7 @@ fn error(
             if is_out_of_date(&error) =>
         {
             server.statements.retire(id);
-            if let Some((session, name)) = session.zip(unanswered) {
+            if let Some((session, name)) = session.as_deref_mut().zip(unanswered) {
                 session.ask_again(server, &name, patch);
                 return Ok(Reply::Swallow);
             }
@@ -295,25 +306,7 @@ fn error(
         }
         _ => {}
     }
-    if asked.subject == Subject::Look
-        && let Some(look) = server.look.as_mut()
-    {
-        look.failed = true;
-        return Ok(Reply::Swallow);
-    }
-    if asked.subject == Subject::Trial
-        && let Some(trial) = server.trial.as_mut()
-    {
-        trial.refuse(error);
-        return Ok(Reply::Swallow);
-    }
-    if asked.subject == Subject::Survey
-        && let Some(survey) = server.survey.as_mut()
-    {
-        survey.refuse(error);
-        return Ok(Reply::Swallow);
-    }
-    if attempting {
+    if is_refused_question(server, asked.subject, &error) || attempting {
         return Ok(Reply::Swallow);
     }
     if asked.subject == Subject::Correction && asked.kind == Kind::Query {
