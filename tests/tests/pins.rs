@@ -330,29 +330,6 @@ fn what_could_follow_can_be_pinned_instead() {
 }
 
 #[test]
-fn where_cleanliness_is_asked_for_the_server_connection_is_closed() {
-    let database = Database::create();
-    let settings = [
-        ("pool_mode", "transaction"),
-        ("default_pool_size", "1"),
-        ("session_state", "temp:close, custom:close"),
-    ];
-    let howdah = Howdah::before(&database, &settings);
-    for (text, reason) in [
-        ("create temp table t () on commit drop", "temporary schema"),
-        ("set app.tenant = '1'", "custom parameter"),
-    ] {
-        let mut client = howdah.client(&database);
-        client.query(text);
-        let pin = the_pin(&howdah);
-        assert_eq!((pin.get("reason"), pin.get("statement").get(..3)), (reason, text.get(..3)));
-        let backend = client.backend();
-        drop(client);
-        assert_ne!(howdah.client(&database).backend(), backend);
-    }
-}
-
-#[test]
 fn what_is_brought_to_another_server_connection_is_counted() {
     let database = Database::create();
     let howdah = Howdah::before(&database, &[("pool_mode", "transaction"), ("default_pool_size", "1")]);

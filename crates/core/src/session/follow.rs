@@ -66,6 +66,9 @@ impl Session {
         let reported = self.set_query(server, wanted, returns);
         let replay = Replay::new(server.state.as_deref(), self.state.as_deref(), reported);
         server.state.clone_from(&self.state);
+        if self.leaves_names() {
+            server.spoil(PinReason::CustomParameter, b"startup packet");
+        }
         if replay.query.is_empty() {
             return;
         }

@@ -254,6 +254,7 @@ fn error(
     let mut error = ErrorResponse::parse(body);
     let mut dropped = Vec::new();
     let attempting = server.outstanding.is_attempting();
+    let somebody_waits = session.is_some();
     let asked = server.outstanding.fail(|entry| dropped.push(entry));
     let changing = asked.is_ok_and(|asked| asked.is_some_and(|asked| asked.client_op));
     let renamed = session
@@ -295,7 +296,7 @@ fn error(
             if is_out_of_date(&error) =>
         {
             server.statements.retire(id);
-            if let Some((session, name)) = session.as_deref_mut().zip(unanswered) {
+            if let Some((session, name)) = session.zip(unanswered) {
                 session.ask_again(server, &name, patch);
                 return Ok(Reply::Swallow);
             }
@@ -309,19 +310,11 @@ fn error(
     if is_refused_question(server, asked.subject, &error) || attempting {
         return Ok(Reply::Swallow);
     }
-    if asked.subject == Subject::Correction && asked.kind == Kind::Query {
-        let in_block = server.outstanding.status() != TransactionStatus::Idle;
-        match error.code {
-            SqlState::IN_FAILED_SQL_TRANSACTION => return Ok(Reply::Swallow),
-            // Meant for what it corrects. What is missing is found out, and only then is the client ready.
-            SqlState::QUERY_CANCELED => {
-                server.corrected_in_vain = !in_block && session.is_some();
-                server.doubts.add(Asks::SETTINGS, b"RESET");
-                server.doubts.set_reset();
-                return Ok(if in_block { Reply::Forward } else { Reply::Swallow });
-            }
-            _ => {}
-        }
+    if asked.subject == Subject::Correction
+        && asked.kind == Kind::Query
+        && let Some(reply) = correction_failed(server, error.code, somebody_waits)
+    {
+        return Ok(reply);
     }
     if let Some(refusal) = refusal {
         refusal.write(&mut patch.to_client);
@@ -346,6 +339,23 @@ fn answered(server: &mut Server, session: Option<&mut Session>, entry: Expected)
         Subject::None | Subject::Used(_) if !entry.client_op => {}
         Subject::Unnamed(generation) => server.unnamed.settle(generation, true),
         _ => settle(server, session, entry, Some(entry.kind == Kind::Parse)),
+    }
+}
+
+/// A correction has failed that is a query of its own. `None`: there is no telling why.
+#[cold]
+fn correction_failed(server: &mut Server, code: SqlState, somebody_waits: bool) -> Option<Reply> {
+    let in_block = server.outstanding.status() != TransactionStatus::Idle;
+    match code {
+        SqlState::IN_FAILED_SQL_TRANSACTION => Some(Reply::Swallow),
+        // Meant for what it corrects. What is missing is found out, and only then is the client ready.
+        SqlState::QUERY_CANCELED => {
+            server.corrected_in_vain = !in_block && somebody_waits;
+            server.doubts.add(Asks::SETTINGS, b"RESET");
+            server.doubts.set_reset();
+            Some(if in_block { Reply::Forward } else { Reply::Swallow })
+        }
+        _ => None,
     }
 }
 

@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use howdah_wire::ErrorResponse;
 
-use self::kinds::Kinds;
+use self::kinds::{Kinds, is_custom};
 use super::{Parameters, Patch, PinReason, Session, SessionRules};
 use crate::facts::CloseReason;
 use crate::refusal;
@@ -95,6 +95,12 @@ impl Session {
         }
     }
 
+    /// It brings along custom parameters whose names are not to be found by anybody.
+    pub(super) fn leaves_names(&self) -> bool {
+        let mut names = self.state.iter().flat_map(|state| state.settings.keys());
+        self.rules.closes_for_names() && names.any(|name| is_custom(name))
+    }
+
     /// The reported settings that the next server connection shall have.
     pub(super) fn wanted_parameters(&self) -> &Parameters {
         let lost = self.rules.state.policy.of(StateKind::Settings) == Policy::Warn;
@@ -111,6 +117,12 @@ impl Session {
 }
 
 impl SessionRules {
+    /// A server connection that has been told the name of a custom parameter is closed.
+    #[must_use]
+    pub fn closes_for_names(&self) -> bool {
+        self.follows_state() && self.state.policy.of(StateKind::Custom) == Policy::Close
+    }
+
     /// Texts matter that say nothing special.
     pub(super) fn heeds_all_texts(&self) -> bool {
         self.always_asks() || self.state.policy.of(StateKind::Sequences) == Policy::Pin

@@ -5,7 +5,7 @@ use howdah_wire::backend::TransactionStatus;
 use howdah_wire::frontend;
 use howdah_wire::sql::Signs;
 
-use super::kinds::{Kinds, ends_block, moves_sequences, reads_sequences};
+use super::kinds::{self, Kinds, ends_block, moves_sequences, reads_sequences};
 use crate::refusal;
 use crate::server::Server;
 use crate::session::server_names::ServerName;
@@ -29,9 +29,15 @@ impl Session {
             return None;
         }
         let policy = self.rules.state.policy;
+        let custom = policy.of(StateKind::Custom);
         let mut kinds = Kinds::of(signs, text);
+        let mut leaves_name = kinds::leaves_name(signs, custom);
         if let Some(executed) = self.executed(signs, text) {
             kinds = kinds.and(Kinds::of(&executed, b"").without(StateKind::Statements));
+            leaves_name |= kinds::leaves_name(&executed, custom);
+        }
+        if leaves_name {
+            kinds.add(StateKind::Custom);
         }
         let relies = match policy.of(StateKind::Sequences) {
             Policy::Pin => moves_sequences(signs, text),
