@@ -8,10 +8,16 @@ type Rows = Vec<Vec<Option<Vec<u8>>>>;
 
 /// To SELECT `rest`, if that is one of them: a letter for the kind of question comes first.
 pub(crate) fn answer(session: &mut Session, rest: &[Token]) -> Option<Result<Rows, SqlError>> {
-    if rest.first().is_some_and(|first| first.is("case"))
-        && rest.iter().any(|word| word.is("pg_prepared_statement"))
-    {
-        return Some(Ok(prepared(session)));
+    if rest.first().is_some_and(|first| first.is("case")) {
+        let says = |name| rest.iter().filter(|word| word.is(name)).count();
+        return match (says("pg_prepared_statement"), says("context")) {
+            (0, 0) => None,
+            // Every setting, and whether its user may make it: here all may be made.
+            (0, 1) => Some(Ok(settings(session))),
+            // Those only that its user may not make.
+            (0, _) => Some(Ok(Vec::new())),
+            _ => Some(Ok(prepared(session))),
+        };
     }
     let [Token::Text(kind), Token::Sign(','), about @ ..] = rest else { return None };
     let row = |name: &str, value: Option<&str>| {
@@ -38,10 +44,7 @@ pub(crate) fn answer(session: &mut Session, rest: &[Token]) -> Option<Result<Row
         "n" | "r" | "u" | "i" => vec![row(first, session.setting(first))],
         // None of them is fixed when a connection is opened.
         "f" => Vec::new(),
-        "s" => {
-            let all = now.settings.set_here().filter(|(name, _)| !name.contains('.'));
-            all.map(|(name, value)| row(name, Some(value))).collect()
-        }
+        "s" => settings(session),
         "t" => now.temp.iter().take(1).map(|name| row(name, Some(""))).collect(),
         "l" => session.locks.keys().take(1).map(|key| row(key, Some(""))).collect(),
         "c" => now.cursors.iter().take(1).map(|name| row(name, Some(""))).collect(),
@@ -49,6 +52,15 @@ pub(crate) fn answer(session: &mut Session, rest: &[Token]) -> Option<Result<Row
         "x" => Vec::new(),
         _ => return None,
     }))
+}
+
+/// What has been set in the session, as far as PostgreSQL lists it.
+fn settings(session: &Session) -> Rows {
+    let listed = session.now.settings.set_here().filter(|(name, _)| !name.contains('.'));
+    let row = |(name, value): (&str, &str)| {
+        vec![Some(b"s".to_vec()), Some(name.into()), Some(escape(value).into_bytes())]
+    };
+    listed.map(row).collect()
 }
 
 /// Those of SQL and those of the protocol, but for Howdah's own.
