@@ -43,6 +43,8 @@ pub struct Server {
     pub(crate) meaning_trail: Vec<u8>,
     /// What lives here that belongs to a client and cannot be moved.
     pub lives: Asks,
+    /// Tables have been changed here, in the transaction that is open.
+    pub(crate) tables_changed: bool,
     /// What is being told of a statement.
     pub(crate) shape: Option<Shape>,
     /// The part of it that the client will be told together with the rest.
@@ -148,6 +150,7 @@ impl Server {
             doubts: Doubts::default(),
             meaning_trail: Vec::new(),
             lives: Asks::default(),
+            tables_changed: false,
             shape: None,
             parameters_told: Vec::new(),
             look: None,

@@ -9,6 +9,7 @@ use howdah_wire::sql::{Hints, Signs};
 
 use super::channels::Channels;
 use super::policy::Conduct;
+use super::recall::Recall;
 use super::unnamed::Unnamed;
 use super::{
     ClientStatements, HintBook, Parameters, Patch, PinLedger, PinReason, SessionState, SqlStatements, Start,
@@ -66,6 +67,8 @@ pub struct Session {
     pub(super) refused: Refused,
     pub(super) unnamed: Unnamed,
     pub(super) pinned: Option<PinReason>,
+    /// What may have to be sent once more.
+    pub(super) recall: Option<Box<Recall>>,
     /// The statement last bound may commit.
     pub(super) bound_commits: bool,
     /// Some statement bound to a named portal may commit.
@@ -188,6 +191,7 @@ impl Session {
             refused: Refused::No,
             unnamed: Unnamed::default(),
             pinned: None,
+            recall: None,
             bound_commits: false,
             portal_commits: false,
             bound_clears: false,

@@ -11,11 +11,13 @@ use howdah_wire::backend::{self, TransactionStatus};
 use howdah_wire::frontend::{self, BindNames, Target, TargetKind, tag};
 use howdah_wire::sql::{Sign, Signs};
 
+use super::recall::Recall;
 use super::relay_client::{Step, malformed};
 use super::rename::{MISSING_UNNAMED, REFUSED};
-use super::server_names::{ServerName, send_close, send_parse, write_parse_start};
+use super::server_names::{ServerName, send_close, write_parse_start};
 use super::server_statements::Need;
-use super::statements::{NAME_PREFIX, signs_of};
+use super::statement::{NAME_PREFIX, signs_of};
+use super::statements::Told;
 use super::{Asks, Expected, Kind, Patch, PinReason, Session, Statement, Subject, Verdict};
 use crate::server::Server;
 
@@ -63,7 +65,7 @@ impl Session {
         let definition_len = header.total().saturating_sub(taken);
         if let Some((old, _)) = self.resolve(server, name, patch) {
             // The name is taken: PostgreSQL itself shall say so, in its own words and its own order.
-            self.ensure(server, &old, None, patch);
+            self.ensure(server, &old, Told::default(), patch);
             write_parse_start(&old.name(), definition_len, &mut patch.to_server);
             self.statements_mut().refused(name, old, server.outstanding.batch());
             let expected = Expected { client_op: true, ..Expected::theirs(Kind::Parse) };
@@ -89,7 +91,8 @@ impl Session {
             return Step::Hold;
         }
         server.tally.client_parses += 1;
-        self.statements_mut().defining(name, Arc::clone(&statement), server.outstanding.batch());
+        let now = self.rules.registry.now();
+        self.statements_mut().defining(name, Arc::clone(&statement), now, server.outstanding.batch());
         self.define(server, &statement, patch);
         Step::Replace(header.total())
     }
@@ -99,7 +102,7 @@ impl Session {
     fn define(&mut self, server: &mut Server, statement: &Arc<Statement>, patch: &mut Patch) {
         let theirs = Expected { client_op: true, ..Expected::theirs(Kind::Parse) };
         let batch = server.outstanding.batch();
-        let need = server.statements.need(statement.id, batch, None);
+        let need = server.statements.need(statement.id, batch, Told::default());
         if server.statements.is_settled(statement.id)
             && server.outstanding.status_is_known()
             && server.outstanding.status() != TransactionStatus::Failed
@@ -112,7 +115,7 @@ impl Session {
         } else {
             send_close(server, statement.id, patch);
         }
-        send_parse(server, statement, theirs, patch);
+        self.send_parse(server, statement, theirs, patch);
     }
 
     fn parse_unnamed(&mut self, server: &mut Server, header: FrameHeader, body: &[u8]) -> Step {
@@ -146,6 +149,11 @@ impl Session {
         if named_by_value && input.len() < header.total() && header.total() <= Verdict::MAX_HELD {
             return Step::Hold;
         }
+        if header.total() > Recall::MAX {
+            self.renew_what_is_doubtful(server, names.statement, patch);
+        } else if input.len() < header.total() {
+            return Step::Hold;
+        }
         let looks = self.looks_at_statements(server, names.statement);
         let target = if looks.is_some() {
             // It must not find itself under another name.
@@ -157,6 +165,7 @@ impl Session {
         };
         let subject = match &target {
             ServerName::Unknown => return wait(server),
+            ServerName::Virtual(statement) if self.recall.is_some() => Subject::Proof(statement.id),
             ServerName::Virtual(statement) => Subject::Used(statement.id),
             ServerName::Another => Subject::Another,
             ServerName::AsIs | ServerName::Missing => Subject::None,
@@ -166,6 +175,7 @@ impl Session {
         if let Some(error) = self.objection_to(server, names.statement, &target, patch) {
             (self.bound_commits, self.bound_clears) = (false, false);
             self.bound_correction.clear();
+            self.recall = None;
             Session::note_refused(server, Kind::Bind, error);
             return match frontend::write_bind_header(&mut patch.to_server, names.portal, REFUSED, rest) {
                 Ok(()) => Step::Replace(taken),
@@ -261,11 +271,8 @@ impl Session {
         let mut expected = expected;
         if let ServerName::Virtual(statement) = &target {
             self.statements_mut().describing(name, Arc::clone(statement), server.outstanding.batch());
-            let first = patch.to_server.is_empty()
-                && server.outstanding.is_empty()
-                && server.outstanding.status() == TransactionStatus::Idle;
             expected.client_op = true;
-            expected.subject = if first {
+            expected.subject = if self.recall.is_some() {
                 Subject::FirstDescription(statement.id)
             } else {
                 Subject::Description(statement.id)

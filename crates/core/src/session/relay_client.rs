@@ -95,7 +95,10 @@ impl Session {
                 Err(_) if passed > 0 => return Verdict::Forward(passed),
                 Err(error) => return violation(&error, patch),
             };
-            match self.message(server, header, left, patch) {
+            if self.recall.is_some() && self.waits_for_proof(server, header, left, patch) {
+                return forward_or_hold(passed);
+            }
+            match self.take(server, header, left, patch) {
                 Step::Pass => self.client_rest = Rest { bytes: header.total(), forward: true },
                 Step::Drop => self.client_rest = Rest { bytes: header.total(), forward: false },
                 Step::Replace(taken) => {
@@ -121,6 +124,21 @@ impl Session {
             tag::SYNC | tag::FLUSH => header.total() > FrameHeader::SIZE,
             tag => !is_copy(tag),
         }
+    }
+
+    /// The client's next message.
+    pub(super) fn take(
+        &mut self,
+        server: &mut Server,
+        header: FrameHeader,
+        input: &[u8],
+        patch: &mut Patch,
+    ) -> Step {
+        let step = self.message(server, header, input, patch);
+        if self.recall.is_some() && !matches!(step, Step::Hold | Step::Leave(_)) {
+            self.remember(header, input);
+        }
+        step
     }
 
     fn message(&mut self, server: &mut Server, header: FrameHeader, input: &[u8], patch: &mut Patch) -> Step {

@@ -8,6 +8,7 @@ use howdah_wire::sqlstate::SqlState;
 use super::conversation::Rest;
 use super::follow::{discarded, looked};
 use super::outstanding::{Answer, Doubt};
+use super::recall::sync;
 use super::shape::{another_shape, is_out_of_date, settle_description};
 use super::state::from_escaped;
 use super::{Asks, Expected, Kind, Patch, Session, Subject, Verdict, rename};
@@ -189,6 +190,10 @@ fn ready(
     if status == TransactionStatus::Idle && server.doubts.is_none() && server.look.is_none() {
         server.meaning_trail.clear();
     }
+    if server.tables_changed && status == TransactionStatus::Idle {
+        server.tables_changed = false;
+        session.rules.registry.tables_changed();
+    }
     server.tally.queries += 1;
     server.tally.transactions += u32::from(status == TransactionStatus::Idle);
     if status != TransactionStatus::Idle && session.rules.mode == PoolMode::Statement {
@@ -228,7 +233,7 @@ fn error(
     let refusal = if refused { server.refusals.pop_front() } else { None };
     // Of those that are dropped it is the first, if it is among them.
     let mut own = refused;
-    let unanswered = session.as_deref().and_then(|session| session.question_alone(server, &dropped));
+    let recall = session.as_deref_mut().and_then(|session| session.recall.take());
     server.sql.dropped(dropped.iter().filter(|entry| entry.subject == Subject::SqlName).count());
     for entry in dropped {
         if entry.subject == Subject::Refused && std::mem::take(&mut own) {
@@ -255,13 +260,17 @@ fn error(
     let Ok(Some(asked)) = asked else { return Err(CloseReason::ServerProtocol) };
     server.doubts.reconsider();
     match asked.subject {
-        Subject::Used(id) | Subject::Description(id) | Subject::FirstDescription(id)
+        Subject::Used(id) | Subject::Proof(id) | Subject::Description(id) | Subject::FirstDescription(id)
             if is_out_of_date(&error) =>
         {
             server.statements.retire(id);
-            if let Some((session, name)) = session.zip(unanswered) {
-                session.ask_again(server, &name, patch);
+            let session = session.filter(|session| !session.is_mid_message());
+            if asked.ours && session.is_some() && matches!(asked.subject, Subject::FirstDescription(_)) {
+                sync(server, patch);
                 return Ok(Reply::Swallow);
+            }
+            if let Some((session, recall)) = session.zip(recall) {
+                return session.say_again(server, &recall, patch);
             }
         }
         Subject::Another => {
@@ -333,6 +342,7 @@ fn settle(server: &mut Server, session: Option<&mut Session>, entry: Expected, p
     let Some(session) = session else { return };
     match (present, entry.subject) {
         (Some(_), _) if entry.client_op => session.statements_mut().confirm(None),
+        (Some(_), Subject::Proof(_)) => session.is_proven(server),
         (None, _) if entry.client_op => session.statements_mut().forget(),
         (None, Subject::Unnamed(generation)) if !entry.ours => session.unnamed.lost(generation),
         _ => {}
@@ -392,6 +402,13 @@ fn command_complete(server: &mut Server, mut session: Option<&mut Session>, aske
     if tag == b"ROLLBACK" {
         server.doubts.reconsider();
     }
+    if changes_tables(tag)
+        && let Some(session) = session.as_deref()
+    {
+        // For this client at once, and for all when it is committed.
+        server.tables_changed = true;
+        session.rules.registry.tables_changed();
+    }
     if !matches!(tag, b"DEALLOCATE ALL" | b"DISCARD ALL") {
         return;
     }
@@ -406,6 +423,11 @@ fn command_complete(server: &mut Server, mut session: Option<&mut Session>, aske
             statements.clear();
         }
     }
+}
+
+/// After that the rows of a statement may look different.
+fn changes_tables(tag: &[u8]) -> bool {
+    matches!(tag, b"DO" | b"CREATE VIEW") || tag.starts_with(b"ALTER ") || tag.starts_with(b"DROP ")
 }
 
 fn forward_or_hold(passed: usize) -> Verdict {
