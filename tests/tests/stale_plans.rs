@@ -193,6 +193,30 @@ fn ones_own_statement_is_out_of_date_as_on_a_direct_connection() {
     }
 }
 
+#[test]
+fn what_others_prepared_by_sql_before_the_change_is_not_taken_for_what_is_prepared_now() {
+    for prepare in ["prepare s as select * from t", "begin; prepare s as select * from t; commit"] {
+        for by_protocol in [false, true] {
+            let table = Table::new();
+            let (mut early, mut late, mut busy) = (table.client(), table.client(), table.client());
+            early.run(prepare);
+            early.run("execute s");
+            let first = early.backend();
+            table.database.psql("alter table t add m int default 7");
+            busy.run("begin");
+            assert_eq!(busy.backend(), first);
+            late.run(prepare);
+            late.run("execute s");
+            let mut other = table.client();
+            other.run("begin");
+            busy.run("commit");
+            let answer = if by_protocol { execute(&mut late) } else { late.query("execute s") };
+            assert_eq!(rows(&answer), [["1", "7"]], "{answer:?}");
+            assert_eq!(late.backend(), first);
+        }
+    }
+}
+
 /// A change made through Howdah is seen, so that nobody who comes later gets what it made out of date.
 #[test]
 fn in_a_block_who_comes_after_a_change_through_howdah_does_not_notice() {
@@ -212,6 +236,32 @@ fn in_a_block_who_comes_after_a_change_through_howdah_does_not_notice() {
         assert_eq!(rows(&execute(&mut late)), [["1", "7"]], "{change}");
         late.run("commit");
         assert_eq!(error(&execute(&mut early)), RESULT_TYPE, "{change}");
+    }
+}
+
+/// What is changed past Howdah is not seen, and a transaction cannot be begun again: but only once for each text, and
+/// not at all where everything is asked.
+#[test]
+fn in_a_block_a_change_past_howdah_is_noticed_once() {
+    for check in ["hinted", "always"] {
+        let table = Table::with(&[("default_pool_size", "1"), ("session_state_check", check)]);
+        let (mut early, mut late, mut later) = (table.client(), table.client(), table.client());
+        assert_eq!(prepare(&mut early), ["n"]);
+        table.database.psql("alter table t add m int default 7");
+        for client in [&mut late, &mut later] {
+            client.send(&[message::parse("s", "select * from t"), message::sync()].concat());
+            assert_eq!(tags(&client.read_until_ready()), "1Z");
+        }
+        late.run("begin");
+        if check == "hinted" {
+            assert_eq!(error(&execute(&mut late)), RESULT_TYPE);
+            late.run("rollback");
+            late.run("begin");
+        }
+        assert_eq!(rows(&execute(&mut late)), [["1", "7"]]);
+        late.run("commit");
+        later.run("begin");
+        assert_eq!(rows(&execute(&mut later)), [["1", "7"]]);
     }
 }
 
@@ -283,9 +333,13 @@ impl Table {
     }
 
     fn with_pool(size: &str) -> Table {
+        Table::with(&[("default_pool_size", size)])
+    }
+
+    fn with(settings: &[(&str, &str)]) -> Table {
         let database = Database::create();
         database.psql("create table t as select 1 as n");
-        let howdah = Howdah::before(&database, &[("pool_mode", "transaction"), ("default_pool_size", size)]);
+        let howdah = Howdah::before(&database, &[&[("pool_mode", "transaction")], settings].concat());
         Table { database, howdah }
     }
 

@@ -163,13 +163,7 @@ impl Session {
         } else {
             self.server_name(server, names.statement, true, patch)
         };
-        let subject = match &target {
-            ServerName::Unknown => return wait(server),
-            ServerName::Virtual(statement) if self.recall.is_some() => Subject::Proof(statement.id),
-            ServerName::Virtual(statement) => Subject::Used(statement.id),
-            ServerName::Another => Subject::Another,
-            ServerName::AsIs | ServerName::Missing => Subject::None,
-        };
+        let Some(subject) = self.subject_of_bind(&target) else { return wait(server) };
         server.tally.binds += u64::from(!names.statement.is_empty());
         let rest = header.total().saturating_sub(taken);
         if let Some(error) = self.objection_to(server, names.statement, &target, patch) {
@@ -243,6 +237,17 @@ impl Session {
         match frontend::write_bind_header(&mut patch.to_server, names.portal, &name, rest) {
             Ok(()) => Step::Replace(taken),
             Err(_) => malformed(header.tag, patch),
+        }
+    }
+
+    /// What there is to know about how a Bind goes; `None`: nothing can be bound yet.
+    fn subject_of_bind(&self, target: &ServerName) -> Option<Subject> {
+        match target {
+            ServerName::Unknown => None,
+            ServerName::Virtual(statement) if self.recall.is_some() => Some(Subject::Proof(statement.id)),
+            ServerName::Virtual(statement) => Some(Subject::Used(statement.id)),
+            ServerName::Another => Some(Subject::Another),
+            ServerName::AsIs | ServerName::Missing => Some(Subject::None),
         }
     }
 

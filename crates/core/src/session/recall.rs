@@ -17,7 +17,7 @@ use super::relay_server::Reply;
 use super::server_names::send_close;
 use super::server_statements::Need;
 use super::statements::Told;
-use super::{Expected, Kind, Patch, Session};
+use super::{Expected, Kind, Patch, Session, Subject};
 use crate::facts::CloseReason;
 use crate::server::Server;
 
@@ -96,12 +96,28 @@ impl Session {
         }
     }
 
-    /// It was out of date, and has another number now: all is said once more, in a batch of its own.
+    /// What this message meant was out of date, and has another number now. `None`: too late.
     ///
     /// # Errors
     /// It cannot be said as it was.
     #[cold]
-    pub(super) fn say_again(
+    pub(super) fn try_again(
+        &mut self,
+        server: &mut Server,
+        asked: Expected,
+        recall: Option<&Recall>,
+        patch: &mut Patch,
+    ) -> Option<Result<Reply, CloseReason>> {
+        if asked.ours && matches!(asked.subject, Subject::FirstDescription(_)) {
+            // The client's message waits for what that finds.
+            sync(server, patch);
+            return Some(Ok(Reply::Swallow));
+        }
+        recall.map(|recall| self.say_again(server, recall, patch))
+    }
+
+    /// All is said once more, in a batch of its own.
+    fn say_again(
         &mut self,
         server: &mut Server,
         recall: &Recall,
@@ -137,7 +153,7 @@ impl Session {
 }
 
 /// Ends a batch that has failed.
-pub(super) fn sync(server: &mut Server, patch: &mut Patch) {
+fn sync(server: &mut Server, patch: &mut Patch) {
     frontend::write_sync(&mut patch.to_server);
     server.outstanding.push(Expected::ours(Kind::Sync));
 }

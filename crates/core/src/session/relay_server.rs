@@ -8,7 +8,6 @@ use howdah_wire::sqlstate::SqlState;
 use super::conversation::Rest;
 use super::follow::{discarded, looked};
 use super::outstanding::{Answer, Doubt};
-use super::recall::sync;
 use super::shape::{another_shape, is_out_of_date, settle_description};
 use super::state::from_escaped;
 use super::{Asks, Expected, Kind, Patch, Session, Subject, Verdict, rename};
@@ -264,13 +263,10 @@ fn error(
             if is_out_of_date(&error) =>
         {
             server.statements.retire(id);
-            let session = session.filter(|session| !session.is_mid_message());
-            if asked.ours && session.is_some() && matches!(asked.subject, Subject::FirstDescription(_)) {
-                sync(server, patch);
-                return Ok(Reply::Swallow);
-            }
-            if let Some((session, recall)) = session.zip(recall) {
-                return session.say_again(server, &recall, patch);
+            if let Some(session) = session.filter(|session| !session.is_mid_message())
+                && let Some(reply) = session.try_again(server, asked, recall.as_deref(), patch)
+            {
+                return reply;
             }
         }
         Subject::Another => {
