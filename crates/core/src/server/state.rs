@@ -39,6 +39,8 @@ pub struct Server {
     pub state: Option<Arc<SessionState>>,
     /// What of it may have changed since it was last known.
     pub doubts: Doubts,
+    /// The client that was joined with it last, by its number.
+    pub(crate) visitor: Option<u64>,
     /// What was said in this transaction about the meaning of statements.
     pub(crate) meaning_trail: Vec<u8>,
     /// What lives here that belongs to a client and cannot be moved.
@@ -148,6 +150,7 @@ impl Server {
             tracked,
             state: None,
             doubts: Doubts::default(),
+            visitor: None,
             meaning_trail: Vec::new(),
             lives: Asks::default(),
             tables_changed: false,

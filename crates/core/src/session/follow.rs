@@ -8,7 +8,7 @@ use howdah_wire::frontend;
 use howdah_wire::sql::{Head, Sign, Signs, StatementNames, Statements};
 
 use super::sql_statements::forget_statements;
-use super::state::{Asks, Look, Replay, SessionState, share};
+use super::state::{Asks, Doubts, Look, Replay, SessionState, from_escaped, share};
 use super::{Beginning, Expected, Kind, Parameters, Patch, PinReason, Session, Tracked};
 use crate::listen::Channel;
 use crate::server::Server;
@@ -22,30 +22,36 @@ impl Session {
     pub fn join(&mut self, server: &mut Server, now: Instant, to_server: &mut Vec<u8>) {
         self.joined = now;
         self.parameters.fill_from(&server.parameters);
-        if self.start.is_some() {
-            server.doubts.forget_reports();
-        }
+        let returns = server.visitor.replace(self.id) == Some(self.id);
         if self.out_of_step || !same(self.state.as_ref(), server.state.as_ref()) {
             return self.replay(server, to_server);
         }
-        let query = self.set_query(server, &self.parameters);
+        let query = self.set_query(server, &self.parameters, returns);
         if !query.is_empty() {
             send(server, &query, to_server);
         }
     }
 
     /// Gives the server the reported settings that are `wanted` and that it does not have. What the client has a start
-    /// value of is always set: if it were reset, it would be taken for what the client has reset.
-    fn set_query(&self, server: &Server, wanted: &Parameters) -> Vec<u8> {
+    /// value of is always set, never reset: whatever is not set in the session is what the client has reset.
+    /// `returns`: this client was the last here.
+    fn set_query(&self, server: &Server, wanted: &Parameters, returns: bool) -> Vec<u8> {
         let tracked = &self.rules.tracked;
-        let begins = |index| {
-            let start = self.start.as_ref().zip(tracked.name(index));
-            start.is_some_and(|(start, name)| start.get(name).is_some())
-        };
         let own = |index, value: &str| server.login_parameters.get(index).is_some_and(|own| **own == *value);
+        let Some(start) = self.start.as_deref() else {
+            return tracked.set_query(own, wanted.differing(&server.parameters));
+        };
+        let start_value = |index| tracked.name(index).and_then(|name| start.get(name));
+        // The value is there, but perhaps because nothing was set.
+        let may_be_unset = |&(index, value): &(usize, &str)| {
+            let has = server.parameters.get(index).is_some_and(|has| **has == *value);
+            let other = start_value(index).is_some_and(|start| *from_escaped(start) != *value.as_bytes());
+            other && has && own(index, value)
+        };
+        let unset = wanted.iter().filter(|known| !returns && may_be_unset(known));
         tracked.set_query(
-            |index, value| own(index, value) && !begins(index),
-            wanted.differing(&server.parameters),
+            |index, value| own(index, value) && start_value(index).is_none(),
+            wanted.differing(&server.parameters).chain(unset),
         )
     }
 
@@ -53,7 +59,7 @@ impl Session {
     fn replay(&mut self, server: &mut Server, to_server: &mut Vec<u8>) {
         let corrects = std::mem::take(&mut self.out_of_step);
         let wanted = self.wanted_parameters();
-        let reported = self.set_query(server, wanted);
+        let reported = self.set_query(server, wanted, false);
         let replay = Replay::new(server.state.as_deref(), self.state.as_deref(), reported);
         server.state.clone_from(&self.state);
         if replay.query.is_empty() {
@@ -83,6 +89,29 @@ impl Session {
     /// A text with these signs is sent to the server.
     #[cold]
     pub(super) fn raise(&mut self, server: &mut Server, signs: &Signs, text: &[u8]) {
+        self.raise_signs(server, signs, text);
+        if self.rules.follows_state() {
+            server.doubts.note_resets(signs, text);
+        } else if Doubts::speaks_of_reset(signs, text) {
+            self.was_reset(server);
+        }
+    }
+
+    /// The same; what it resets that has a start value has that again by a [`correction`](Session::correction).
+    #[cold]
+    pub(super) fn raise_corrected(&mut self, server: &mut Server, signs: &Signs, text: &[u8]) {
+        self.raise_signs(server, signs, text);
+        if self.rules.follows_state() {
+            let state = self.state.as_deref();
+            let known = state.iter().flat_map(|state| state.settings.keys()).map(AsRef::as_ref);
+            let start = self.start.as_deref();
+            server
+                .doubts
+                .note_corrected(signs, known, |name| start.is_some_and(|start| start.get(name).is_some()));
+        }
+    }
+
+    fn raise_signs(&mut self, server: &mut Server, signs: &Signs, text: &[u8]) {
         if signs.has(Sign::Role) {
             self.resets_role = signs.has(Sign::RoleReset);
         }
@@ -106,6 +135,7 @@ impl Session {
         let executed = self.executed(signs, text);
         if let Some(executed) = &executed {
             server.doubts.raise(executed, server.lives, reported, text);
+            server.doubts.note_resets(executed, text);
             if executed.has(Sign::Meaning) {
                 server.doubts.set_unknown();
             }
@@ -185,16 +215,23 @@ impl Session {
         }
     }
 
-    /// What has to be sent after a query with these signs so that RESET returns to the client's own start
-    /// values. Several statements in one text are corrected when the server has been asked how they went.
-    pub(super) fn correction(&self, signs: &Signs, single: bool) -> Vec<u8> {
-        let Some(start) = self.start.as_ref().filter(|_| single) else { return Vec::new() };
+    /// What has to be sent after a text with these signs so that RESET returns to the client's own start values:
+    /// it shares the fate of the RESET. `None`: it cannot be told before the server has been asked what happened, as
+    /// with several statements in one text, or what a function does.
+    pub(super) fn correction(&self, signs: &Signs, text: &[u8]) -> Option<Vec<u8>> {
+        let resets = [Sign::Reset, Sign::ResetAll, Sign::RoleReset].into_iter().any(|sign| signs.has(sign));
+        let mut statements = Statements::of(text);
+        let says_so = matches!(statements.next(), Some(Head::Set | Head::Reset | Head::Discard));
+        if !resets || !says_so || statements.next().is_some() {
+            return None;
+        }
+        let Some(start) = self.start.as_ref() else { return Some(Vec::new()) };
         let all = signs.has(Sign::ResetAll);
         let role = self.began.as_ref().and_then(|began| began.role.as_deref());
-        start.correction(
+        Some(start.correction(
             |name| all || signs.names().iter().any(|reset| &**reset == name),
             role.filter(|_| signs.has(Sign::RoleReset)),
-        )
+        ))
     }
 
     /// It has the role again that it began with in a moment.
@@ -202,10 +239,21 @@ impl Session {
         self.resets_role && self.began.as_ref().is_some_and(|began| began.role.is_some())
     }
 
-    /// The same of a statement of the extended protocol.
-    pub(super) fn correction_bound(&self, signs: &Signs) -> Vec<u8> {
-        let resets = [Sign::Reset, Sign::ResetAll, Sign::RoleReset].into_iter().any(|sign| signs.has(sign));
-        if resets && !signs.has(Sign::Prepare) { self.correction(signs, true) } else { Vec::new() }
+    /// A statement of the extended protocol with these signs is bound to a portal: what has to follow its Execute.
+    /// Those of the portals with a name may come in any order.
+    pub(super) fn raise_bound(
+        &mut self,
+        server: &mut Server,
+        portal: &[u8],
+        signs: &Signs,
+        text: &[u8],
+    ) -> Vec<u8> {
+        if let Some(correction) = self.correction(signs, text).filter(|_| portal.is_empty()) {
+            self.raise_corrected(server, signs, text);
+            return correction;
+        }
+        self.raise(server, signs, text);
+        Vec::new()
     }
 
     /// Something of this client's has been reset, says the server. Where nobody has read the text, it is asked
@@ -291,19 +339,15 @@ impl Session {
         };
         let Some(start) = self.start.clone() else { return };
         let followed = |name: &str| is_reported(&server.tracked, &server.parameters, name);
-        // Having its first value a setting need not have been reset: it may have been given that value.
-        let has_changed = |name: &str| {
-            let now = server.tracked.index(name).and_then(|index| server.parameters.get(index));
-            look.about.before_report(name).is_some_and(|before| now.is_none_or(|now| **now != *before))
-        };
         // Empty before and empty after something was taken back: it was the RESET.
         let is_untouched = |name: &str| {
-            look.about.is_undone() && !before.as_ref().is_some_and(|state| state.settings.contains_key(name))
+            let was = before.as_ref().and_then(|state| state.settings.get(name));
+            let was_empty = !self.rules.follows_state() || was.is_some_and(|was| was.is_empty());
+            look.about.is_undone() && was_empty
         };
-        let is_reset = |name: &str| match name.contains('.') {
-            _ if !look.is_reset(name) => false,
-            true => look.about.may_reset(name) && !is_untouched(name),
-            false => !followed(name) || look.about.may_reset(name) || has_changed(name),
+        // A custom parameter that has been reset is like one that was set to nothing.
+        let is_reset = |name: &str| {
+            look.is_reset(name) && (!name.contains('.') || look.about.may_reset(name) && !is_untouched(name))
         };
         let mut wanted = self.state.as_deref().cloned().unwrap_or_default();
         for (name, value) in start.settings.iter().filter(|(name, _)| is_reset(name) && !followed(name)) {

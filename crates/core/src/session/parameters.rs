@@ -65,6 +65,11 @@ impl Parameters {
         }
     }
 
+    /// Indices and values, as far as they are known.
+    pub fn iter(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.values.iter().enumerate().filter_map(|(index, value)| Some((index, value.as_deref()?)))
+    }
+
     /// Indices where the client wants something that the server does not have.
     pub fn differing<'a>(&'a self, server: &'a Parameters) -> impl Iterator<Item = (usize, &'a str)> {
         let same = Arc::ptr_eq(&self.values, &server.values);

@@ -179,12 +179,11 @@ impl Session {
         let effects = match &target {
             ServerName::Virtual(statement) => {
                 let signs = self.signs_of(statement);
+                let mut correction = Vec::new();
                 if let Some(signs) = signs.as_deref().filter(|signs| !signs.is_plain()) {
-                    self.raise(server, signs, statement.text());
+                    correction = self.raise_bound(server, names.portal, signs, statement.text());
                     self.prepare_names(server, signs, statement.text(), patch);
                 }
-                let correction =
-                    signs.as_deref().map(|signs| self.correction_bound(signs)).unwrap_or_default();
                 let effects = signs.map_or(Effects::NONE, |signs| Effects::of(&signs));
                 Effects { correction, ..effects }
             }
@@ -193,9 +192,8 @@ impl Session {
                 self.unnamed.bound();
                 let mut correction = Vec::new();
                 if let Some(signs) = self.unnamed.signs.take() {
-                    correction = self.correction_bound(&signs);
                     let text = self.unnamed.text().to_vec();
-                    self.raise(server, &signs, &text);
+                    correction = self.raise_bound(server, names.portal, &signs, &text);
                     self.prepare_names(server, &signs, &text, patch);
                     self.unnamed.signs = Some(signs);
                 }
@@ -225,7 +223,9 @@ impl Session {
         self.bound_commits = effects.commits;
         self.portal_commits |= effects.commits && !names.portal.is_empty();
         self.bound_clears = effects.clears;
-        self.bound_correction = effects.correction;
+        if names.portal.is_empty() {
+            self.bound_correction = effects.correction;
+        }
         server.outstanding.push(Expected { subject, ..Expected::theirs(Kind::Bind) });
         let name = match target {
             ServerName::AsIs if patch.to_server.is_empty() => return Step::Pass,

@@ -1,7 +1,7 @@
 //! The client's messages: what goes on to the server as it is, what is written anew, what is answered here.
 
 use howdah_wire::frontend::tag;
-use howdah_wire::sql::{Sign, Signs, Statements};
+use howdah_wire::sql::{Sign, Signs};
 use howdah_wire::{ErrorResponse, FrameHeader};
 
 use super::conversation::{Refused, Rest};
@@ -189,9 +189,10 @@ impl Session {
         if commits {
             self.may_end();
         }
-        let correction = std::mem::take(&mut self.bound_correction);
         let step = Session::pass(server, expected);
-        let Some(message) = message.filter(|_| !correction.is_empty()) else { return step };
+        let unnamed = message.filter(|message| message.get(FrameHeader::SIZE) == Some(&0));
+        let Some(message) = unnamed.filter(|_| !self.bound_correction.is_empty()) else { return step };
+        let correction = std::mem::take(&mut self.bound_correction);
         // In the same batch, so that nobody sees what was between.
         patch.to_server.extend_from_slice(message);
         run_own(server, &correction, Subject::Correction, patch);
@@ -246,14 +247,12 @@ impl Session {
     #[cold]
     fn special_query(&mut self, server: &mut Server, signs: &Signs, text: &[u8], patch: &mut Patch) {
         self.prepare_names_of_query(server, signs, text, patch);
-        self.raise(server, signs, text);
-        if [Sign::Reset, Sign::ResetAll, Sign::RoleReset].into_iter().any(|sign| signs.has(sign)) {
-            let single = Statements::of(text).count() == 1;
-            self.postscript = self.correction(signs, single);
-            if !single {
-                self.was_reset(server);
-            }
+        if let Some(correction) = self.correction(signs, text) {
+            self.raise_corrected(server, signs, text);
+            self.postscript = correction;
+            return;
         }
+        self.raise(server, signs, text);
     }
 
     /// Drops what it can of a message that goes no further; `None`: there is no such message.

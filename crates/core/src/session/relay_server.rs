@@ -303,6 +303,7 @@ fn error(
             // Meant for what it corrects. What is missing is found out later.
             SqlState::QUERY_CANCELED => {
                 server.doubts.add(Asks::SETTINGS, b"RESET");
+                server.doubts.set_reset();
                 return Ok(if in_block { Reply::Forward } else { Reply::Swallow });
             }
             _ => {}
@@ -377,10 +378,6 @@ fn parameter(server: &mut Server, session: Option<&mut Session>, body: &[u8]) ->
     let Some(session) = session else { return Reply::Swallow };
     if corrected {
         return Reply::Swallow;
-    }
-    if restored && !server.outstanding.head_is_ours() {
-        let before = session.parameters.get(index).map_or("", |before| before);
-        server.doubts.note_report(name.unwrap_or_default(), before);
     }
     // Also what Howdah sets for the client comes back in the server's spelling: the client is told once,
     // and the next comparison finds no difference.

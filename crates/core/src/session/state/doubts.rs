@@ -14,14 +14,12 @@ pub struct Doubts {
     pub(super) names: Vec<Box<str>>,
     /// Any setting may be among them.
     unknown: bool,
-    /// Settings may have been given back their first values: any of them.
+    /// Settings may have been reset and not set right since: any of them.
     resets: bool,
     /// The same of those named here.
     reset: Vec<Box<str>>,
     /// Some of it may have been taken back.
     undone: bool,
-    /// Reported settings that have changed, and what they were before.
-    reports: Vec<(Box<str>, Box<str>)>,
     /// The text that raised the first of them, or the first of those that pin.
     cause: Box<str>,
     /// It is one that pins, by its own words.
@@ -156,11 +154,6 @@ impl Doubts {
         }
         self.add(asks, text);
         self.unknown |= signs.has(Sign::SettingUnknown) || signs.has(Sign::Opaque);
-        self.resets |= signs.has(Sign::ResetAll) || says_reset_within(signs, text);
-        if signs.has(Sign::Reset) {
-            let names = signs.names().iter().take(MAX_NAMES.saturating_sub(self.reset.len()));
-            self.reset.extend(names.cloned());
-        }
         for name in signs.names().iter().filter(|name| !reported(name)) {
             self.add_name(name);
         }
@@ -169,13 +162,50 @@ impl Doubts {
         }
     }
 
-    /// Settings have been given back their first values.
+    /// A text with these signs may reset settings, by its own word.
+    #[must_use]
+    pub fn speaks_of_reset(signs: &Signs, text: &[u8]) -> bool {
+        signs.has(Sign::Reset) || signs.has(Sign::ResetAll) || says_reset_within(signs, text)
+    }
+
+    /// A text with these signs may reset something.
+    pub fn note_resets(&mut self, signs: &Signs, text: &[u8]) {
+        self.resets |= signs.has(Sign::ResetAll) || says_reset_within(signs, text);
+        if signs.has(Sign::Reset) {
+            self.reset.extend(signs.names().iter().cloned());
+        }
+        self.bound_resets();
+    }
+
+    /// The same of a text behind which settings are set right that are `corrected`. Custom parameters are among
+    /// those that were asked about or are `known`.
+    pub fn note_corrected<'a>(
+        &mut self,
+        signs: &Signs,
+        known: impl Iterator<Item = &'a str>,
+        corrected: impl Fn(&str) -> bool,
+    ) {
+        if signs.has(Sign::ResetAll) {
+            let all = known.map(Box::from).chain(self.names.iter().cloned());
+            self.reset.extend(all.filter(|name| name.contains('.') && !corrected(name)));
+        }
+        self.reset.extend(signs.names().iter().filter(|name| !corrected(name)).cloned());
+        self.bound_resets();
+    }
+
+    fn bound_resets(&mut self) {
+        if self.reset.len() > MAX_NAMES {
+            self.reset.clear();
+            self.resets = true;
+        }
+    }
+
+    /// Any setting may have been reset.
     pub fn set_reset(&mut self) {
         self.resets = true;
     }
 
-    /// This setting may have been given back its first value: words say so. Without such words one that has its
-    /// first value may as well have been given it.
+    /// This setting may have been reset, words say so, and not set right since.
     #[must_use]
     pub fn may_reset(&self, name: &str) -> bool {
         self.resets || self.reset.iter().any(|reset| reset.eq_ignore_ascii_case(name))
@@ -185,25 +215,6 @@ impl Doubts {
     #[must_use]
     pub fn is_undone(&self) -> bool {
         self.undone
-    }
-
-    /// PostgreSQL reports that the client has changed this setting, which was `before`.
-    pub fn note_report(&mut self, name: &str, before: &str) {
-        if !self.reports.iter().any(|(known, _)| known.eq_ignore_ascii_case(name)) {
-            self.reports.push((name.into(), before.into()));
-        }
-    }
-
-    /// What this setting was before it was reported; `None`: it was not.
-    #[must_use]
-    pub fn before_report(&self, name: &str) -> Option<&str> {
-        let (_, before) = self.reports.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?;
-        Some(before)
-    }
-
-    /// Another client's turn begins.
-    pub fn forget_reports(&mut self) {
-        self.reports.clear();
     }
 
     /// Something failed or was rolled back. Whether a setting that was named has been made cannot be told by its
@@ -248,15 +259,11 @@ impl Doubts {
 
     /// The question failed.
     pub(crate) fn postpone(&mut self, unanswered: Doubts) {
-        let Doubts { asks, names, cause, unknown, resets, reset, undone, reports, .. } = unanswered;
+        let Doubts { asks, names, cause, unknown, resets, reset, undone, .. } = unanswered;
         self.unknown |= unknown;
         self.resets |= resets;
         self.reset.extend(reset);
         self.undone |= undone;
-        for (name, before) in reports {
-            self.reports.retain(|(known, _)| *known != name);
-            self.reports.push((name, before));
-        }
         if self.asks.is_none() {
             self.cause = cause;
         }
@@ -271,7 +278,7 @@ fn head_of(text: &[u8]) -> Box<str> {
     String::from_utf8_lossy(head).into()
 }
 
-/// A block of code may give settings back their first values by some word in it. What functions do is known by
+/// A block of code may reset settings by some word in it. What functions do is known by
 /// their own signs.
 fn says_reset_within(signs: &Signs, text: &[u8]) -> bool {
     let says = |word: &[u8]| RESETS.iter().any(|reset| word.eq_ignore_ascii_case(reset));
@@ -280,7 +287,7 @@ fn says_reset_within(signs: &Signs, text: &[u8]) -> bool {
         && text.split(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_').any(says)
 }
 
-/// Words with which settings are given back their first values.
+/// Words with which settings are reset.
 const RESETS: [&[u8]; 3] = [b"reset", b"default", b"discard"];
 
 /// Whatever in these bytes could be the name of a custom parameter.

@@ -101,8 +101,7 @@ impl Look {
             match value {
                 // All settings were asked for: what is not among those set in this session has been reset.
                 _ if asked.has(Asks::SETTINGS) && !custom => {}
-                // What is left of a custom parameter that was reset.
-                Some(value) if !(custom && value.is_empty()) => {
+                Some(value) if !(custom && value.is_empty() && self.is_left_over(name, before)) => {
                     state.settings.insert(name.clone(), value.clone());
                 }
                 _ => drop(state.settings.remove(name)),
@@ -119,6 +118,12 @@ impl Look {
             state.superuser = self.superuser && (state.role.is_some() || state.authorization.is_some());
         }
         state
+    }
+
+    /// An empty custom parameter is what is left of one that was reset, or whose first SET was taken back.
+    fn is_left_over(&self, name: &str, before: Option<&SessionState>) -> bool {
+        let was_there = before.is_some_and(|state| state.settings.contains_key(name));
+        self.about.may_reset(name) || self.about.is_undone() && !was_there
     }
 
     /// Whether the answer tells that this setting has its server's own value again.

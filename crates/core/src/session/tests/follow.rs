@@ -251,6 +251,83 @@ fn reset_by_the_extended_protocol_is_corrected_in_its_batch() {
     assert_eq!(stage.server(0, "row s work_mem 8MB / C SELECT 1 / Z I"), "client 0: Z I");
 }
 
+/// The portal with a name that was bound last need not be the one that is executed first.
+#[test]
+fn what_is_executed_in_any_order_is_corrected_when_the_server_has_been_asked() {
+    let mut stage = Stage::transaction(1, 1);
+    begin_with(&mut stage, &[("app.who", "ann")]);
+    stage.client(0, "P a select 1 / P b reset app.who / B a p / B b q");
+    stage.report();
+    assert_eq!(stage.client(0, "E p / E q / S"), "server 0: E p / E q / S | 0-0");
+    let told = stage.server(0, "1 / 1 / 2 / 2 / D / C SELECT 1 / C RESET / Z I");
+    assert!(told.starts_with("server 0: Q look app.who settings"), "{told}");
+    assert_eq!(
+        stage.server(0, "row n app.who  / C SELECT 1 / Z I"),
+        "server 0: Q SELECT pg_catalog.set_config(\\'app.who\\', \\'ann\\', false) | 0-0"
+    );
+}
+
+/// It may, or may not: its text only says that it can.
+#[test]
+fn what_a_function_resets_is_not_corrected_before_the_server_has_been_asked() {
+    let mut stage = Stage::transaction(1, 1);
+    begin_with(&mut stage, &[("work_mem", "8MB")]);
+    assert_eq!(stage.client(0, "Q do 'reset'"), "server 0: Q do \\'reset\\' | 0-0");
+    let told = stage.server(0, "C DO / Z I");
+    assert!(told.starts_with("server 0: Q look everything"), "{told}");
+    assert_eq!(
+        stage.server(0, "C SELECT 0 / Z I"),
+        "server 0: Q SELECT pg_catalog.set_config(\\'work_mem\\', \\'8MB\\', false) | 0-0"
+    );
+}
+
+/// A custom parameter that was reset is an empty one; so is one that was given an empty value after the RESET.
+#[test]
+fn a_custom_parameter_may_be_emptied_behind_a_reset_of_it() {
+    let mut stage = Stage::transaction(1, 1);
+    begin_with(&mut stage, &[("app.who", "ann")]);
+    stage.client(0, "Q begin");
+    stage.server(0, "C BEGIN / Z T");
+    stage.client(0, "Q reset app.who");
+    stage.server(0, "C RESET / Z T / D / C SELECT 1 / Z T");
+    stage.client(0, "Q set app.who = ''");
+    stage.server(0, "C SET / Z T");
+    stage.client(0, "Q commit");
+    stage.report();
+    let told = stage.server(0, "C COMMIT / Z I");
+    assert!(told.starts_with("server 0: Q look app.who settings"), "{told}");
+    assert_eq!(stage.server(0, "row n app.who  / C SELECT 1 / Z I"), "client 0: Z I");
+    assert!(stage.is_free(0));
+}
+
+/// What is not set in the session has been reset, so what the client has is set even where it is the server's own.
+#[test]
+fn a_reported_setting_that_is_the_servers_own_is_set_all_the_same_if_the_client_began_with_another() {
+    let mut stage = Stage::transaction(2, 2);
+    let zone = stage.servers[0].server.tracked.index("TimeZone").unwrap();
+    for backend in &mut stage.servers {
+        backend.server.parameters.set(zone, "UTC");
+        backend.server.login_parameters.set(zone, "UTC");
+    }
+    begin_with(&mut stage, &[("timezone", "Asia/Tokyo")]);
+    stage.servers[0].server.state = None;
+    stage.clients[0].session.state = None;
+    let set = "Q SELECT pg_catalog.set_config(\\'TimeZone\\', \\'UTC\\', false)";
+    assert_eq!(stage.client(0, "Q select 1"), format!("server 0: {set} / Q select 1 | 0-0"));
+    stage.server(0, "T / D / C SELECT 1 / Z I / T / D / C SELECT 1 / Z I");
+    stage.report();
+    assert_eq!(stage.client(0, "Q select 2"), "server 0: Q select 2 | 0-0", "it comes back");
+    stage.server(0, "T / D / C SELECT 1 / Z I");
+    stage.client(1, "Q select 3");
+    stage.server(0, "T / D / C SELECT 1 / Z I");
+    stage.report();
+    assert_eq!(
+        stage.client(0, "Q select 4"),
+        format!("server 0: {set} / Q select 4 | 0-0"),
+        "somebody was there"
+    );
+}
+
 #[test]
 fn a_correction_that_is_cancelled_is_made_up_for() {
     let mut stage = Stage::transaction(1, 1);
