@@ -141,7 +141,7 @@ impl Session {
             }
         }
         let has = |sign| signs.has(sign) || executed.as_ref().is_some_and(|executed| executed.has(sign));
-        if has(Sign::Notify) {
+        if has(Sign::Notify) || has(Sign::Opaque) {
             self.notifies();
         }
         if signs.has(Sign::Meaning) {

@@ -129,7 +129,7 @@ fn reply(
         _ => {}
     }
     let expected = match server.outstanding.answer(header.tag) {
-        Ok(Answer::Unasked) => return Ok(unasked(session, header)),
+        Ok(Answer::Unasked) => return Ok(unasked(server, session, header, body)),
         Ok(Answer::Part(expected)) => expected,
         Ok(Answer::Done(expected)) => {
             settle(server, session.as_deref_mut(), expected, Some(expected.kind == Kind::Parse));
@@ -157,10 +157,14 @@ fn reply(
 }
 
 /// A notification comes to the client from the listener connection, if that is what its session is like.
-fn unasked(session: Option<&mut Session>, header: FrameHeader) -> Reply {
-    let aside =
-        header.tag == tag::NOTIFICATION_RESPONSE && session.is_some_and(|session| session.hears_aside());
-    if aside { Reply::Swallow } else { Reply::Forward }
+fn unasked(server: &Server, session: Option<&mut Session>, header: FrameHeader, body: &[u8]) -> Reply {
+    match session.filter(|session| header.tag == tag::NOTIFICATION_RESPONSE && session.hears_aside()) {
+        Some(session) => {
+            session.overhear(server, body);
+            Reply::Swallow
+        }
+        None => Reply::Forward,
+    }
 }
 
 fn ready(
@@ -430,7 +434,9 @@ fn forward_or_hold(passed: usize) -> Verdict {
 /// Messages that are looked into: all of it has to be there, unless it is absurdly long.
 fn needs_body(header: FrameHeader) -> bool {
     match header.tag {
-        tag::ERROR_RESPONSE | tag::PARAMETER_STATUS => header.total() <= MAX_BODY,
+        tag::ERROR_RESPONSE | tag::PARAMETER_STATUS | tag::NOTIFICATION_RESPONSE => {
+            header.total() <= MAX_BODY
+        }
         tag::READY_FOR_QUERY => header.total() <= SHORT_TAG,
         tag::COMMAND_COMPLETE => header.total() <= SHORT_TAG,
         _ => false,
