@@ -66,7 +66,9 @@ fn who_listens_after_the_promotion_hears() {
     let (mut one, mut two) = (client(&howdah), client(&howdah));
     assert_eq!(only_error(&one.query("listen news")).0, "25006");
     assert_eq!(one.value("select pg_promote()"), "t");
-    eventually("it is no standby any more", || (two.value("select pg_is_in_recovery()") == "f").then_some(()));
+    eventually("it is no standby any more", || {
+        (two.value("select pg_is_in_recovery()") == "f").then_some(())
+    });
     assert_eq!(tags(&one.query("listen news")), "CZ");
     two.run("notify news");
     one.expect(b'A');

@@ -229,7 +229,7 @@ impl Session {
         let all = signs.has(Sign::ResetAll);
         let role = self.began.as_ref().and_then(|began| began.role.as_deref());
         Some(start.correction(
-            |name| all || signs.names().iter().any(|reset| &**reset == name),
+            |name| all || signs.resets().iter().any(|reset| &**reset == name),
             role.filter(|_| signs.has(Sign::RoleReset)),
         ))
     }

@@ -279,25 +279,7 @@ fn error(
         }
         _ => {}
     }
-    if asked.subject == Subject::Look
-        && let Some(look) = server.look.as_mut()
-    {
-        look.failed = true;
-        return Ok(Reply::Swallow);
-    }
-    if asked.subject == Subject::Trial
-        && let Some(trial) = server.trial.as_mut()
-    {
-        trial.refuse(error);
-        return Ok(Reply::Swallow);
-    }
-    if asked.subject == Subject::Survey
-        && let Some(survey) = server.survey.as_mut()
-    {
-        survey.refuse(error);
-        return Ok(Reply::Swallow);
-    }
-    if attempting {
+    if attempting || is_refused(server, asked.subject, &error) {
         return Ok(Reply::Swallow);
     }
     if asked.subject == Subject::Correction && asked.kind == Kind::Query {
@@ -327,6 +309,17 @@ fn error(
     }
     error.write(&mut patch.to_client);
     Ok(Reply::Swallow)
+}
+
+/// A question of Howdah's own has failed, and whoever asked is told so here.
+fn is_refused(server: &mut Server, asked: Subject, error: &ErrorResponse) -> bool {
+    match (asked, &mut server.look, &mut server.trial, &mut server.survey) {
+        (Subject::Look, Some(look), ..) => look.failed = true,
+        (Subject::Trial, _, Some(trial), _) => trial.refuse(error.clone()),
+        (Subject::Survey, .., Some(survey)) => survey.refuse(error.clone()),
+        _ => return false,
+    }
+    true
 }
 
 /// An entry has been answered (`present`: the statement it is about is there now) or dropped (`None`).

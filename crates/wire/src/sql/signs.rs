@@ -12,6 +12,8 @@ use super::scan;
 pub struct Signs {
     bits: u32,
     names: Vec<Box<str>>,
+    /// Those among them that it resets and does not set behind that.
+    resets: Vec<Box<str>>,
 }
 
 /// One thing that running a text may do to a session.
@@ -92,7 +94,7 @@ impl Signs {
     /// What may be done by a text that could not be looked at.
     #[must_use]
     pub fn unseen() -> Signs {
-        Signs { bits: UNSEEN, names: Vec::new() }
+        Signs { bits: UNSEEN, ..Signs::default() }
     }
 
     /// Whether it may do this.
@@ -115,11 +117,20 @@ impl Signs {
         &self.names
     }
 
+    /// Those among them that have been reset in the end.
+    #[must_use]
+    pub fn resets(&self) -> &[Box<str>] {
+        &self.resets
+    }
+
     /// Adds what another text may do.
     pub fn merge(&mut self, other: &Signs) {
         self.bits |= other.bits;
         for name in &other.names {
             self.add_name(name);
+        }
+        for name in &other.resets {
+            self.add_reset(name);
         }
     }
 
@@ -130,9 +141,9 @@ impl Signs {
 
     /// Merges, and reports whether something was new.
     pub(super) fn merge_changes(&mut self, other: &Signs) -> bool {
-        let before = (self.bits, self.names.len());
+        let before = (self.bits, self.names.len(), self.resets.len());
         self.merge(other);
-        before != (self.bits, self.names.len())
+        before != (self.bits, self.names.len(), self.resets.len())
     }
 
     pub(super) fn without(mut self, sign: Sign) -> Signs {
@@ -170,10 +181,21 @@ impl Signs {
             _ => {
                 self.add(sign);
                 self.add_name(name);
+                if sign == Sign::Reset {
+                    self.add_reset(name);
+                } else {
+                    self.resets.retain(|reset| **reset != *name);
+                }
                 if MEANING.contains(&name) {
                     self.add(Sign::Meaning);
                 }
             }
+        }
+    }
+
+    fn add_reset(&mut self, name: &str) {
+        if self.resets.len() < MAX_NAMES && !self.resets.iter().any(|known| **known == *name) {
+            self.resets.push(name.into());
         }
     }
 
@@ -232,6 +254,7 @@ mod tests {
                     expected.add(Meaning);
                 }
             }
+            expected.resets = found.resets.clone();
             assert_eq!(found, expected, "{text}");
         }
     }
@@ -242,6 +265,25 @@ mod tests {
         let signs = Signs::of(text.as_bytes(), &Hints::default());
         assert_eq!(signs.names().len(), MAX_NAMES);
         assert!(signs.has(Sign::Setting) && signs.has(Sign::SettingUnknown));
+    }
+
+    #[test]
+    fn what_is_reset_is_told_from_what_is_set() {
+        for (text, resets) in [
+            ("RESET a; SET b = 1", "a"),
+            ("SELECT set_config('b', '', false); RESET a", "a"),
+            ("RESET a; SET a = 1", ""),
+            ("SET a = 1; RESET a; RESET a", "a"),
+            ("SET a = DEFAULT; SET TIME ZONE DEFAULT; SET c TO 1", "a timezone"),
+            ("RESET ALL", ""),
+        ] {
+            let signs = Signs::of(text.as_bytes(), &Hints::default());
+            assert_eq!(signs.resets().join(" "), resets, "{text}");
+        }
+        let of = |text: &str| Signs::of(text.as_bytes(), &Hints::default());
+        let mut signs = of("RESET a; SET b = 1");
+        signs.merge(&of("RESET b; SET a = 1"));
+        assert_eq!(signs.resets().join(" "), "a b", "which came last is not known");
     }
 
     #[test]

@@ -264,7 +264,12 @@ mod tests {
     fn assert_signs(hints: &Hints, text: &str, signs: &[Sign], names: &str) {
         let mut expected = Signs::default();
         signs.iter().for_each(|sign| expected.add(*sign));
-        names.split_whitespace().for_each(|name| expected.add_name(name));
+        for name in names.split_whitespace() {
+            expected.add_name(name);
+            if signs.contains(&Sign::Reset) {
+                expected.add_setting(Sign::Reset, name);
+            }
+        }
         assert_eq!(Signs::of(text.as_bytes(), hints), expected, "{text}");
     }
 
