@@ -55,6 +55,10 @@ class Crowd:
         for thread in self._threads:
             thread.join(30)
 
+    def is_content(self):
+        """They have looked, and never found anything but their own."""
+        return self.looks > 0 and not self.foreign and not self.lost
+
     def summary(self):
         lines = [f"busy clients: {self.foreign} foreign looks of {self.looks}, {self.lost} lost connections"]
         lines += [f"  {count} × {what}" for what, count in self.examples.most_common(MOST_EXAMPLES)]
@@ -80,6 +84,9 @@ class Crowd:
                     self.lost += 1
                     self.examples[f"lost: {lost}"] += 1
                 time.sleep(0.2)
+            except Exception as error:
+                # Whatever it was, it was not the answer.
+                self._note([f"the answer to something else: {error!r}"])
 
     def _note(self, differences):
         with self._lock:

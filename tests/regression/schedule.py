@@ -2,6 +2,7 @@
 
 As PostgreSQL's `parallel_schedule` has it; of a part, the same groups without the tests that are not wanted.
 """
+import os
 import re
 
 # What CI runs: the tests that lean on the session they run in, and a few large ones that do a little of everything.
@@ -22,6 +23,9 @@ LEANS_ON = {
     "amutils": ["geometry", "create_index_spgist", "hash_index", "brin"],
 }
 ALWAYS = ["test_setup", "create_index"]
+
+# For each test that differs through Howdah, the lines that do.
+KNOWN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "known")
 
 
 def read(path):
@@ -69,3 +73,14 @@ def diffs(text):
     pieces = re.split(r"(?m)^(?=diff -U3 )", text)
     named = ((re.search(r"/results/(\S+)\.out$", piece.partition("\n")[0]), piece) for piece in pieces)
     return {found[1]: piece for found, piece in named if found}
+
+
+def is_known(name, diff):
+    """Whether this diff is the one that `docs/transparency.md` explains, and nothing else."""
+    path = os.path.join(KNOWN, f"{name}.diff")
+    if not os.path.exists(path):
+        return False
+    # Before the first place that differs stand the names of the files.
+    changes = [line for line in diff.partition("\n@@")[2].splitlines() if line.startswith(("+", "-"))]
+    with open(path) as file:
+        return changes == file.read().splitlines()

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::raw::message;
 use crate::raw::reply::Message;
-use crate::wait::PATIENCE;
+use crate::wait::{PATIENCE, eventually};
 
 /// Listens on a port of its own until the test program ends.
 #[derive(Debug)]
@@ -28,14 +28,17 @@ impl FakeServer {
         let address = listener.local_addr().expect("a bound socket has an address");
         let connections = Arc::new(AtomicUsize::new(0));
         let (count, serve) = (Arc::clone(&connections), Arc::new(serve));
+        let cancels = Arc::new(AtomicUsize::new(0));
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let (count, serve) = (Arc::clone(&count), Arc::clone(&serve));
+                let mut connection = FakeConnection { stream, cancels: Arc::clone(&cancels) };
                 std::thread::spawn(move || {
-                    let mut connection = FakeConnection { stream };
                     if connection.read_startup() {
                         let number = count.fetch_add(1, Ordering::Relaxed);
                         serve(connection, number);
+                    } else {
+                        connection.cancels.fetch_add(1, Ordering::Relaxed);
                     }
                 });
             }
@@ -60,6 +63,8 @@ impl FakeServer {
 #[derive(Debug)]
 pub struct FakeConnection {
     stream: TcpStream,
+    /// Of this server.
+    cancels: Arc<AtomicUsize>,
 }
 
 impl FakeConnection {
@@ -124,6 +129,16 @@ impl FakeConnection {
         while let Some(query) = self.next_query() {
             self.send(&echo_of(&query));
         }
+    }
+
+    /// Waits until so many cancel requests have come to this server, on any connection.
+    ///
+    /// # Panics
+    /// They do not come.
+    pub fn wait_for_cancels(&self, count: usize) {
+        eventually("there are cancel requests", || {
+            (self.cancels.load(Ordering::Relaxed) >= count).then_some(())
+        });
     }
 
     /// Waits until the pooler hangs up.

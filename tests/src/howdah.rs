@@ -71,6 +71,11 @@ impl Howdah {
         self.dir.path().join(format!(".s.PGSQL.{}", self.port))
     }
 
+    /// What stands in `[pgbouncer]` under this name, if it was said.
+    pub(crate) fn setting(&self, name: &str) -> Option<&str> {
+        self.builder.settings.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
     /// The configuration file.
     #[must_use]
     pub fn ini_path(&self) -> PathBuf {
@@ -170,19 +175,6 @@ impl Howdah {
     /// Whether the process has not ended.
     pub fn is_running(&mut self) -> bool {
         self.try_wait().is_none()
-    }
-
-    /// Resident memory in KiB.
-    ///
-    /// # Panics
-    /// The process is gone, or this is not Linux.
-    #[must_use]
-    pub fn rss_kib(&self) -> u64 {
-        let path = format!("/proc/{}/status", self.pid());
-        let status = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-        let line =
-            status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a live process has VmRSS");
-        line.trim().trim_end_matches(" kB").parse().expect("VmRSS is a number")
     }
 
     /// Everything logged so far.
@@ -321,8 +313,13 @@ impl HowdahBuilder {
     fn spawn(&self) -> Howdah {
         let dir =
             tempfile::Builder::new().prefix("howdah-").tempdir_in("/tmp").expect("/tmp can be written to");
-        let port = free_port().unwrap_or_else(|error| panic!("{error}"));
-        self.write(dir.path(), port);
+        let free_port = || free_port().unwrap_or_else(|error| panic!("{error}"));
+        let port = free_port();
+        let mut builder = self.clone();
+        for (_, value) in builder.settings.iter_mut().filter(|(_, value)| value == FREE_PORT) {
+            *value = free_port().to_string();
+        }
+        builder.write(dir.path(), port);
         let binary = howdah_binary();
         let mut child = Command::new(&binary)
             .arg("serve")
@@ -338,7 +335,7 @@ impl HowdahBuilder {
         let arguments = [child.id().to_string(), dir.path().display().to_string()];
         let watchdog = Watchdog::start(r#"kill -9 "$1"; rm -rf "$2""#, &arguments)
             .unwrap_or_else(|error| panic!("{error}"));
-        Howdah { builder: self.clone(), child, exited: None, log, port, dir, _watchdog: watchdog }
+        Howdah { builder, child, exited: None, log, port, dir, _watchdog: watchdog }
     }
 
     /// Whether an address setting was not emptied: what is never set has its default.
@@ -377,6 +374,9 @@ impl HowdahBuilder {
         std::fs::write(dir.join("userlist.txt"), secrets.concat()).expect("our folder can be written to");
     }
 }
+
+/// As a value: a free port, chosen when Howdah is started.
+pub(crate) const FREE_PORT: &str = "a free port";
 
 fn set(lines: &mut Vec<(String, String)>, name: &str, value: &str) {
     lines.retain(|(old, _)| old != name);

@@ -50,6 +50,11 @@ fn functions() {
 }
 
 #[test]
+fn always() {
+    parity::check("always");
+}
+
+#[test]
 fn others() {
     parity::check("others");
 }

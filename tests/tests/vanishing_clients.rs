@@ -3,6 +3,7 @@
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use howdah_tests::fake_server::{FakeServer, echo_of, error, ready};
 use howdah_tests::{Database, Howdah, RawClient, eventually, message, only_error, postgres, tags};
 
 const POOL_OF_ONE: [(&str, &str); 2] = [("pool_mode", "transaction"), ("default_pool_size", "1")];
@@ -80,6 +81,36 @@ fn what_it_left_running_is_cancelled() {
         drop(victim);
         assert_eq!(howdah.client(&database).backend(), backend);
     }
+}
+
+#[test]
+fn a_cancel_request_that_came_before_the_query_began_is_repeated() {
+    // PostgreSQL ignores the first one where its backend is slower than its postmaster.
+    let server = FakeServer::start(|mut connection, _| {
+        connection.welcome();
+        while let Some(query) = connection.next_query() {
+            if query == "select pg_sleep(600)" {
+                connection.wait_for_cancels(3);
+                let canceled = [(b'S', "ERROR"), (b'C', "57014"), (b'M', "canceled")];
+                connection.send(&[error(&canceled), ready(b'I')].concat());
+            } else {
+                connection.send(&echo_of(&query));
+            }
+        }
+    });
+    let settings = Howdah::builder().setting("pool_mode", "transaction").setting("default_pool_size", 1);
+    let howdah = settings.database("fake", &server.entry()).start();
+    let mut victim = howdah.raw();
+    victim.login("fake", "postgres");
+    victim.send(&message::query("select pg_sleep(600)"));
+    eventually("the server connection is its", || {
+        howdah.show("POOLS").iter().any(|pool| pool.number("sv_active") == 1).then_some(())
+    });
+    drop(victim);
+    let mut next = howdah.raw();
+    next.login("fake", "postgres");
+    assert_eq!(next.value("select 'served'"), "select 'served'");
+    assert_eq!(server.connections(), 1);
 }
 
 #[test]

@@ -78,7 +78,7 @@ mod tests {
         let mut settings = Settings::default();
         settings.pool.mode = PoolMode::Transaction;
         let rows = show(&settings);
-        assert_eq!(rows.len(), 108);
+        assert_eq!(rows.len(), 110);
         let row = rows.iter().find(|row| row.key == "pool_mode").unwrap();
         assert_eq!(
             *row,

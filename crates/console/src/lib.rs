@@ -2,7 +2,8 @@
 //!
 //! A machine without sockets: bytes in; replies, or a [`Request`] for the engine, out. From text to answer:
 //! `command` (what is wanted?) → `access` (may they?) → `session` (the conversation, simple and extended
-//! protocol) → `show` (tables) → `reply` (bytes). `error` is all that can be wrong.
+//! protocol) → `show` (tables) → `reply` (bytes). `error` is all that can be wrong. [`metrics`] writes the same
+//! numbers for Prometheus.
 //!
 //! PgBouncer speaks the simple protocol only; here drivers that know nothing but the extended one can read
 //! the same tables, also in binary.
@@ -15,7 +16,10 @@
 mod access;
 mod command;
 mod error;
+pub mod metrics;
 mod reply;
+#[cfg(test)]
+mod sample;
 mod session;
 mod show;
 

@@ -69,6 +69,10 @@ pub struct Listen {
     pub pidfile: Option<PathBuf>,
     /// `user`: the Unix user to become after start as root.
     pub user: Option<String>,
+    /// `metrics_addr` (Howdah's own): where `/metrics` is answered, as in `addresses`.
+    pub metrics_addresses: Vec<String>,
+    /// `metrics_port` (Howdah's own); 0: nowhere.
+    pub metrics_port: u16,
 }
 
 /// How a worker hands its sends to the kernel.
@@ -356,6 +360,8 @@ impl Default for Settings {
                 io_engine: IoEngine::Auto,
                 pidfile: None,
                 user: None,
+                metrics_addresses: vec!["127.0.0.1".to_owned()],
+                metrics_port: 0,
             },
             auth: Auth {
                 method: AuthMethod::Md5,

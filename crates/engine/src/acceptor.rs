@@ -5,9 +5,9 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use howdah_core::facts::CloseReason;
 use howdah_core::settings::Listen;
 use socket2::{Domain, SockRef, Socket as RawSocket, Type};
 use thiserror::Error;
@@ -62,21 +62,9 @@ impl Doors {
     pub(crate) fn open(listen: &Listen) -> Result<Doors, ListenError> {
         let mut doors = Doors { tcp: Vec::new(), unix: None, names: Vec::new() };
         for host in &listen.addresses {
-            let failed = |source| listen_error(format!("{host}:{}", listen.port), source);
-            let mut opened = 0;
-            let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-            for address in addresses(host, listen.port).map_err(failed)? {
-                match tcp_listener(address, listen) {
-                    Ok(listener) => {
-                        opened += 1;
-                        doors.names.push(listener.local_addr().unwrap_or(address).to_string());
-                        doors.tcp.push(listener);
-                    }
-                    Err(error) => last = error,
-                }
-            }
-            if opened == 0 {
-                return Err(failed(last));
+            for listener in listen_tcp(host, listen.port, listen.backlog, listen.so_reuseport)? {
+                doors.names.extend(listener.local_addr().map(|address| address.to_string()));
+                doors.tcp.push(listener);
             }
         }
         if let Some(directory) = &listen.unix_socket_dir {
@@ -143,11 +131,34 @@ pub(crate) async fn receive(here: &Rc<Worker>, accepted: io::Result<Socket>) {
             error.write(&mut message);
             // Somebody who cannot be told will notice the end of the connection.
             let _ = socket.send_now(&message);
-            if !shared.closing.load(Ordering::Relaxed) {
+            here.closes.borrow_mut().client(CloseReason::LoginRefused);
+            if !shared.is_closing() {
                 tracing::warn!(%error, "client turned away");
             }
         }
     }
+}
+
+/// Listens on every address of a host that can be listened on; `*` is every address there is. Nothing waits there.
+///
+/// # Errors
+/// There is no such address.
+pub fn listen_tcp(
+    host: &str,
+    port: u16,
+    backlog: u32,
+    reuse_port: bool,
+) -> Result<Vec<std::net::TcpListener>, ListenError> {
+    let failed = |source| listen_error(format!("{host}:{port}"), source);
+    let mut listeners = Vec::new();
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in addresses(host, port).map_err(failed)? {
+        match tcp_listener(address, backlog, reuse_port) {
+            Ok(listener) => listeners.push(listener),
+            Err(error) => last = error,
+        }
+    }
+    if listeners.is_empty() { Err(failed(last)) } else { Ok(listeners) }
 }
 
 fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
@@ -159,18 +170,18 @@ fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     Ok(addresses)
 }
 
-fn tcp_listener(address: SocketAddr, listen: &Listen) -> io::Result<std::net::TcpListener> {
+fn tcp_listener(address: SocketAddr, backlog: u32, reuse_port: bool) -> io::Result<std::net::TcpListener> {
     let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    if listen.so_reuseport {
+    if reuse_port {
         socket.set_reuse_port(true)?;
     }
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(i32::try_from(listen.backlog).unwrap_or(i32::MAX))?;
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
     Ok(socket.into())
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use howdah_core::control::{Outcome, Request, Shutdown};
 use howdah_core::facts::{CloseReason, Counters, Snapshot};
 use howdah_core::pool::Pools;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::shared::Shared;
 use crate::snapshot::{WorkerReport, assemble};
@@ -26,16 +26,19 @@ pub(crate) type Job = (Request, oneshot::Sender<Outcome>);
 #[derive(Clone)]
 pub struct Control {
     jobs: mpsc::UnboundedSender<Job>,
+    closing: watch::Receiver<bool>,
 }
 
 impl Control {
-    pub(crate) fn new(jobs: mpsc::UnboundedSender<Job>) -> Control {
-        Control { jobs }
-    }
-
     pub(crate) fn of(shared: &Shared) -> Control {
         let jobs = shared.control.get().cloned().unwrap_or_else(|| mpsc::unbounded_channel().0);
-        Control { jobs }
+        Control { jobs, closing: shared.watch_closing() }
+    }
+
+    /// Waits until nobody is let in any more: Howdah stops, or will when its last client has left.
+    pub async fn closing(&mut self) {
+        // An error means that it has stopped already.
+        let _ = self.closing.wait_for(|closing| *closing).await;
     }
 
     /// Has a request carried out. PAUSE and WAIT_CLOSE are answered when they are complete.
@@ -142,7 +145,7 @@ pub(crate) async fn turn_period(shared: &Shared) {
     let mut totals: BTreeMap<Arc<str>, Counters> = BTreeMap::new();
     let of_workers = reports(shared).await.into_iter().flat_map(|report| report.counters);
     let now = tokio::time::Instant::now().into_std();
-    for (database, counters) in of_workers.chain(statistics::of_pins(shared, now)) {
+    for (database, counters) in of_workers.chain(statistics::of_pins(&statistics::pins(shared, now))) {
         *totals.entry(database).or_default() += counters;
     }
     let mut period = shared.period.lock().unwrap_or_else(PoisonError::into_inner);
@@ -261,7 +264,7 @@ async fn close_clients(shared: &Shared, which: &Which, reason: CloseReason) -> u
 }
 
 async fn shut_down(shared: Arc<Shared>, how: Shutdown, ending: Rc<Notify>) {
-    shared.closing.store(true, Ordering::Relaxed);
+    shared.close();
     shared.tell_all(|| Message::CloseDoors);
     tracing::info!(?how, "shutting down");
     match how {

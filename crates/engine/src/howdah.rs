@@ -80,16 +80,17 @@ impl Howdah {
         }
         // Both cells are empty: this is the only place that fills them.
         let _ = shared.workers.set(worker_doors);
-        let _ = shared.control.set(jobs.clone());
+        let _ = shared.control.set(jobs);
         shared.open_forced_pools();
         // The first worker is the one that is busy first: most clients will be its own.
         if let Some(door) = shared.door(WorkerId(0)) {
             // It has just been started, and its mailbox is open.
             let _ = door.mailbox.send(Message::OpenDoors(doors));
         }
+        let control = Control::of(&shared);
         let thread = std::thread::Builder::new().name("control".to_owned());
         threads.push(thread.spawn(move || run_control(shared, job_list))?);
-        Ok(Howdah { control: Control::new(jobs), listening, threads })
+        Ok(Howdah { control, listening, threads })
     }
 
     /// Where clients are expected: addresses with ports, and socket files.

@@ -32,7 +32,7 @@ mod statistics;
 mod uring;
 mod worker;
 
-pub use acceptor::ListenError;
+pub use acceptor::{ListenError, listen_tcp};
 pub use configuration::Configuration;
 pub use control::Control;
 pub use howdah::{Howdah, StartError};

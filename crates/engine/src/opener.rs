@@ -4,11 +4,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use howdah_core::facts::CloseReason;
 use howdah_core::pool::{Guise, PoolId, PoolKey, ServerId};
 use howdah_core::server::{
     LoginNonsense, OpenError, Server, ServerLogin, ServerLoginNext, ServerLoginPlan, ServerWelcome,
 };
-use howdah_core::session::{Parameters, Verdict};
+use howdah_core::session::{Parameters, Rights, Verdict};
 use howdah_core::settings::{Database, Settings};
 
 use crate::client_task::check;
@@ -43,6 +44,9 @@ impl Opening<'_> {
         self.reported = true;
         let worker = self.worker;
         let now = worker.now();
+        if outcome.is_err() {
+            worker.closes.borrow_mut().server(CloseReason::ServerLoginFailed);
+        }
         worker.run(match outcome {
             Ok(conn) => {
                 tracing::debug!(server = self.id.0, pid = conn.card.backend_pid, "server connection opened");
@@ -59,6 +63,7 @@ impl Opening<'_> {
 impl Drop for Opening<'_> {
     fn drop(&mut self) {
         if !self.reported {
+            self.worker.closes.borrow_mut().server(CloseReason::ServerLoginFailed);
             let failed =
                 self.worker.shared.pools.open_failed(self.id, Arc::new(OpenError::Closed), self.worker.now());
             self.worker.run(failed);
@@ -90,6 +95,7 @@ async fn attempt(worker: &Rc<Worker>, id: ServerId, pool: PoolId) -> Result<Box<
     server.login_parameters = parameters.clone();
     let login = welcome.parameters.iter().find(|(name, _)| name == "session_authorization");
     server.login = login.map(|(_, name)| name.as_str().into());
+    server.rights = Rights::told(&welcome.parameters);
     let backend_pid = welcome.cancel_key.as_ref().map_or(0, |key| key.pid);
     let card = Arc::new(ServerCard::new(endpoint, addresses, backend_pid, worker.now()));
     let mut conn = Box::new(ServerConn { id, conn, server, card, guise: Guise::PLAIN, worker: worker.id });

@@ -66,13 +66,18 @@ impl ServerConn {
     /// Deals with the bytes held when no client is there to get them. Returns why it cannot be used any more.
     pub(crate) fn swallow(&mut self) -> Option<CloseReason> {
         let mut patch = Patch::default();
-        loop {
-            match on_server(&mut self.server, None, &self.conn.held, &mut patch) {
-                Verdict::Skip(n) | Verdict::Forward(n) => self.conn.consume(n),
-                Verdict::Leave(reason) => return Some(reason),
-                Verdict::Hold | Verdict::NeedServer => return None,
+        let mut done = 0;
+        let reason = loop {
+            let left = self.conn.held.get(done..).unwrap_or_default();
+            match on_server(&mut self.server, None, left, &mut patch) {
+                Verdict::Skip(n) | Verdict::Forward(n) => done += n,
+                Verdict::Leave(reason) => break Some(reason),
+                Verdict::Hold | Verdict::NeedServer => break None,
             }
-        }
+        };
+        // Together: what somebody left behind may be thousands of small rows at a time.
+        self.conn.consume(done);
+        reason
     }
 
     /// Part of a message has come and the rest is still to come.

@@ -11,6 +11,7 @@ use howdah_core::pool::{PoolConfig, PoolId, PoolKey, WorkerId};
 use howdah_core::session::{Beginnings, Parameters, PinLedger, PinNews, SessionRules, Tracked};
 use howdah_core::settings::{Database, Settings, StateCheck, StateRules};
 use rustc_hash::FxHashMap;
+use tokio::sync::watch;
 
 use crate::cancel_keys::CancelKeys;
 use crate::configuration::Configuration;
@@ -41,7 +42,7 @@ pub(crate) struct Shared {
     pub(crate) configuration: Arc<dyn Configuration>,
     pub(crate) period: Mutex<Period>,
     /// New clients are turned away.
-    pub(crate) closing: AtomicBool,
+    closing: watch::Sender<bool>,
     /// Workers stop: nothing new may be begun.
     pub(crate) stopping: AtomicBool,
     /// How workers send, once the first of them has tried.
@@ -139,7 +140,7 @@ impl Shared {
             control: OnceLock::new(),
             configuration,
             period: Mutex::new(Period::new(now)),
-            closing: AtomicBool::new(false),
+            closing: watch::Sender::new(false),
             stopping: AtomicBool::new(false),
             io_engine: OnceLock::new(),
             panics: AtomicU64::new(0),
@@ -149,6 +150,20 @@ impl Shared {
 
     pub(crate) fn admission(&self) -> MutexGuard<'_, Admission> {
         self.admission.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on new clients are turned away.
+    pub(crate) fn close(&self) {
+        self.closing.send_replace(true);
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        *self.closing.borrow()
+    }
+
+    /// Tells when new clients are turned away.
+    pub(crate) fn watch_closing(&self) -> watch::Receiver<bool> {
+        self.closing.subscribe()
     }
 
     /// Tells every worker.

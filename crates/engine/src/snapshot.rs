@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use howdah_core::facts::{
-    ClientRow, ClientState, Counters, DatabaseRow, Lists, PoolRow, ServerRow, Snapshot, StatsRow, UserRow,
+    ClientRow, ClientState, Closes, Counters, DatabaseRow, Lists, PoolRow, ServerRow, Snapshot, StatsRow,
+    UserRow,
 };
 use howdah_core::pool::{PoolId, PoolKey};
 use howdah_core::session::PinLedger;
@@ -26,6 +27,7 @@ pub(crate) struct WorkerReport {
     pub(crate) consoles: Vec<ClientRow>,
     pub(crate) counters: Vec<(Arc<str>, Counters)>,
     pub(crate) logins: u64,
+    pub(crate) closes: Closes,
 }
 
 impl WorkerReport {
@@ -35,6 +37,7 @@ impl WorkerReport {
             consoles: worker.consoles.rows(),
             counters: worker.all_counters(),
             logins: worker.logins.get(),
+            closes: worker.closes.borrow().clone(),
         }
     }
 }
@@ -70,17 +73,20 @@ pub(crate) fn assemble(shared: &Shared, reports: Vec<WorkerReport>, period: &Per
     let settings = shared.settings.load();
     let (mut clients, mut on_console) = (Vec::new(), Vec::new());
     let mut totals: BTreeMap<Arc<str>, Counters> = BTreeMap::new();
+    let mut closes = Closes::default();
     let mut lists = Lists { panics: shared.panics.load(Ordering::Relaxed), ..Lists::default() };
     for report in reports {
         clients.extend(report.clients);
         on_console.extend(report.consoles);
         lists.login_clients += report.logins;
+        closes += report.closes;
         for (database, counters) in report.counters {
             *totals.entry(database).or_default() += counters;
         }
     }
     let now = tokio::time::Instant::now().into_std();
-    for (database, counters) in statistics::of_pins(shared, now) {
+    let pins = statistics::pins(shared, now);
+    for (database, counters) in statistics::of_pins(&pins) {
         *totals.entry(database).or_default() += counters;
     }
     let pinned = note_pins(&shared.pin_ledgers(), &mut clients, now);
@@ -110,7 +116,11 @@ pub(crate) fn assemble(shared: &Shared, reports: Vec<WorkerReport>, period: &Per
         pools,
         clients,
         servers,
+        pins,
+        closes,
         lists,
+        served_clients: shared.admission().total_served(),
+        max_clients: settings.clients.max_client_conn,
         paused,
         suspended: false,
         io_engine: shared.io_engine.get().copied().unwrap_or("plain"),

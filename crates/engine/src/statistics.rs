@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use howdah_core::facts::Counters;
+use howdah_core::facts::{Counters, PoolPins};
+use howdah_core::session::PinLedger;
 
 use crate::shared::Shared;
 
@@ -52,18 +53,28 @@ impl Period {
     }
 }
 
-/// What is counted by pool and not by worker: sums since start, by database.
-pub(crate) fn of_pins(shared: &Shared, now: Instant) -> Vec<(Arc<str>, Counters)> {
-    let ledgers = shared.pin_ledgers().into_iter();
-    let sums = ledgers.map(|ledger| {
-        let tally = ledger.tally(now);
+/// What is counted by pool and not by worker: the pins.
+pub(crate) fn pins(shared: &Shared, now: Instant) -> Vec<PoolPins> {
+    let row = |ledger: Arc<PinLedger>| PoolPins {
+        database: Arc::clone(&ledger.pool().database),
+        user: Arc::clone(&ledger.pool().user),
+        tally: ledger.tally(now),
+    };
+    let mut pins: Vec<PoolPins> = shared.pin_ledgers().into_iter().map(row).collect();
+    pins.sort_by(|a, b| (&a.database, &a.user).cmp(&(&b.database, &b.user)));
+    pins
+}
+
+/// The same as sums since start, by database.
+pub(crate) fn of_pins(pins: &[PoolPins]) -> impl Iterator<Item = (Arc<str>, Counters)> {
+    pins.iter().map(|PoolPins { database, tally, .. }| {
+        let total = tally.total();
         let counters = Counters {
-            pins: tally.begun.iter().map(|(_, count)| count).sum(),
-            pin_time: u64::try_from(tally.time.as_micros()).unwrap_or(u64::MAX),
+            pins: total.begun,
+            pin_time: u64::try_from(total.time.as_micros()).unwrap_or(u64::MAX),
             pins_refused: tally.refused,
             ..Counters::default()
         };
-        (Arc::clone(&ledger.pool().database), counters)
-    });
-    sums.collect()
+        (Arc::clone(database), counters)
+    })
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use howdah_core::client::Place;
-use howdah_core::facts::{ClientState, CloseReason, Counters};
+use howdah_core::facts::{ClientState, CloseReason, Closes, Counters};
 use howdah_core::placement;
 use howdah_core::pool::{ServerId, WorkerId};
 use howdah_core::session::Patch;
@@ -41,6 +41,8 @@ pub(crate) struct Worker {
     pub(crate) consoles: Consoles,
     /// By database; kept when its last client has gone.
     counters: RefCell<FxHashMap<Arc<str>, Rc<RefCell<Counters>>>>,
+    /// Connections that have ended here.
+    pub(crate) closes: RefCell<Closes>,
     /// The open doors, if it is this worker who watches them.
     doors: RefCell<Option<DoorWatch>>,
     /// Clients still logging in.
@@ -118,6 +120,7 @@ impl Worker {
             doors: RefCell::default(),
             consoles: Consoles::default(),
             counters: RefCell::default(),
+            closes: RefCell::default(),
             logins: Cell::new(0),
         })
     }
@@ -167,6 +170,7 @@ impl Worker {
     /// Does what the pools left to be done outside their lock.
     pub(crate) fn run(self: &Rc<Self>, errands: Errands) {
         for (conn, reason) in errands.close {
+            self.closes.borrow_mut().server(reason);
             conn.close(reason, &self.outbox);
         }
         if self.shared.stopping.load(Ordering::Relaxed) {

@@ -1,7 +1,7 @@
 //! Howdah, the connection manager of a PostgreSQL fleet: the program.
 //!
 //! One module per command (`serve`, `check`, `demo`) and one per thing a server process has to settle with its
-//! machine: `logging`, `limits`, `account`, `pidfile`, `signals`. What it does with clients is in `howdah-engine`.
+//! machine: `logging`, `limits`, `account`, `pidfile`, `signals`; `metrics` answers Prometheus. What it does with clients is in `howdah-engine`.
 
 mod account;
 mod check;
@@ -12,6 +12,7 @@ mod failure;
 mod limits;
 mod log_line;
 mod logging;
+mod metrics;
 mod pidfile;
 mod serve;
 mod signals;

@@ -12,6 +12,7 @@ use crate::cli::{ServeOptions, Target};
 use crate::configuration::{self, InUse, Origin};
 use crate::failure::Failure;
 use crate::logging::Logging;
+use crate::metrics::MetricsDoors;
 use crate::pidfile::PidFile;
 use crate::signals::Signals;
 use crate::{account, check, limits};
@@ -49,12 +50,17 @@ fn serve(settings: Settings, origin: Origin, logging: Arc<Logging>) -> anyhow::R
     }
     let _pidfile = settings.listen.pidfile.as_deref().map(PidFile::create).transpose()?;
     let signals = Signals::catch().context("cannot catch signals")?;
+    let metrics = MetricsDoors::open(&settings.listen).context("cannot start")?;
     let name = origin.name();
     let configuration = Arc::new(InUse::new(origin, &settings, logging));
     let howdah = Howdah::start(settings, configuration, Arc::new(Door)).context("cannot start")?;
     for address in howdah.listening() {
         tracing::info!("listening on {address}");
     }
+    for address in metrics.addresses() {
+        tracing::info!("answering http://{address}/metrics");
+    }
+    metrics.serve(howdah.control()).context("cannot start a thread")?;
     tracing::info!(
         "howdah {} serves what {name} describes, process {}",
         env!("CARGO_PKG_VERSION"),

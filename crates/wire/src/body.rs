@@ -74,7 +74,12 @@ pub(crate) fn until_nul(text: &[u8]) -> &[u8] {
 }
 
 /// A C string and what follows its NUL; `None` if there is no NUL.
+#[inline]
 pub(crate) fn split_cstr(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    // As most names are.
+    if let [0, rest @ ..] = bytes {
+        return Some((&[], rest));
+    }
     let (text, rest) = bytes.split_at_checked(memchr::memchr(0, bytes)?)?;
     Some((text, rest.get(1..)?))
 }

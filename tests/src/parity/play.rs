@@ -69,6 +69,11 @@ impl Play<'_> {
                 }
                 Vec::new()
             }
+            Action::Elsewhere(sql) => {
+                let sql = self.with_pids(sql);
+                self.superuser.run(&sql);
+                Vec::new()
+            }
             Action::Until(sql) => {
                 let sql = self.with_pids(sql);
                 if until(self.superuser, &sql) { Vec::new() } else { vec![format!("(never: {sql})")] }

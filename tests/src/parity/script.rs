@@ -46,6 +46,8 @@ pub(super) enum Action {
     Hear { client: char, notifications: usize },
     /// The superuser prepares something, directly.
     Setup(String),
+    /// The superuser changes something, directly, and Howdah does not hear of it.
+    Elsewhere(String),
     /// The superuser looks, directly, until a query says `t`.
     Until(String),
 }
@@ -57,7 +59,7 @@ impl Action {
             | Self::Leave { client }
             | Self::Send { client, .. }
             | Self::Hear { client, .. } => Some(client),
-            Self::Setup(_) | Self::Until(_) => None,
+            Self::Setup(_) | Self::Elsewhere(_) | Self::Until(_) => None,
         }
     }
 }

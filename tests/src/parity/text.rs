@@ -114,6 +114,9 @@ fn action(line: &str) -> Result<Action, String> {
     if let Some(sql) = line.strip_prefix("setup> ") {
         return Ok(Action::Setup(sql.to_owned()));
     }
+    if let Some(sql) = line.strip_prefix("elsewhere> ") {
+        return Ok(Action::Elsewhere(sql.to_owned()));
+    }
     if let Some(sql) = line.strip_prefix("until> ") {
         return Ok(Action::Until(sql.to_owned()));
     }

@@ -1,7 +1,7 @@
 //! A client that sends exactly the bytes it is told to.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -12,9 +12,11 @@ use super::message;
 use super::reply::Message;
 use crate::wait::PATIENCE;
 
-/// A blocking connection; reads give up after [`PATIENCE`].
+/// A blocking connection; reads and sends give up after [`PATIENCE`].
 pub struct RawClient {
     stream: Box<dyn Stream>,
+    /// Our address and the other side's, through TCP.
+    pub(super) ends: Option<(SocketAddr, SocketAddr)>,
     /// The body of the BackendKeyData of this session: what a CancelRequest repeats.
     pub cancel_key: Vec<u8>,
 }
@@ -29,9 +31,20 @@ impl RawClient {
     pub fn tcp(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address)
             .unwrap_or_else(|error| panic!("cannot connect to {address}: {error}"));
+        Self::over(stream)
+    }
+
+    /// Uses a connection that is there.
+    ///
+    /// # Panics
+    /// It is not there any more.
+    #[must_use]
+    #[track_caller]
+    pub(super) fn over(stream: TcpStream) -> Self {
         stream.set_nodelay(true).expect("TCP has nodelay");
-        stream.set_read_timeout(Some(PATIENCE)).expect("the timeout is not zero");
-        Self { stream: Box::new(stream), cancel_key: Vec::new() }
+        stream.set_timeout(PATIENCE).expect("the timeout is not zero");
+        let ends = stream.local_addr().ok().zip(stream.peer_addr().ok());
+        Self { stream: Box::new(stream), ends, cancel_key: Vec::new() }
     }
 
     /// Connects to a Unix socket.
@@ -43,8 +56,8 @@ impl RawClient {
     pub fn unix(path: &Path) -> Self {
         let stream =
             UnixStream::connect(path).unwrap_or_else(|error| panic!("cannot connect to {path:?}: {error}"));
-        stream.set_read_timeout(Some(PATIENCE)).expect("the timeout is not zero");
-        Self { stream: Box::new(stream), cancel_key: Vec::new() }
+        stream.set_timeout(PATIENCE).expect("the timeout is not zero");
+        Self { stream: Box::new(stream), ends: None, cancel_key: Vec::new() }
     }
 
     /// Sends a startup packet and reads up to the first ReadyForQuery, as a trusted user.
@@ -88,6 +101,14 @@ impl RawClient {
     /// The connection is closed.
     pub fn try_send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes)
+    }
+
+    /// Says that nothing more will be sent.
+    ///
+    /// # Panics
+    /// The connection is closed.
+    pub fn stop_sending(&self) {
+        self.stream.stop_sending().expect("the connection is there");
     }
 
     /// Reads one message.
@@ -152,9 +173,18 @@ impl RawClient {
     /// None comes.
     #[track_caller]
     pub fn read_byte(&mut self) -> u8 {
-        let mut byte = [0];
-        self.stream.read_exact(&mut byte).unwrap_or_else(|error| panic!("no byte came: {error}"));
-        byte[0]
+        self.read_bytes(1)[0]
+    }
+
+    /// Reads so many bytes, whatever they are.
+    ///
+    /// # Panics
+    /// They do not come.
+    #[track_caller]
+    pub fn read_bytes(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        self.stream.read_exact(&mut bytes).unwrap_or_else(|error| panic!("no {count} bytes came: {error}"));
+        bytes
     }
 
     /// Reads one message of type `tag`.
@@ -244,7 +274,7 @@ impl RawClient {
         self.value("select pg_backend_pid()")
     }
 
-    /// Changes how long a read waits.
+    /// Changes how long a read or a send waits.
     ///
     /// # Panics
     /// `timeout` is zero.
@@ -255,16 +285,27 @@ impl RawClient {
 
 trait Stream: Read + Write + Send {
     fn set_timeout(&self, timeout: Duration) -> io::Result<()>;
+    fn stop_sending(&self) -> io::Result<()>;
 }
 
 impl Stream for TcpStream {
     fn set_timeout(&self, timeout: Duration) -> io::Result<()> {
-        self.set_read_timeout(Some(timeout))
+        self.set_read_timeout(Some(timeout))?;
+        self.set_write_timeout(Some(timeout))
+    }
+
+    fn stop_sending(&self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
     }
 }
 
 impl Stream for UnixStream {
     fn set_timeout(&self, timeout: Duration) -> io::Result<()> {
-        self.set_read_timeout(Some(timeout))
+        self.set_read_timeout(Some(timeout))?;
+        self.set_write_timeout(Some(timeout))
+    }
+
+    fn stop_sending(&self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::message::tagged;
+
 /// A message from the server.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Message {
@@ -12,6 +14,12 @@ pub struct Message {
 }
 
 impl Message {
+    /// All of it, as it came.
+    #[must_use]
+    pub fn bytes(&self) -> Vec<u8> {
+        tagged(self.tag, &self.body)
+    }
+
     /// One field of an ErrorResponse or NoticeResponse, such as `b'C'` for the SQLSTATE.
     #[must_use]
     pub fn field(&self, code: u8) -> Option<String> {

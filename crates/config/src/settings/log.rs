@@ -3,7 +3,7 @@
 use super::value::{Shape, Value, at};
 use super::{Category, Setting, Status};
 
-pub(super) static SETTINGS: [Setting; 11] = [
+pub(super) static SETTINGS: [Setting; 13] = [
     new("logfile", "", Value::Path(at!(log.file)))
         .says("file of the log", "Opened again by RELOAD. Empty: standard error."),
     new("verbose", "", Value::Number(at!(log.verbose), 0))
@@ -26,6 +26,19 @@ pub(super) static SETTINGS: [Setting; 11] = [
         .says("log figures every stats_period", ""),
     new("stats_period", "60", Value::Seconds(at!(log.stats_period)))
         .says("period of averages and of logged figures", ""),
+    new("metrics_port", "0", Value::Port(at!(listen.metrics_port))).fixed().since("Howdah 0.1").says(
+        "port for Prometheus",
+        "There `GET /metrics` is answered with the numbers of SHOW, as docs/metrics.md tells. 0: nowhere.",
+    ),
+    new("metrics_addr", "127.0.0.1", Value::List(at!(listen.metrics_addresses)))
+        .fixed()
+        .since("Howdah 0.1")
+        .says(
+            "TCP addresses for Prometheus",
+            "Addresses or host names; `*` is every address. It counts with metrics_port only. Nobody is asked who they \
+             are, and databases and users are named: choose addresses that only those reach who may know them. Empty: \
+             nowhere.",
+        ),
     new("syslog", "0", Value::Unread(Shape::Flag))
         .status(Status::NotBuilt)
         .since("PgBouncer 1.2")

@@ -36,7 +36,7 @@ pub(super) static SETTINGS: [Setting; 4] = [
     new("session_state_check", "hinted", Value::StateCheck(at!(state.check))).says(
         "how hard Howdah looks for changed session state",
         "`hinted`: PostgreSQL is asked where a statement's text or reply leaves it open, after DO, CALL and functions known \
-         to change something. `always`: after every transaction, for a round trip each; only this is complete. `never`: \
+         to change something. `always`: after every transaction, for a round trip each; only this finds all that PostgreSQL can tell. `never`: \
          what texts and replies do not show is not followed. Databases and users may have their own.",
     ),
     new("max_pinned", AUTO, Value::MaxPinned(at!(state.max_pinned))).says(

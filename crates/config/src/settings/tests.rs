@@ -135,6 +135,8 @@ const OWN: &[&str] = &[
     "io_engine",
     "log_format",
     "max_pinned",
+    "metrics_addr",
+    "metrics_port",
     "pin_idle_timeout",
     "session_state",
     "session_state_check",

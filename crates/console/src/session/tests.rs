@@ -10,7 +10,7 @@ use howdah_wire::{CancelSecret, ErrorResponse, write_message};
 use proptest::prelude::*;
 
 use super::*;
-use crate::show::tests::sample;
+use crate::sample::sample;
 
 /// Plays `input` to a fresh console of `role` in pieces of `piece` bytes; gives back the replies and whether
 /// it closed, and checks that every request was one the engine may see.

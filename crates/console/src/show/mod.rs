@@ -146,4 +146,4 @@ pub(crate) fn config(rows: &[ConfigRow]) -> Vec<Row<'_>> {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

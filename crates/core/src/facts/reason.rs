@@ -17,7 +17,7 @@ pub enum Side {
 }
 
 /// Why a client or server connection was closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Error)]
 pub enum CloseReason {
     /// Terminate received.
     #[error("client close request")]

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::Counters;
-use crate::session::PinRow;
+use super::{Closes, Counters};
+use crate::session::{PinRow, PinTally};
 use crate::settings::PoolMode;
 
 /// Everything SHOW can show, taken at one moment.
@@ -25,8 +25,16 @@ pub struct Snapshot {
     pub users: Vec<UserRow>,
     /// One per database: sums since start and averages of the last full `stats_period`.
     pub stats: Vec<StatsRow>,
+    /// One per pool that has had a client.
+    pub pins: Vec<PoolPins>,
+    /// Connections that have ended since start, by reason.
+    pub closes: Closes,
     /// What SHOW LISTS counts.
     pub lists: Lists,
+    /// What `max_client_conn` counts: clients inside, and those still logging in; the console's excepted.
+    pub served_clients: u32,
+    /// `max_client_conn`.
+    pub max_clients: u32,
     /// PAUSE without a database is in force.
     pub paused: bool,
     /// SUSPEND is in force.
@@ -270,6 +278,17 @@ pub struct StatsRow {
     pub period: Counters,
     /// How long that period was; zero before the first one ended.
     pub period_length: Duration,
+}
+
+/// The pins of a pool in numbers; who they are stands with the clients.
+#[derive(Clone, Debug)]
+pub struct PoolPins {
+    /// Entry of `[databases]`.
+    pub database: Arc<str>,
+    /// User.
+    pub user: Arc<str>,
+    /// The numbers.
+    pub tally: PinTally,
 }
 
 /// What SHOW LISTS counts beyond the rows above.

@@ -16,6 +16,8 @@ use crate::settings::PoolMode;
 /// How a server connection is made fit for the next client after its own has gone.
 #[derive(Debug)]
 pub struct Cleanup {
+    /// What the client left running is to be cancelled.
+    cancels: bool,
     reset_query: Option<String>,
     rolled_back: bool,
     discarded: bool,
@@ -44,8 +46,12 @@ impl Cleanup {
         reset_query: Option<&str>,
         to_server: &mut Vec<u8>,
     ) -> (Cleanup, CleanupStep) {
-        let mut cleanup =
-            Cleanup { reset_query: reset_query.map(str::to_owned), rolled_back: false, discarded: false };
+        let mut cleanup = Cleanup {
+            cancels: false,
+            reset_query: reset_query.map(str::to_owned),
+            rolled_back: false,
+            discarded: false,
+        };
         if session.is_mid_message() || session.pin().is_some() || server.spoiled.is_some() || server.unfit {
             return (cleanup, CleanupStep::Close(CloseReason::ServerUnclean));
         }
@@ -55,14 +61,23 @@ impl Cleanup {
             server.doubts.add(Asks::EVERYTHING, b"");
         }
         let running = server.outstanding.is_working() && !server.outstanding.wants_copy_data();
-        let cancel = running && !orderly && !server.outstanding.may_commit();
+        cleanup.cancels = running && !orderly && !server.outstanding.may_commit();
         let copy_ended = server.outstanding.ends_copy();
         let step = cleanup.advance(server, to_server);
         if server.outstanding.wants_sync() || copy_ended {
             // Whatever ran without a Sync may be answered already, and lie in the server's buffer.
             frontend::write_flush(to_server);
         }
-        (cleanup, if cancel && step == CleanupStep::Wait { CleanupStep::Cancel } else { step })
+        let cancel = cleanup.cancels && step == CleanupStep::Wait;
+        (cleanup, if cancel { CleanupStep::Cancel } else { step })
+    }
+
+    /// A while has passed, and no cancel request is on its way. PostgreSQL ignores one that comes before the query
+    /// has begun: if what the client left still runs, it is to be cancelled once more.
+    #[must_use]
+    pub fn insist(&self, server: &Server) -> CleanupStep {
+        let theirs = server.outstanding.head().is_some_and(|head| !head.ours);
+        if self.cancels && theirs { CleanupStep::Cancel } else { CleanupStep::Wait }
     }
 
     /// [`advance`](Self::advance) has something to do.

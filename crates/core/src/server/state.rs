@@ -13,7 +13,7 @@ use howdah_wire::sql::HintsBuilder;
 use crate::facts::CloseReason;
 use crate::pool::Guise;
 use crate::session::{
-    Asks, Change, Doubts, Expected, Kind, Look, Outstanding, Parameters, Pin, PinReason, Rest,
+    Asks, Change, Doubts, Expected, Kind, Look, Outstanding, Parameters, Pin, PinReason, Rest, Rights,
     ServerStatements, Session, SessionState, Shape, SqlStatements, Subject, Survey, Tracked, Trial, Tried,
 };
 use crate::settings::{PoolMode, StateKind};
@@ -63,6 +63,8 @@ pub struct Server {
     pub(crate) ready_due: bool,
     /// Who it logged in as, by its own word.
     pub login: Option<Box<str>>,
+    /// Which settings that one may make.
+    pub rights: Rights,
     /// Something happened here that cannot be undone: this client is its last.
     pub spoiled: Option<PinReason>,
     /// Something happened here that no client is to find: it is closed when its client gives it back.
@@ -162,6 +164,7 @@ impl Server {
             change: None,
             ready_due: false,
             login: None,
+            rights: Rights::default(),
             spoiled: None,
             unfit: false,
             causes: Vec::new(),
@@ -301,7 +304,7 @@ impl Server {
         let state = self.state.clone();
         let mut known: Vec<&str> = client.collect();
         known.extend(state.iter().flat_map(|state| state.settings.keys()).map(AsRef::as_ref));
-        let (look, query) = Look::new(about, &known);
+        let (look, query) = Look::new(about, &known, self.rights);
         self.look = Some(Box::new(look));
         frontend::write_query(to_server, &query);
         self.outstanding.push(Expected { subject: Subject::Look, ..Expected::ours(Kind::Query) });
@@ -400,11 +403,12 @@ impl UnnamedStatement {
 }
 
 /// What pins while it lives here.
-const PINS: [(Asks, PinReason); 9] = [
+const PINS: [(Asks, PinReason); 10] = [
     (Asks::TEMP, PinReason::TempObject),
     (Asks::LOCKS, PinReason::AdvisoryLock),
     (Asks::CURSORS, PinReason::HoldCursor),
     (Asks::SLOTS, PinReason::ReplicationSlot),
+    (Asks::PRIVILEGED, PinReason::SettingUncarried),
     (Asks::CHANNELS, PinReason::Policy(StateKind::Listen)),
     (Asks::SETTINGS, PinReason::Policy(StateKind::Settings)),
     (Asks::ROLE, PinReason::Policy(StateKind::Role)),

@@ -7,6 +7,7 @@ use howdah_wire::ErrorResponse;
 use howdah_wire::backend::{self, TransactionStatus};
 use howdah_wire::sql::{Hints, Signs};
 
+use super::bind::Effects;
 use super::channels::Channels;
 use super::policy::Conduct;
 use super::recall::Recall;
@@ -69,14 +70,10 @@ pub struct Session {
     pub(super) pinned: Option<PinReason>,
     /// What may have to be sent once more.
     pub(super) recall: Option<Box<Recall>>,
-    /// The statement last bound may commit.
-    pub(super) bound_commits: bool,
+    /// What executing the statement last bound may do.
+    pub(super) bound: Effects,
     /// Some statement bound to a named portal may commit.
     pub(super) portal_commits: bool,
-    /// The statement last bound may make all prepared statements vanish.
-    pub(super) bound_clears: bool,
-    /// What has to follow the statement last bound.
-    pub(super) bound_correction: Vec<u8>,
     /// Since when the server works for this client.
     query_since: Option<Instant>,
     /// Since when this client is inside a transaction.
@@ -123,10 +120,10 @@ impl SessionRules {
         self.mode != PoolMode::Session && self.max_prepared_statements > 0
     }
 
-    /// What the functions of the database do has to be known.
+    /// What the functions of the database do has to be known: no list of PostgreSQL's has the custom parameters they set.
     #[must_use]
     pub fn uses_hints(&self) -> bool {
-        self.mode != PoolMode::Session && self.state.check == StateCheck::Hinted
+        self.follows_state()
     }
 
     /// What of a session cannot be told by replies alone follows the client too.
@@ -192,10 +189,8 @@ impl Session {
             unnamed: Unnamed::default(),
             pinned: None,
             recall: None,
-            bound_commits: false,
+            bound: Effects::default(),
             portal_commits: false,
-            bound_clears: false,
-            bound_correction: Vec::new(),
             query_since: None,
             transaction_since: None,
             idle_since: now,
@@ -288,10 +283,8 @@ impl Session {
         self.parameters.share_from(&server.parameters);
         self.untie();
         self.half_held = false;
-        self.bound_commits = false;
+        self.bound = Effects::default();
         self.portal_commits = false;
-        self.bound_clears = false;
-        self.bound_correction.clear();
     }
 
     /// Gives up what the client is in line for ([`Verdict::NeedServer`](super::Verdict::NeedServer)): `error`
@@ -325,14 +318,15 @@ impl Session {
     pub fn request_answered(&mut self, tally: Tally, now: Instant, counters: &mut Counters) {
         counters.queries += u64::from(tally.queries);
         counters.transactions += u64::from(tally.transactions);
-        if let Some(since) = self.query_since.take() {
-            counters.query_time += micros(now.saturating_duration_since(since));
-        }
+        let took = |since: Instant| micros(now.saturating_duration_since(since));
+        let query_since = self.query_since.take();
+        let query_time = query_since.map_or(0, took);
+        counters.query_time += query_time;
         self.idle_since = now;
         if tally.transactions > 0
             && let Some(since) = self.transaction_since.take()
         {
-            counters.transaction_time += micros(now.saturating_duration_since(since));
+            counters.transaction_time += if query_since == Some(since) { query_time } else { took(since) };
         }
     }
 

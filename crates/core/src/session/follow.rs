@@ -26,6 +26,9 @@ impl Session {
         if self.out_of_step || !same(self.state.as_ref(), server.state.as_ref()) {
             return self.replay(server, to_server);
         }
+        if self.start.is_none() && self.parameters.is_shared_with(&server.parameters) {
+            return;
+        }
         let query = self.set_query(server, &self.parameters, returns);
         if !query.is_empty() {
             send(server, &query, to_server);
@@ -149,6 +152,8 @@ impl Session {
         }
         if self.rules.always_asks() {
             server.doubts.add(Asks::EVERYTHING, text);
+            server.doubts.add_custom(text);
+            server.doubts.set_unknown();
         }
         if has(Sign::NameComputed) {
             // It may be a custom parameter's, and no list of PostgreSQL's has these.
@@ -402,6 +407,12 @@ pub(super) fn looked(server: &mut Server, session: Option<&mut Session>, patch: 
         if look.about.has(asks) {
             server.lives = if there { server.lives.and(asks) } else { server.lives.without(asks) };
         }
+    }
+    if look.about.has(Asks::SETTINGS.and(Asks::ROLE)) {
+        let superuser = server.state.as_ref().is_some_and(|state| state.superuser);
+        let there = look.privileged.is_some() && !superuser;
+        let (lives, asks) = (server.lives, Asks::PRIVILEGED);
+        server.lives = if there { lives.and(asks) } else { lives.without(asks) };
     }
     if let Some(session) = session {
         session.learn(server, &look);

@@ -7,7 +7,7 @@
 //! * `relay_client` – the client's messages: what goes on, what needs a server connection, what is ours
 //! * `relay_server` – the server's replies: whose they are
 //! * `outstanding` – replies still owed, ours and theirs; `copy_in` – what COPY does to them
-//! * `prepared` – Parse, Bind, Describe and Close with names of the client's own
+//! * `prepared` – Parse, Describe and Close with names of the client's own; `bind` – Bind
 //! * `server_names` – what such a name is on a server connection
 //! * `unread` – what may change a session without a text
 //! * `unnamed` – the unnamed statement, which follows its client too
@@ -22,6 +22,7 @@
 //! * `policy` – what `session_state` and `max_pinned` forbid, and what is said about it
 //! * `pin` – why a server connection cannot be given back yet; `pin_ledger` – whose cannot, and how many may
 
+mod bind;
 mod channels;
 mod conversation;
 mod copy_in;
@@ -58,13 +59,13 @@ pub use hint_book::{HintBook, Inquiry};
 pub use outstanding::{Expected, Kind, Outstanding, Subject};
 pub use parameters::{Parameters, Tracked};
 pub use pin::{Pin, PinReason};
-pub use pin_ledger::{PinCrowd, PinLedger, PinNews, PinRow, PinTally};
+pub use pin_ledger::{PinCrowd, PinLedger, PinNews, PinRow, PinSums, PinTally};
 pub use relay_server::on_server;
 pub use server_statements::ServerStatements;
 pub use shape::Shape;
 pub use sql_statements::SqlStatements;
 pub(crate) use state::Look;
-pub use state::{Asks, Beginning, Beginnings, Doubts, SessionState, Start, Trial, Tried};
+pub use state::{Asks, Beginning, Beginnings, Doubts, Rights, SessionState, Start, Trial, Tried};
 pub use statement::{Statement, StatementRegistry};
 pub use statements::{ClientStatements, Told};
 pub(crate) use survey::Survey;

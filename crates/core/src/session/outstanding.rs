@@ -24,6 +24,8 @@ pub struct Outstanding {
     pub(super) skipping: bool,
     /// Messages of the extended protocol have been sent, and no Sync after them.
     pub(super) unsynced: bool,
+    /// Among them may be something that makes all prepared statements vanish.
+    clears: bool,
     /// The simple query at the head has been answered with something.
     answered: bool,
     /// The client was made to wait until the next entry is settled.
@@ -135,6 +137,8 @@ pub enum Answer {
     Part(Expected),
     /// The entry is answered and has left the queue.
     Done(Expected),
+    /// It says of a statement what it looks like, which somebody has to know; see [`Outstanding::tell`].
+    Shape,
     /// Belongs to no question: notices, notifications, parameter changes.
     Unasked,
 }
@@ -171,6 +175,12 @@ impl Expected {
         extended && !self.given
     }
 
+    /// The answer is of interest for what it says about a statement.
+    #[inline]
+    fn is_delicate(&self) -> bool {
+        matches!(self.subject, Subject::Description(_) | Subject::FirstDescription(_) | Subject::Another)
+    }
+
     fn ends_with_ready(&self) -> bool {
         matches!(self.kind, Kind::Sync | Kind::Query | Kind::FunctionCall)
     }
@@ -182,6 +192,7 @@ impl Default for Outstanding {
             queue: VecDeque::new(),
             skipping: false,
             unsynced: false,
+            clears: false,
             answered: false,
             stalled: false,
             copy: CopyIn::default(),
@@ -241,7 +252,7 @@ impl Outstanding {
     /// statement.
     #[must_use]
     pub fn has_failed(&self) -> bool {
-        self.status_is_known() && self.status == TransactionStatus::Failed
+        self.status == TransactionStatus::Failed && self.status_is_known()
     }
 
     /// The client is owed a ReadyForQuery.
@@ -252,8 +263,14 @@ impl Outstanding {
 
     /// Something is under way that may make all prepared statements vanish, and its answer will come
     /// without any further message.
+    #[inline]
     #[must_use]
     pub fn is_clearing(&self) -> bool {
+        self.clears && self.ends_with_clearing()
+    }
+
+    #[cold]
+    fn ends_with_clearing(&self) -> bool {
         let mut after = self.queue.iter().skip_while(|e| !e.clears);
         after.next().is_some_and(|first| first.ends_with_ready() || after.any(Expected::ends_with_ready))
     }
@@ -277,6 +294,7 @@ impl Outstanding {
             Kind::CopyEnd if self.queue.is_empty() => return,
             _ => self.unsynced |= expected.opens_batch(),
         }
+        self.clears |= expected.clears;
         self.queue.push_back(expected);
     }
 
@@ -293,14 +311,34 @@ impl Outstanding {
         flush
     }
 
+    /// It is Howdah's own turn to give a reply.
+    #[inline]
+    #[must_use]
+    pub(super) fn head_is_given(&self) -> bool {
+        self.queue.front().is_some_and(|head| head.given)
+    }
+
     /// The reply Howdah itself owes next, if its turn has come.
     pub fn next_given(&mut self) -> Option<Expected> {
-        if !self.queue.front()?.given {
+        if !self.head_is_given() {
             return None;
         }
         let given = self.pop();
         self.drop_idle_copy_marks();
         given
+    }
+
+    /// A row comes. True: it is part of the answer to something the client has asked for, and so is each that
+    /// follows it at once.
+    #[inline]
+    pub(super) fn rows_are_theirs(&mut self) -> bool {
+        let runs = |head: &Expected| matches!(head.kind, Kind::Query | Kind::Execute);
+        let theirs = self.queue.front().is_some_and(|head| !head.ours && runs(head));
+        if theirs {
+            self.answered = true;
+            self.copy.surplus = 0;
+        }
+        theirs
     }
 
     /// Finds the question that a reply with this tag answers.
@@ -309,40 +347,46 @@ impl Outstanding {
     ///
     /// # Errors
     /// [`Doubt`]: the reply fits no question.
-    // Asked for each row.
-    #[inline(always)]
+    #[inline]
     pub fn answer(&mut self, reply: u8) -> Result<Answer, Doubt> {
         if matches!(reply, tag::NOTICE_RESPONSE | tag::PARAMETER_STATUS | tag::NOTIFICATION_RESPONSE) {
             return Ok(Answer::Unasked);
         }
         let head = *self.queue.front().ok_or(Doubt)?;
+        if head.is_delicate() {
+            return if is_description(reply) { Ok(Answer::Shape) } else { Err(Doubt) };
+        }
         self.answered = true;
         self.copy.surplus = 0;
-        match (head.kind, reply) {
-            (Kind::Query | Kind::Execute, tag::DATA_ROW | tag::COPY_DATA | tag::COPY_DONE)
+        let done = match (head.kind, reply) {
+            (
+                Kind::Query | Kind::Execute,
+                tag::DATA_ROW | tag::COPY_DATA | tag::COPY_DONE | tag::COPY_OUT_RESPONSE,
+            )
             | (Kind::Query, tag::ROW_DESCRIPTION | tag::EMPTY_QUERY_RESPONSE)
-            | (Kind::Query | Kind::Execute, tag::COPY_OUT_RESPONSE)
             | (Kind::FunctionCall, tag::FUNCTION_CALL_RESPONSE)
-            | (Kind::Describe, tag::PARAMETER_DESCRIPTION) => Ok(Answer::Part(head)),
+            | (Kind::Describe, tag::PARAMETER_DESCRIPTION) => false,
             (Kind::Query | Kind::Execute, tag::COPY_IN_RESPONSE) => {
                 self.begin_copy_in();
-                Ok(Answer::Part(head))
+                false
             }
-            (Kind::Query, tag::COMMAND_COMPLETE) => {
+            (Kind::Query | Kind::Execute, tag::COMMAND_COMPLETE) => {
                 self.end_copy_in()?;
-                Ok(Answer::Part(head))
+                head.kind == Kind::Execute
             }
-            (Kind::Execute, tag::COMMAND_COMPLETE) => {
-                self.end_copy_in()?;
-                Ok(self.done(head))
-            }
-            (Kind::Parse, tag::PARSE_COMPLETE) if head.subject != Subject::Taken => Ok(self.done(head)),
-            (Kind::Bind, tag::BIND_COMPLETE) if head.subject != Subject::Refused => Ok(self.done(head)),
+            (Kind::Parse, tag::PARSE_COMPLETE) if head.subject != Subject::Taken => true,
+            (Kind::Bind, tag::BIND_COMPLETE) if head.subject != Subject::Refused => true,
             (Kind::Close, tag::CLOSE_COMPLETE)
             | (Kind::Describe, tag::ROW_DESCRIPTION | tag::NO_DATA)
-            | (Kind::Execute, tag::EMPTY_QUERY_RESPONSE | tag::PORTAL_SUSPENDED) => Ok(self.done(head)),
-            _ => Err(Doubt),
+            | (Kind::Execute, tag::EMPTY_QUERY_RESPONSE | tag::PORTAL_SUSPENDED) => true,
+            _ => return Err(Doubt),
+        };
+        if !done {
+            return Ok(Answer::Part(head));
         }
+        self.pop();
+        self.drop_idle_copy_marks();
+        Ok(Answer::Done(head))
     }
 
     /// An ErrorResponse that leaves the connection open: who asked, and through `dropped` each entry
@@ -386,6 +430,7 @@ impl Outstanding {
         };
         self.status = status;
         self.drop_idle_copy_marks();
+        self.clears &= !self.queue.is_empty();
         Ok(head)
     }
 
@@ -435,15 +480,6 @@ impl Outstanding {
     #[must_use]
     pub fn head_is_ours(&self) -> bool {
         self.queue.front().is_some_and(|e| e.ours)
-    }
-
-    /// The answer to the head is of interest for what it says about a statement.
-    #[inline]
-    #[must_use]
-    pub(super) fn head_is_delicate(&self) -> bool {
-        self.queue.front().is_some_and(|head| {
-            matches!(head.subject, Subject::Description(_) | Subject::FirstDescription(_) | Subject::Another)
-        })
     }
 
     /// A part of the answer to the head, which asks what a statement looks like; `last`: there will be no more.
@@ -505,17 +541,16 @@ impl Outstanding {
         self.queue.front().is_some_and(|e| e.ours && e.kind == Kind::Query)
     }
 
-    fn done(&mut self, head: Expected) -> Answer {
-        self.pop();
-        self.drop_idle_copy_marks();
-        Answer::Done(head)
-    }
-
     fn pop(&mut self) -> Option<Expected> {
         self.answered = false;
         self.stalled = false;
         self.queue.pop_front()
     }
+}
+
+/// It tells of a statement what it looks like, or that it looks like it should.
+fn is_description(reply: u8) -> bool {
+    matches!(reply, tag::PARAMETER_DESCRIPTION | tag::ROW_DESCRIPTION | tag::NO_DATA | tag::BIND_COMPLETE)
 }
 
 /// Entries after which the client has to wait. PostgreSQL flushes its output every 8 KiB, which is fewer

@@ -47,7 +47,7 @@ impl Parameters {
 
     /// Takes over every value that is unknown here.
     pub fn fill_from(&mut self, other: &Parameters) {
-        if Arc::ptr_eq(&self.values, &other.values) || self.values.iter().all(Option::is_some) {
+        if self.is_shared_with(other) || self.values.iter().all(Option::is_some) {
             return;
         }
         for (mine, theirs) in Arc::make_mut(&mut self.values).iter_mut().zip(other.values.iter()) {
@@ -72,8 +72,7 @@ impl Parameters {
 
     /// Indices where the client wants something that the server does not have.
     pub fn differing<'a>(&'a self, server: &'a Parameters) -> impl Iterator<Item = (usize, &'a str)> {
-        let same = Arc::ptr_eq(&self.values, &server.values);
-        let mine = if same { &[] } else { &self.values[..] };
+        let mine = if self.is_shared_with(server) { &[] } else { &self.values[..] };
         mine.iter().zip(server.values.iter()).enumerate().filter_map(|(index, (mine, theirs))| match mine {
             Some(mine) if !theirs.as_ref().is_some_and(|t| Arc::ptr_eq(mine, t) || mine == t) => {
                 Some((index, mine.as_ref()))
@@ -82,10 +81,17 @@ impl Parameters {
         })
     }
 
+    /// They are the same, and it shows at a glance.
+    #[inline]
+    #[must_use]
+    pub fn is_shared_with(&self, other: &Parameters) -> bool {
+        Arc::ptr_eq(&self.values, &other.values)
+    }
+
     /// Shares the server's values if all are equal.
     #[inline]
     pub fn share_from(&mut self, server: &Parameters) {
-        if !Arc::ptr_eq(&self.values, &server.values) && self.values == server.values {
+        if !self.is_shared_with(server) && self.values == server.values {
             self.values = Arc::clone(&server.values);
         }
     }

@@ -84,7 +84,7 @@ pub enum PinReason {
     /// A custom parameter was set, and its name would be known to the next client.
     #[error("custom parameter")]
     CustomParameter,
-    /// A setting differs that cannot be set on another server connection.
+    /// A setting was made that who logged in may neither make on another server connection nor take back here.
     #[error("setting that cannot follow the client")]
     SettingUncarried,
     /// Something else was found that cannot be brought about on another server connection.
@@ -124,7 +124,6 @@ impl PinReason {
             | PinReason::Library
             | PinReason::TempSchema
             | PinReason::CustomParameter
-            | PinReason::SettingUncarried
             | PinReason::StateUncarried => true,
             PinReason::UnnamedStatement
             | PinReason::TempObject
@@ -132,6 +131,7 @@ impl PinReason {
             | PinReason::HoldCursor
             | PinReason::ReplicationSlot
             | PinReason::Sequence
+            | PinReason::SettingUncarried
             | PinReason::Policy(_) => false,
         }
     }

@@ -26,9 +26,8 @@ struct Inner {
     max: u32,
     /// By the client's number.
     pinned: BTreeMap<u64, Entry>,
-    begun: BTreeMap<PinReason, u64>,
-    /// Of pins that have ended.
-    time: Duration,
+    /// Pins under way have begun here, and are not counted otherwise.
+    sums: BTreeMap<PinReason, PinSums>,
     refused: u64,
 }
 
@@ -44,8 +43,7 @@ impl PinLedger {
     /// Nobody is pinned yet. `max` is `max_pinned`; `tell` hears of each pin that begins or ends.
     #[must_use]
     pub fn new(pool: PoolKey, max: u32, tell: fn(&PinNews<'_>)) -> PinLedger {
-        let inner =
-            Inner { max, pinned: BTreeMap::new(), begun: BTreeMap::new(), time: Duration::ZERO, refused: 0 };
+        let inner = Inner { max, pinned: BTreeMap::new(), sums: BTreeMap::new(), refused: 0 };
         PinLedger { pool, tell, inner: Mutex::new(inner) }
     }
 
@@ -84,13 +82,13 @@ impl PinLedger {
             return;
         }
         let since = before.map_or(pin.since, |entry| entry.since);
-        *inner.begun.entry(pin.reason).or_default() += 1;
+        inner.sums.entry(pin.reason).or_default().begun += 1;
         let application_name = printable(application_name, LONGEST_NAME);
         let entry = Entry { application_name, since, pin: pin.clone() };
         let before = inner.pinned.insert(client, entry);
+        let before = before.map(|Entry { pin: before, .. }| (inner.count_time(&before, pin.since), before));
         drop(inner);
-        if let Some(Entry { pin: before, .. }) = before {
-            let lasted = pin.since.saturating_duration_since(before.since);
+        if let Some((lasted, before)) = before {
             self.tell(client, &before, Some(lasted));
         }
         self.tell(client, &pin, None);
@@ -100,9 +98,9 @@ impl PinLedger {
     pub fn unpin(&self, client: u64, now: Instant) {
         let mut inner = self.lock();
         let Some(entry) = inner.pinned.remove(&client) else { return };
-        inner.time += now.saturating_duration_since(entry.since);
+        let lasted = inner.count_time(&entry.pin, now);
         drop(inner);
-        self.tell(client, &entry.pin, Some(now.saturating_duration_since(entry.pin.since)));
+        self.tell(client, &entry.pin, Some(lasted));
     }
 
     /// A client was told that it may not be pinned: counts that, and says who is in its way.
@@ -127,16 +125,18 @@ impl PinLedger {
         self.lock().pinned.iter().map(|(client, entry)| entry.row(*client, now)).collect()
     }
 
-    /// How many pins there were, and for how long.
+    /// How many pins there were and are, and for how long.
     #[must_use]
     pub fn tally(&self, now: Instant) -> PinTally {
         let inner = self.lock();
-        let under_way = inner.pinned.values().map(|entry| now.saturating_duration_since(entry.since));
-        PinTally {
-            begun: inner.begun.iter().map(|(reason, count)| (*reason, *count)).collect(),
-            time: inner.time + under_way.sum(),
-            refused: inner.refused,
+        let mut by_reason = inner.sums.clone();
+        for Entry { pin, .. } in inner.pinned.values() {
+            let sums = by_reason.entry(pin.reason).or_default();
+            sums.pinned += 1;
+            sums.time += now.saturating_duration_since(pin.since);
         }
+        let longest = inner.pinned.values().map(|entry| now.saturating_duration_since(entry.since)).max();
+        PinTally { by_reason, longest, refused: inner.refused, max: inner.max }
     }
 
     /// Outside the lock, since it is not known what `tell` does.
@@ -152,6 +152,13 @@ impl PinLedger {
 impl Inner {
     fn is_full(&self) -> bool {
         self.pinned.len() as u64 >= u64::from(self.max)
+    }
+
+    /// A pin has ended: how long it has lasted.
+    fn count_time(&mut self, pin: &Pin, now: Instant) -> Duration {
+        let lasted = now.saturating_duration_since(pin.since);
+        self.sums.entry(pin.reason).or_default().time += lasted;
+        lasted
     }
 }
 
@@ -192,15 +199,40 @@ pub struct PinRow {
     pub age: Duration,
 }
 
-/// Sums since start.
+/// The pins of one pool in numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PinTally {
-    /// Pins that have begun, by reason.
-    pub begun: Vec<(PinReason, u64)>,
-    /// Time that clients were pinned, of pins under way too.
-    pub time: Duration,
-    /// Clients that were not allowed to pin.
+    /// Reasons for which anybody has been pinned since start. A client is pinned for one at a time.
+    pub by_reason: BTreeMap<PinReason, PinSums>,
+    /// How long the client that is pinned longest has been, whatever for.
+    pub longest: Option<Duration>,
+    /// Clients that were not allowed to pin, since start.
     pub refused: u64,
+    /// `max_pinned`.
+    pub max: u32,
+}
+
+impl PinTally {
+    /// All reasons together.
+    #[must_use]
+    pub fn total(&self) -> PinSums {
+        self.by_reason.values().fold(PinSums::default(), |sum, other| PinSums {
+            pinned: sum.pinned + other.pinned,
+            begun: sum.begun + other.begun,
+            time: sum.time + other.time,
+        })
+    }
+}
+
+/// The pins of one pool for one reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PinSums {
+    /// Clients that are pinned.
+    pub pinned: u64,
+    /// Pins that have begun since start.
+    pub begun: u64,
+    /// Time that clients were pinned since start, of pins under way too.
+    pub time: Duration,
 }
 
 /// Why a client may not be pinned: who is.
@@ -284,11 +316,22 @@ mod tests {
             ledger.rows(start + 3 * SECOND).iter().map(|row| row.age).collect::<Vec<_>>(),
             [2 * SECOND, 3 * SECOND]
         );
+        assert_eq!(ledger.tally(start + 3 * SECOND).longest, Some(3 * SECOND), "whatever the reasons");
         ledger.unpin(1, start + 3 * SECOND);
         let tally = ledger.tally(start + 4 * SECOND);
-        assert_eq!(tally.time, 7 * SECOND);
-        assert_eq!(tally.begun, [(PinReason::TempObject, 2), (PinReason::AdvisoryLock, 1)]);
-        assert_eq!(tally.refused, 0);
+        let sums = |pinned, begun, time| PinSums { pinned, begun, time };
+        assert_eq!(
+            Vec::from_iter(tally.by_reason.clone()),
+            [
+                (PinReason::TempObject, sums(1, 2, 5 * SECOND)),
+                (PinReason::AdvisoryLock, sums(0, 1, 2 * SECOND))
+            ]
+        );
+        assert_eq!(tally.total(), sums(1, 3, 7 * SECOND));
+        assert_eq!((tally.longest, tally.refused, tally.max), (Some(4 * SECOND), 0, 9));
+        ledger.unpin(2, start + 5 * SECOND);
+        let tally = ledger.tally(start + 9 * SECOND);
+        assert_eq!((tally.longest, tally.total()), (None, sums(0, 3, 8 * SECOND)), "it has stopped");
     }
 
     #[test]

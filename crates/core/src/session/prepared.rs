@@ -1,4 +1,4 @@
-//! Prepared statements whose names are the client's own affair: Parse, Bind, Describe and Close.
+//! Prepared statements whose names are the client's own affair: Parse, Describe and Close; Bind has a file of its own.
 //!
 //! Rules tried on PostgreSQL: a Parse skipped after an error leaves no statement; in a failed transaction
 //! Parse is refused (25P02) and Close is not; a name that exists is refused (42P05) after the text has been
@@ -8,26 +8,17 @@ use std::sync::Arc;
 
 use howdah_wire::FrameHeader;
 use howdah_wire::backend::{self, TransactionStatus};
-use howdah_wire::frontend::{self, BindNames, Target, TargetKind, tag};
+use howdah_wire::frontend::{self, Target, TargetKind, tag};
 use howdah_wire::sql::{Sign, Signs};
 
-use super::recall::Recall;
 use super::relay_client::{Step, malformed};
-use super::rename::{MISSING_UNNAMED, REFUSED};
+use super::rename::MISSING_UNNAMED;
 use super::server_names::{ServerName, send_close, write_parse_start};
 use super::server_statements::Need;
 use super::statement::{NAME_PREFIX, signs_of};
 use super::statements::Told;
 use super::{Asks, Expected, Kind, Patch, PinReason, Session, Statement, Subject, Verdict};
 use crate::server::Server;
-
-/// What executing a bound statement may do.
-struct Effects {
-    commits: bool,
-    clears: bool,
-    /// What has to follow so that RESET returns to the client's own start values.
-    correction: Vec<u8>,
-}
 
 impl Session {
     /// Parse, Bind, Describe or Close.
@@ -63,10 +54,11 @@ impl Session {
         }
         let taken = FrameHeader::SIZE + name.len() + 1;
         let definition_len = header.total().saturating_sub(taken);
-        if let Some((old, _)) = self.resolve(server, name, patch) {
+        if let Some((old, _)) = self.known(name) {
+            let old = self.renew(server, name, old, patch);
             // The name is taken: PostgreSQL itself shall say so, in its own words and its own order.
-            self.ensure(server, &old, Told::default(), patch);
-            write_parse_start(&old.name(), definition_len, &mut patch.to_server);
+            self.ensure(server, Arc::clone(&old), Told::default(), patch);
+            write_parse_start(old.name(), definition_len, &mut patch.to_server);
             self.statements_mut().refused(name, old, server.outstanding.batch());
             let expected = Expected { client_op: true, ..Expected::theirs(Kind::Parse) };
             server.outstanding.push(Expected { subject: Subject::Taken, ..expected });
@@ -137,120 +129,6 @@ impl Session {
         Session::pass(server, Expected { subject, ..Expected::theirs(Kind::Parse) })
     }
 
-    fn bind(&mut self, server: &mut Server, header: FrameHeader, input: &[u8], patch: &mut Patch) -> Step {
-        let Some(names) = BindNames::parse(body_so_far(header, input)) else {
-            return more_or_malformed(header, input, 2 * MAX_NAME, patch);
-        };
-        if self.is_in_doubt(server, names.statement) || self.means_names_in_doubt(server, names.statement) {
-            return wait(server);
-        }
-        let taken = FrameHeader::SIZE + names.rest_offset;
-        let named_by_value = self.names_by_value(names.statement);
-        if named_by_value && input.len() < header.total() && header.total() <= Verdict::MAX_HELD {
-            return Step::Hold;
-        }
-        if header.total() > Recall::MAX {
-            self.renew_what_is_doubtful(server, names.statement, patch);
-        } else if input.len() < header.total() {
-            return Step::Hold;
-        }
-        let looks = self.looks_at_statements(server, names.statement);
-        let target = if looks.is_some() {
-            // It must not find itself under another name.
-            ServerName::AsIs
-        } else if portal_is_described_next(header, input) && !server.outstanding.has_failed() {
-            self.name_to_be_described(server, names.statement, patch)
-        } else {
-            self.server_name(server, names.statement, true, patch)
-        };
-        let Some(subject) = self.subject_of_bind(&target) else { return wait(server) };
-        server.tally.binds += u64::from(!names.statement.is_empty());
-        let rest = header.total().saturating_sub(taken);
-        if let Some(error) = self.objection_to(server, names.statement, &target, patch) {
-            (self.bound_commits, self.bound_clears) = (false, false);
-            self.bound_correction.clear();
-            self.recall = None;
-            Session::note_refused(server, Kind::Bind, error);
-            return match frontend::write_bind_header(&mut patch.to_server, names.portal, REFUSED, rest) {
-                Ok(()) => Step::Replace(taken),
-                Err(_) => malformed(header.tag, patch),
-            };
-        }
-        let effects = match &target {
-            ServerName::Virtual(statement) => {
-                let signs = self.signs_of(statement);
-                let mut correction = Vec::new();
-                if let Some(signs) = signs.as_deref().filter(|signs| !signs.is_plain()) {
-                    correction = self.raise_bound(server, names.portal, signs, statement.text());
-                    self.prepare_names(server, signs, statement.text(), patch);
-                }
-                let effects = signs.map_or(Effects::NONE, |signs| Effects::of(&signs));
-                Effects { correction, ..effects }
-            }
-            ServerName::Missing | ServerName::Another | ServerName::Unknown => Effects::NONE,
-            ServerName::AsIs if names.statement.is_empty() => {
-                self.unnamed.bound();
-                let mut correction = Vec::new();
-                if let Some(signs) = self.unnamed.signs.take() {
-                    let text = self.unnamed.text().to_vec();
-                    correction = self.raise_bound(server, names.portal, &signs, &text);
-                    self.prepare_names(server, &signs, &text, patch);
-                    self.unnamed.signs = Some(signs);
-                }
-                Effects { commits: self.unnamed.commits, clears: self.unnamed.clears, correction }
-            }
-            ServerName::AsIs => {
-                if let Some((statement, signs)) = looks {
-                    self.raise(server, &signs, statement.text());
-                    self.prepare_names(server, &signs, statement.text(), patch);
-                } else {
-                    self.prepare_name(server, names.statement, patch);
-                    self.raise(server, &Signs::unseen(), names.statement);
-                }
-                Effects::UNKNOWN
-            }
-        };
-        server.doubts.resume();
-        if !server.meaning_trail.is_empty() {
-            self.add_to_trail(server, names.statement, input.get(taken..).unwrap_or_default());
-        }
-        if self.rules.always_asks() {
-            server.doubts.add(Asks::EVERYTHING, names.statement);
-        }
-        if named_by_value {
-            server.doubts.add_custom(input.get(taken..).unwrap_or_default());
-        }
-        self.bound_commits = effects.commits;
-        self.portal_commits |= effects.commits && !names.portal.is_empty();
-        self.bound_clears = effects.clears;
-        if names.portal.is_empty() {
-            self.bound_correction = effects.correction;
-        }
-        server.outstanding.push(Expected { subject, ..Expected::theirs(Kind::Bind) });
-        let name = match target {
-            ServerName::AsIs if patch.to_server.is_empty() => return Step::Pass,
-            // What was put into the patch has to go before it.
-            ServerName::AsIs => names.statement.to_vec(),
-            ServerName::Virtual(statement) => statement.name(),
-            ServerName::Missing | ServerName::Another | ServerName::Unknown => MISSING_UNNAMED.to_vec(),
-        };
-        match frontend::write_bind_header(&mut patch.to_server, names.portal, &name, rest) {
-            Ok(()) => Step::Replace(taken),
-            Err(_) => malformed(header.tag, patch),
-        }
-    }
-
-    /// What there is to know about how a Bind goes; `None`: nothing can be bound yet.
-    fn subject_of_bind(&self, target: &ServerName) -> Option<Subject> {
-        match target {
-            ServerName::Unknown => None,
-            ServerName::Virtual(statement) if self.recall.is_some() => Some(Subject::Proof(statement.id)),
-            ServerName::Virtual(statement) => Some(Subject::Used(statement.id)),
-            ServerName::Another => Some(Subject::Another),
-            ServerName::AsIs | ServerName::Missing => Some(Subject::None),
-        }
-    }
-
     fn describe(
         &mut self,
         server: &mut Server,
@@ -269,7 +147,8 @@ impl Session {
         if self.is_in_doubt(server, name) {
             return wait(server);
         }
-        let target = self.server_name(server, name, false, patch);
+        let known = self.known(name).map(|(statement, told)| (statement, Told { shape: None, ..told }));
+        let target = self.server_name(server, name, known, patch);
         if matches!(target, ServerName::AsIs) && !name.is_empty() {
             self.prepare_name(server, name, patch);
         }
@@ -283,15 +162,15 @@ impl Session {
                 Subject::Description(statement.id)
             };
         }
-        let name = match target {
+        let name = match &target {
             ServerName::AsIs if patch.to_server.is_empty() => return Session::pass(server, expected),
             // What was put into the patch has to go before it.
-            ServerName::AsIs => name.to_vec(),
+            ServerName::AsIs | ServerName::Own(_) => name,
             ServerName::Virtual(statement) => statement.name(),
-            ServerName::Missing | ServerName::Another | ServerName::Unknown => MISSING_UNNAMED.to_vec(),
+            ServerName::Missing | ServerName::Another | ServerName::Unknown => MISSING_UNNAMED,
         };
         server.outstanding.push(expected);
-        frontend::write_describe(&mut patch.to_server, TargetKind::Statement, &name);
+        frontend::write_describe(&mut patch.to_server, TargetKind::Statement, name);
         Step::Replace(header.total())
     }
 
@@ -330,60 +209,10 @@ impl Session {
         Step::Replace(header.total())
     }
 
-    /// What is bound may change, by its values, what was said about the meaning of statements, or take it back.
-    #[cold]
-    fn add_to_trail(&self, server: &mut Server, name: &[u8], values: &[u8]) {
-        let has_meaning = |signs: &Signs| signs.has(Sign::Meaning);
-        let (text, means) = match name {
-            b"" => (self.unnamed.text().to_vec(), self.unnamed.signs.as_deref().map(has_meaning)),
-            _ => match self.statements.as_ref().and_then(|statements| statements.resolve(name)) {
-                Some((statement, _)) => {
-                    (statement.text().to_vec(), self.signs_of(statement).as_deref().map(has_meaning))
-                }
-                None => return,
-            },
-        };
-        Session::doubt_trail(server, &text);
-        if means.unwrap_or_default() {
-            self.leave_trail(server, &text, values);
-        }
-    }
-
-    /// The statement shows what is prepared: all of it is prepared under the client's own names first.
-    fn looks_at_statements(&self, server: &Server, name: &[u8]) -> Option<(Arc<Statement>, Arc<Signs>)> {
-        let (statement, _) = self.statements.as_ref()?.resolve(name)?;
-        let signs = self.signs_of(statement).filter(|signs| signs.has(Sign::PreparedView))?;
-        (self.rules.follows_state() && !server.outstanding.has_failed())
-            .then(|| (Arc::clone(statement), signs))
-    }
-
-    /// The statement may set a setting whose name is among its parameters.
-    fn names_by_value(&self, name: &[u8]) -> bool {
-        let is_open = |signs: &Signs| signs.has(Sign::SettingUnknown) || signs.has(Sign::Opaque);
-        if name.is_empty() {
-            return self.unnamed.signs.as_deref().is_some_and(is_open);
-        }
-        let statement = self.statements.as_ref().and_then(|statements| statements.resolve(name));
-        statement.and_then(|(statement, _)| self.signs_of(statement)).is_some_and(|signs| is_open(&signs))
-    }
-
     /// What executing it may do; `None`: nothing that matters.
+    #[inline]
     pub(super) fn signs_of(&self, statement: &Statement) -> Option<Arc<Signs>> {
         statement.signs(self.edition, &self.hints)
-    }
-
-    /// What the statement of this name says of others by name depends on the fate of an earlier batch.
-    fn means_names_in_doubt(&self, server: &Server, name: &[u8]) -> bool {
-        if name.is_empty() {
-            let signs = self.unnamed.signs.as_deref();
-            return signs.is_some_and(|signs| self.names_in_doubt(server, signs, self.unnamed.text()));
-        }
-        self.statements.as_ref().and_then(|statements| statements.resolve(name)).is_some_and(
-            |(statement, _)| {
-                let signs = self.signs_of(statement);
-                signs.is_some_and(|signs| self.names_in_doubt(server, &signs, statement.text()))
-            },
-        )
     }
 
     /// What `name` stands for depends on the fate of a batch that has not been answered yet.
@@ -421,17 +250,6 @@ impl Session {
     }
 }
 
-impl Effects {
-    fn of(signs: &Signs) -> Effects {
-        Effects { commits: signs.has(Sign::Commits), clears: signs.has(Sign::Clears), correction: Vec::new() }
-    }
-
-    /// Nothing can be ruled out. That it clears is left to its tag, though: it is rare, and waiting costs.
-    const UNKNOWN: Effects = Effects { commits: true, clears: false, correction: Vec::new() };
-    /// It is not executed.
-    const NONE: Effects = Effects { commits: false, clears: false, correction: Vec::new() };
-}
-
 /// SQL may have given names or taken them away, and the answer to the question which is on its way.
 pub(super) fn names_are_unknown(server: &Server) -> bool {
     let asked = server.look.as_ref().is_some_and(|look| look.about.has(Asks::STATEMENTS));
@@ -448,20 +266,18 @@ fn until_nul(bytes: &[u8]) -> Option<&[u8]> {
     bytes.get(..memchr::memchr(0, bytes)?)
 }
 
-/// Behind this message comes the beginning of a Describe of a portal.
-#[inline]
-fn portal_is_described_next(header: FrameHeader, input: &[u8]) -> bool {
-    let next = header.total();
-    input.get(next) == Some(&tag::DESCRIBE) && input.get(next + FrameHeader::SIZE) == Some(&b'P')
-}
-
 /// What is there of the message's body.
-fn body_so_far(header: FrameHeader, input: &[u8]) -> &[u8] {
+pub(super) fn body_so_far(header: FrameHeader, input: &[u8]) -> &[u8] {
     input.get(FrameHeader::SIZE..header.total().min(input.len())).unwrap_or_default()
 }
 
 /// The message lacks its names: more of it has to come, unless it is there or names cannot be so long.
-fn more_or_malformed(header: FrameHeader, input: &[u8], longest: usize, patch: &mut Patch) -> Step {
+pub(super) fn more_or_malformed(
+    header: FrameHeader,
+    input: &[u8],
+    longest: usize,
+    patch: &mut Patch,
+) -> Step {
     if input.len() < header.total() && input.len() <= longest {
         return Step::Hold;
     }
@@ -479,6 +295,6 @@ fn target_of<'a>(header: FrameHeader, input: &'a [u8], patch: &mut Patch) -> Res
 }
 
 /// Longest name of a statement or portal; PostgreSQL cuts identifiers at 63 bytes but not these.
-const MAX_NAME: usize = 8 * 1024;
+pub(super) const MAX_NAME: usize = 8 * 1024;
 /// Longest Parse of an unnamed statement that is kept until it is bound.
 const MAX_UNNAMED: usize = 64 * 1024;

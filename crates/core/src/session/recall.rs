@@ -142,7 +142,8 @@ impl Session {
 
     /// What this name stands for may be out of date, and what uses it is too long to be kept.
     pub(super) fn renew_what_is_doubtful(&mut self, server: &mut Server, name: &[u8], patch: &mut Patch) {
-        let Some((statement, told)) = self.resolve(server, name, patch) else { return };
+        let Some((statement, told)) = self.known(name) else { return };
+        let statement = self.renew(server, name, statement, patch);
         let need =
             server.statements.need(statement.id, server.outstanding.batch(), Told { shape: None, ..told });
         if need == Need::Proof {

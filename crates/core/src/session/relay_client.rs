@@ -50,6 +50,7 @@ impl Session {
                 Session::ready_without_server(patch);
             }
             _ if self.refused != Refused::No => self.refused = Refused::Batch,
+            _ if is_short_of(header, input) => return Verdict::Hold,
             _ => return Verdict::NeedServer,
         }
         self.client_rest = Rest { bytes: header.total(), forward: false };
@@ -95,6 +96,10 @@ impl Session {
                 Err(_) if passed > 0 => return Verdict::Forward(passed),
                 Err(error) => return violation(&error, patch),
             };
+            // Half of a request would keep the server connection from everybody else.
+            if is_request(header.tag) && is_short_of(header, left) {
+                return forward_or_hold(passed);
+            }
             if self.recall.is_some() && self.waits_for_proof(server, header, left, patch) {
                 return forward_or_hold(passed);
             }
@@ -119,7 +124,7 @@ impl Session {
         match header.tag {
             tag::PARSE | tag::BIND | tag::DESCRIBE | tag::CLOSE => self.rules.follows_statements(),
             tag::QUERY => true,
-            tag::EXECUTE => !self.bound_correction.is_empty(),
+            tag::EXECUTE => !self.bound.correction.is_empty(),
             tag::FUNCTION_CALL => false,
             tag::SYNC | tag::FLUSH => header.total() > FrameHeader::SIZE,
             tag => !is_copy(tag),
@@ -127,6 +132,7 @@ impl Session {
     }
 
     /// The client's next message.
+    #[inline]
     pub(super) fn take(
         &mut self,
         server: &mut Server,
@@ -179,20 +185,21 @@ impl Session {
     }
 
     fn execute(&mut self, server: &mut Server, header: FrameHeader, input: &[u8], patch: &mut Patch) -> Step {
-        let commits = self.bound_commits || self.portal_commits;
-        let clears = self.bound_clears;
-        let expected = Expected { commits, clears, ..Expected::theirs(Kind::Execute) };
         let message = input.get(..header.total());
-        if !self.bound_correction.is_empty() && message.is_none() && header.total() <= Verdict::MAX_HELD {
+        if !self.bound.correction.is_empty() && message.is_none() && header.total() <= Verdict::MAX_HELD {
             return Step::Hold;
         }
+        let (commits, clears) = (self.bound.commits || self.portal_commits, self.bound.clears);
         if commits {
             self.may_end();
         }
-        let step = Session::pass(server, expected);
+        let step = Session::pass(server, Expected { commits, clears, ..Expected::theirs(Kind::Execute) });
+        if self.bound.correction.is_empty() {
+            return step;
+        }
         let unnamed = message.filter(|message| message.get(FrameHeader::SIZE) == Some(&0));
-        let Some(message) = unnamed.filter(|_| !self.bound_correction.is_empty()) else { return step };
-        let correction = std::mem::take(&mut self.bound_correction);
+        let Some(message) = unnamed else { return step };
+        let correction = std::mem::take(&mut self.bound.correction);
         // In the same batch, so that nobody sees what was between.
         patch.to_server.extend_from_slice(message);
         run_own(server, &correction, Subject::Correction, patch);
@@ -211,7 +218,8 @@ impl Session {
         }
         self.keep_hints_fresh();
         let signs = text.map_or_else(Signs::unseen, |text| Signs::of(text, &self.hints));
-        if !signs.is_plain() && self.names_in_doubt(server, &signs, text.unwrap_or_default()) {
+        let heeded = !signs.is_plain() || self.heeds_all;
+        if heeded && self.names_in_doubt(server, &signs, text.unwrap_or_default()) {
             return wait(server);
         }
         self.unnamed.forget();
@@ -227,7 +235,7 @@ impl Session {
         if !server.meaning_trail.is_empty() {
             Session::doubt_trail(server, text.unwrap_or_default());
         }
-        if !signs.is_plain() || self.heeds_all {
+        if heeded {
             if let Some(error) = self.objection(server, &signs, text.unwrap_or_default(), patch) {
                 Session::refuse_query(server, error, patch);
                 return Step::Replace(header.total());
@@ -255,6 +263,15 @@ impl Session {
         self.raise(server, signs, text);
     }
 
+    /// So much of the client's next message is there that it needs a server connection, or is none at all.
+    #[must_use]
+    pub fn has_asked(&self, held: &[u8]) -> bool {
+        match self.header(held) {
+            Ok(header) => header.is_some_and(|header| !is_short_of(header, held)),
+            Err(_) => true,
+        }
+    }
+
     /// Drops what it can of a message that goes no further; `None`: there is no such message.
     fn skip_rest(&mut self, input: &[u8]) -> Option<usize> {
         if self.client_rest.bytes == 0 || self.client_rest.forward || input.is_empty() {
@@ -266,13 +283,14 @@ impl Session {
     }
 
     /// The header at the start of `input`, if it is there; one that cannot be right is an error.
-    fn header(&self, input: &[u8]) -> Result<Option<FrameHeader>, ErrorResponse> {
+    #[inline]
+    fn header(&self, input: &[u8]) -> Result<Option<FrameHeader>, Box<ErrorResponse>> {
         match FrameHeader::parse(input) {
             Ok(Some(header)) if header.len > self.rules.max_packet_size => {
-                Err(refusal::message_too_large(header, self.rules.max_packet_size))
+                Err(Box::new(refusal::message_too_large(header, self.rules.max_packet_size)))
             }
             Ok(header) => Ok(header),
-            Err(error) => Err(refusal::broken_frame(&error)),
+            Err(error) => Err(Box::new(refusal::broken_frame(&error))),
         }
     }
 
@@ -298,6 +316,11 @@ pub(super) fn malformed(tag: u8, patch: &mut Patch) -> Step {
 
 fn is_copy(message: u8) -> bool {
     matches!(message, tag::COPY_DATA | tag::COPY_DONE | tag::COPY_FAIL)
+}
+
+/// So little of a message is there that no server connection is asked for yet.
+fn is_short_of(header: FrameHeader, input: &[u8]) -> bool {
+    input.len() < header.total().min(Verdict::MAX_IDLE)
 }
 
 /// Messages that need a server connection.

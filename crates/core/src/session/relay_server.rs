@@ -34,8 +34,11 @@ pub fn on_server(
             }
             let part = server.rest.bytes.min(left.len());
             server.rest.bytes -= part;
-            if server.rest.bytes == 0 {
-                between_replies(server, session.as_deref_mut(), patch);
+            if server.rest.bytes == 0
+                && let Some(session) = session.as_deref_mut()
+                && has_to_speak(server, session)
+            {
+                between_replies(server, session, patch);
             }
             if !server.rest.forward {
                 return if part > 0 { Verdict::Skip(part) } else { Verdict::Hold };
@@ -55,6 +58,14 @@ pub fn on_server(
                 return broken(server, passed);
             }
         };
+        if is_row(header) && session.is_some() && server.outstanding.rows_are_theirs() {
+            // They change nothing: as many as are there go on together.
+            let rows = whole_rows(left);
+            if rows > 0 {
+                passed += rows;
+                continue;
+            }
+        }
         // These two may be written anew: what stands before them has to be sent first.
         if passed > 0 && matches!(header.tag, tag::ERROR_RESPONSE | tag::PARAMETER_STATUS) {
             return Verdict::Forward(passed);
@@ -85,9 +96,20 @@ fn broken(server: &Server, passed: usize) -> Verdict {
     }
 }
 
+/// A reply has ended: Howdah may have something to say itself.
+#[inline]
+fn has_to_speak(server: &Server, session: &Session) -> bool {
+    server.outstanding.head_is_given()
+        || server.doubts.is_due()
+        || session.is_behind()
+        || session.ready_awaits
+        || session.is_withheld()
+        || server.outstanding.is_in_doubt()
+}
+
 /// A reply has ended: whatever Howdah has to say itself may be said now.
-fn between_replies(server: &mut Server, session: Option<&mut Session>, patch: &mut Patch) {
-    let Some(session) = session else { return };
+#[cold]
+fn between_replies(server: &mut Server, session: &mut Session, patch: &mut Patch) {
     session.give(server, &mut patch.to_client);
     if server.doubts.is_due() || session.is_behind() {
         session.follow_up(server, patch);
@@ -121,39 +143,41 @@ fn reply(
         tag::ERROR_RESPONSE => return error(server, session, header, body, patch),
         tag::READY_FOR_QUERY => return ready(server, session, body, patch),
         tag::PARAMETER_STATUS => return Ok(parameter(server, session, body)),
-        tag::PARAMETER_DESCRIPTION | tag::ROW_DESCRIPTION | tag::NO_DATA | tag::BIND_COMPLETE
-            if server.outstanding.head_is_delicate() =>
-        {
-            return server.told(session, header, body, patch).ok_or(CloseReason::ServerProtocol);
-        }
         _ => {}
     }
     let expected = match server.outstanding.answer(header.tag) {
         Ok(Answer::Unasked) => return Ok(unasked(server, session, header, body)),
+        Ok(Answer::Shape) => {
+            return server.told(session, header, body, patch).ok_or(CloseReason::ServerProtocol);
+        }
         Ok(Answer::Part(expected)) => expected,
         Ok(Answer::Done(expected)) => {
-            settle(server, session.as_deref_mut(), expected, Some(expected.kind == Kind::Parse));
+            answered(server, session.as_deref_mut(), expected);
             expected
         }
         Err(Doubt) => return Err(CloseReason::ServerProtocol),
     };
-    if header.tag == tag::COMMAND_COMPLETE && header.total() <= SHORT_TAG {
+    if header.tag == tag::COMMAND_COMPLETE && header.total() <= SHORT_TAG && matters(body) {
         command_complete(server, session, expected, body);
     }
     if !expected.ours {
         return Ok(Reply::Forward);
     }
-    if header.tag == tag::DATA_ROW && expected.subject == Subject::Look {
-        let row = server.look.as_mut().and_then(|look| look.row(body));
-        row.ok_or(CloseReason::ServerProtocol)?;
-    } else if header.tag == tag::DATA_ROW && expected.subject == Subject::Trial {
-        let row = server.trial.as_mut().and_then(|trial| trial.row(body));
-        row.ok_or(CloseReason::ServerProtocol)?;
-    } else if header.tag == tag::DATA_ROW && expected.subject == Subject::Survey {
-        let row = server.survey.as_mut().and_then(|survey| survey.row(body));
-        row.ok_or(CloseReason::ServerProtocol)?;
+    if header.tag == tag::DATA_ROW {
+        own_row(server, expected.subject, body).ok_or(CloseReason::ServerProtocol)?;
     }
     Ok(Reply::Swallow)
+}
+
+/// A row of an answer to a question of Howdah's own; `None`: it makes no sense.
+#[cold]
+fn own_row(server: &mut Server, subject: Subject, body: &[u8]) -> Option<()> {
+    match subject {
+        Subject::Look => server.look.as_mut()?.row(body),
+        Subject::Trial => server.trial.as_mut()?.row(body),
+        Subject::Survey => server.survey.as_mut()?.row(body),
+        _ => Some(()),
+    }
 }
 
 /// A notification comes to the client from the listener connection, if that is what its session is like.
@@ -322,9 +346,18 @@ fn is_refused(server: &mut Server, asked: Subject, error: &ErrorResponse) -> boo
     true
 }
 
+/// An entry has been answered.
+#[inline]
+fn answered(server: &mut Server, session: Option<&mut Session>, entry: Expected) {
+    match entry.subject {
+        Subject::None | Subject::Used(_) if !entry.client_op => {}
+        Subject::Unnamed(generation) => server.unnamed.settle(generation, true),
+        _ => settle(server, session, entry, Some(entry.kind == Kind::Parse)),
+    }
+}
+
 /// An entry has been answered (`present`: the statement it is about is there now) or dropped (`None`).
-// Out of line it would take the entry from memory, where each row of an answer would have to put it first.
-#[inline(always)]
+#[cold]
 fn settle(server: &mut Server, session: Option<&mut Session>, entry: Expected, present: Option<bool>) {
     match entry.subject {
         Subject::Statement(id) => server.statements.settle(id, present),
@@ -343,6 +376,7 @@ fn settle(server: &mut Server, session: Option<&mut Session>, entry: Expected, p
     }
 }
 
+#[cold]
 fn parameter(server: &mut Server, session: Option<&mut Session>, body: &[u8]) -> Reply {
     let status = ParameterStatus::parse(body).ok();
     let name = status.as_ref().and_then(|status| str::from_utf8(status.name).ok());
@@ -382,6 +416,25 @@ fn parameter(server: &mut Server, session: Option<&mut Session>, body: &[u8]) ->
     if news || !server.outstanding.head_is_ours() { Reply::Forward } else { Reply::Swallow }
 }
 
+/// The body of a CommandComplete, by which something has become of the session.
+#[inline]
+fn matters(body: &[u8]) -> bool {
+    matches!(body, b"SET\0" | b"RESET\0" | b"ROLLBACK\0" | b"DEALLOCATE ALL\0" | b"DISCARD ALL\0")
+        || changes_tables(body)
+}
+
+/// Behind a command that is called so the rows of a statement may look different.
+#[inline]
+fn changes_tables(tag: &[u8]) -> bool {
+    match tag {
+        [b'A', ..] => tag.starts_with(b"ALTER "),
+        [b'D', b'R' | b'O', ..] => tag.starts_with(b"DROP ") || tag.starts_with(b"DO"),
+        [b'C', b'R', ..] => tag.starts_with(b"CREATE VIEW"),
+        _ => false,
+    }
+}
+
+#[cold]
 fn command_complete(server: &mut Server, mut session: Option<&mut Session>, asked: Expected, body: &[u8]) {
     let Ok(CommandComplete { tag }) = CommandComplete::parse(body) else { return };
     // SET … TO DEFAULT says SET as well; of a Query the text has been read.
@@ -415,13 +468,25 @@ fn command_complete(server: &mut Server, mut session: Option<&mut Session>, aske
     }
 }
 
-/// After that the rows of a statement may look different.
-fn changes_tables(tag: &[u8]) -> bool {
-    matches!(tag, b"DO" | b"CREATE VIEW") || tag.starts_with(b"ALTER ") || tag.starts_with(b"DROP ")
-}
-
 fn forward_or_hold(passed: usize) -> Verdict {
     if passed > 0 { Verdict::Forward(passed) } else { Verdict::Hold }
+}
+
+fn is_row(header: FrameHeader) -> bool {
+    matches!(header.tag, tag::DATA_ROW | tag::COPY_DATA)
+}
+
+/// Length of the whole rows at the start of `input`.
+fn whole_rows(input: &[u8]) -> usize {
+    let mut rows = 0;
+    while let Some(left) = input.get(rows..)
+        && let Ok(Some(header)) = FrameHeader::parse(left)
+        && is_row(header)
+        && header.total() <= left.len()
+    {
+        rows += header.total();
+    }
+    rows
 }
 
 /// Messages that are looked into: all of it has to be there, unless it is absurdly long.

@@ -18,6 +18,8 @@ pub(in crate::session) enum ServerName {
     AsIs,
     /// That of a text.
     Virtual(Arc<Statement>),
+    /// The client's name for this text, which is there under it too.
+    Own(Arc<Statement>),
     /// There is none, or none of this client's: it has to look as if there were none.
     Missing,
     /// That of a text that does not look there like what the client was told.
@@ -27,24 +29,26 @@ pub(in crate::session) enum ServerName {
 }
 
 impl Session {
-    /// `as_told`: what it stands for has to look like the client was told.
+    /// `known`: what the client has under this name, and what it has to look like.
     pub(super) fn server_name(
         &mut self,
         server: &mut Server,
         name: &[u8],
-        as_told: bool,
+        known: Option<(Arc<Statement>, Told)>,
         patch: &mut Patch,
     ) -> ServerName {
-        if !name.is_empty() {
-            return match self.resolve(server, name, patch) {
-                Some((statement, told)) => {
-                    let shape = told.shape.filter(|_| as_told);
-                    self.ensure(server, &statement, Told { shape, ..told }, patch)
-                }
-                None if name.starts_with(NAME_PREFIX) => ServerName::Missing,
-                None => ServerName::AsIs,
-            };
+        match known {
+            Some((statement, told)) => {
+                let statement = self.renew(server, name, statement, patch);
+                self.ensure(server, statement, told, patch)
+            }
+            None if name.is_empty() => self.unnamed_name(server, patch),
+            None if name.starts_with(NAME_PREFIX) => ServerName::Missing,
+            None => ServerName::AsIs,
         }
+    }
+
+    fn unnamed_name(&self, server: &mut Server, patch: &mut Patch) -> ServerName {
         match self.unnamed.whereabouts(self.id, &server.unnamed) {
             Whereabouts::Here => ServerName::AsIs,
             Whereabouts::Nowhere => ServerName::Missing,
@@ -64,22 +68,24 @@ impl Session {
         &mut self,
         server: &mut Server,
         name: &[u8],
+        statement: Arc<Statement>,
+        told: Told,
         patch: &mut Patch,
     ) -> ServerName {
-        let Some((statement, told)) = self.resolve(server, name, patch).filter(|_| !name.is_empty()) else {
-            return self.server_name(server, name, true, patch);
-        };
+        let statement = self.renew(server, name, statement, patch);
         let batch = server.outstanding.batch();
         if told.shape.is_some() && server.statements.need(statement.id, batch, told) == Need::Nothing {
             return ServerName::Virtual(statement);
         }
-        let target = self.ensure(server, &statement, Told { shape: None, ..told }, patch);
-        if matches!(target, ServerName::Virtual(_)) && !server.outstanding.has_failed() {
-            self.statements_mut().describing(name, Arc::clone(&statement), batch);
+        let target = self.ensure(server, statement, Told { shape: None, ..told }, patch);
+        if let ServerName::Virtual(statement) = &target
+            && !server.outstanding.has_failed()
+        {
+            self.statements_mut().describing(name, Arc::clone(statement), batch);
             let subject = Subject::Description(statement.id);
             let expected = Expected { subject, client_op: true, ..Expected::ours(Kind::Describe) };
             server.outstanding.push(expected);
-            frontend::write_describe(&mut patch.to_server, TargetKind::Statement, &statement.name());
+            frontend::write_describe(&mut patch.to_server, TargetKind::Statement, statement.name());
         }
         target
     }
@@ -88,36 +94,36 @@ impl Session {
     pub(super) fn ensure(
         &mut self,
         server: &mut Server,
-        statement: &Arc<Statement>,
+        statement: Arc<Statement>,
         told: Told,
         patch: &mut Patch,
     ) -> ServerName {
         // Nothing has come of the batch so far: whatever fails can be done again.
         let first = || server.outstanding.begins_batch() && patch.to_server.is_empty();
         match server.statements.need(statement.id, server.outstanding.batch(), told) {
-            Need::Nothing => return ServerName::Virtual(Arc::clone(statement)),
+            Need::Nothing => return ServerName::Virtual(statement),
             Need::Answer => return ServerName::Unknown,
             Need::Another => return ServerName::Another,
             Need::Proof if first() => {
                 self.recall = Some(Box::new(Recall::new(statement.id, self.rules.registry.now())));
-                return ServerName::Virtual(Arc::clone(statement));
+                return ServerName::Virtual(statement);
             }
             Need::Proof if !self.rules.always_asks() || server.outstanding.has_failed() => {
-                return ServerName::Virtual(Arc::clone(statement));
+                return ServerName::Virtual(statement);
             }
             Need::Describe if first() => {
-                Session::ask_for_shape(server, statement, true, patch);
+                Session::ask_for_shape(server, &statement, true, patch);
                 return ServerName::Unknown;
             }
             Need::Parse => self.evict(server, patch),
             Need::CloseAndParse | Need::Proof | Need::Describe => send_close(server, statement.id, patch),
         }
-        self.send_parse(server, statement, Expected::ours(Kind::Parse), patch);
+        self.send_parse(server, &statement, Expected::ours(Kind::Parse), patch);
         if told.shape.is_some() {
-            Session::ask_for_shape(server, statement, false, patch);
+            Session::ask_for_shape(server, &statement, false, patch);
             return ServerName::Unknown;
         }
-        ServerName::Virtual(Arc::clone(statement))
+        ServerName::Virtual(statement)
     }
 
     pub(super) fn send_parse(
@@ -127,7 +133,7 @@ impl Session {
         expected: Expected,
         patch: &mut Patch,
     ) {
-        write_parse(&statement.name(), &statement.definition, &mut patch.to_server);
+        write_parse(statement.name(), &statement.definition, &mut patch.to_server);
         server.statements.parse_sent(statement, server.outstanding.batch(), self.rules.registry.now());
         server.outstanding.push(Expected { subject: Subject::Statement(statement.id), ..expected });
         server.tally.server_parses += 1;

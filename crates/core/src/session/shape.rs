@@ -125,19 +125,23 @@ pub(super) fn settle_description(server: &mut Server, asker: Option<&mut Session
 }
 
 impl Session {
-    /// What `name` will stand for, under the number that its text has now, and what the client was told of it.
-    pub(super) fn resolve(
+    /// What `name` will stand for, and what the client was told of it.
+    #[inline]
+    pub(super) fn known(&self, name: &[u8]) -> Option<(Arc<Statement>, Told)> {
+        let (statement, told) = self.statements.as_ref()?.resolve(name)?;
+        Some((Arc::clone(statement), told))
+    }
+
+    /// What `name` stands for, under the number that its text has now.
+    #[inline]
+    pub(super) fn renew(
         &mut self,
         server: &mut Server,
         name: &[u8],
+        statement: Arc<Statement>,
         patch: &mut Patch,
-    ) -> Option<(Arc<Statement>, Told)> {
-        let (statement, told) = self.statements.as_ref()?.resolve(name)?;
-        let statement = Arc::clone(statement);
-        if statement.is_retired() {
-            return Some((self.renumber(server, name, &statement, patch), told));
-        }
-        Some((statement, told))
+    ) -> Arc<Statement> {
+        if statement.is_retired() { self.renumber(server, name, &statement, patch) } else { statement }
     }
 
     #[cold]
@@ -165,7 +169,7 @@ impl Session {
         anew: bool,
         patch: &mut Patch,
     ) {
-        frontend::write_describe(&mut patch.to_server, TargetKind::Statement, &statement.name());
+        frontend::write_describe(&mut patch.to_server, TargetKind::Statement, statement.name());
         frontend::write_flush(&mut patch.to_server);
         server.statements.describe_sent(statement.id);
         let subject =

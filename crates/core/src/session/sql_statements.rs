@@ -160,7 +160,7 @@ impl Session {
         if signs.has(Sign::PreparedView) {
             return self.show_all(server, patch);
         }
-        if signs.has(Sign::Opaque) {
+        if signs.has(Sign::Opaque) || self.rules.always_asks() {
             self.sync_all(server, patch);
         }
         if [Sign::Prepare, Sign::Execute, Sign::Deallocate].into_iter().any(|sign| signs.has(sign)) {
@@ -173,7 +173,7 @@ impl Session {
     /// What this text means by name depends on the fate of something that has not been answered yet.
     pub(super) fn names_in_doubt(&self, server: &Server, signs: &Signs, text: &[u8]) -> bool {
         let has = |any: &[Sign]| any.iter().any(|sign| signs.has(*sign));
-        let all = has(&[Sign::PreparedView, Sign::Opaque]);
+        let all = has(&[Sign::PreparedView, Sign::Opaque]) || self.rules.always_asks();
         if !self.rules.follows_state() || !all && !has(&[Sign::Prepare, Sign::Execute, Sign::Deallocate]) {
             return false;
         }

@@ -19,6 +19,8 @@ use super::shape::Shape;
 pub struct Statement {
     /// Number of its text in this process; the server's name is made of it.
     pub id: u64,
+    /// That name.
+    name: Box<[u8]>,
     /// The edition of the hints by which it was found harmless last.
     harmless_by: AtomicU64,
     /// What executing it may do, and by which edition of the hints that was found.
@@ -82,9 +84,10 @@ impl Statement {
     }
 
     /// The name under which servers know it.
+    #[inline]
     #[must_use]
-    pub fn name(&self) -> Vec<u8> {
-        Statement::name_for(self.id)
+    pub fn name(&self) -> &[u8] {
+        &self.name
     }
 
     /// The name under which servers know the statement with this number.
@@ -156,6 +159,7 @@ impl StatementRegistry {
         let statement = Arc::new(Statement {
             since: self.now(),
             id: inner.last_id,
+            name: Statement::name_for(inner.last_id).into(),
             harmless_by: AtomicU64::new(NO_EDITION),
             judged: Mutex::new((NO_EDITION, Arc::default())),
             definition: definition.into(),

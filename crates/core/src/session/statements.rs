@@ -65,8 +65,11 @@ impl ClientStatements {
     /// told of it.
     #[must_use]
     pub fn resolve(&self, name: &[u8]) -> Option<(&Arc<Statement>, Told)> {
-        let changes = |change: &&NameChange| *change.name == *name && change.fate.is_change();
         let named = || self.named.get(name);
+        if self.pending.is_empty() {
+            return named().map(|named| (&named.statement, named.told));
+        }
+        let changes = |change: &&NameChange| *change.name == *name && change.fate.is_change();
         match self.pending.iter().rev().find(changes).map(|change| &change.fate) {
             Some(Fate::Defined(statement, since)) => Some((statement, Told { shape: None, since: *since })),
             Some(Fate::Refused(statement)) => {

@@ -4,6 +4,8 @@
 //! What is known here runs ahead of the server: a Parse or Close that is skipped after an error, having been
 //! sent before the error was known, leaves the client without its earlier unnamed statement.
 
+use std::sync::Arc;
+
 use howdah_wire::sql::{Hints, Sign, Signs};
 
 use crate::server::UnnamedStatement;
@@ -18,10 +20,8 @@ pub(super) struct Unnamed {
     generation: u64,
     /// Executing it may commit.
     pub(super) commits: bool,
-    /// Executing it may make all prepared statements vanish.
-    pub(super) clears: bool,
     /// What executing it may do to the session; `None`: nothing that matters.
-    pub(super) signs: Option<Box<Signs>>,
+    pub(super) signs: Option<Arc<Signs>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,8 +81,8 @@ impl Unnamed {
 
     /// What executing it may do.
     pub(super) fn note(&mut self, signs: Signs) {
-        (self.commits, self.clears) = (signs.has(Sign::Commits), signs.has(Sign::Clears));
-        self.signs = (!signs.is_plain()).then(|| Box::new(signs));
+        self.commits = signs.has(Sign::Commits);
+        self.signs = (!signs.is_plain()).then(|| Arc::new(signs));
     }
 
     /// Its n-th Parse was dropped or failed.

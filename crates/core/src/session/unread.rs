@@ -40,7 +40,7 @@ impl Session {
             }
         }
         // Nothing is known of the text that a name stands for: any Execute may be a COMMIT.
-        self.bound_commits = true;
+        self.bound.commits = true;
         Session::pass(server, Expected::theirs(Kind::Parse))
     }
 

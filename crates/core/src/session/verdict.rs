@@ -21,6 +21,9 @@ pub enum Verdict {
 impl Verdict {
     /// The most bytes a [`Hold`](Verdict::Hold) may ask to keep.
     pub const MAX_HELD: usize = 1024 * 1024 + 16;
+    /// What a client without a server connection may have sent that has not been dealt with. A longer message
+    /// gets one when so much of it is there, a shorter one when it is whole: who asks slowly keeps nobody waiting.
+    pub const MAX_IDLE: usize = 8 * 1024;
 }
 
 /// Bytes of Howdah's own, to be sent after the span of the verdict they came with.

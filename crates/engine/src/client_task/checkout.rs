@@ -7,10 +7,9 @@ use std::task::{Context, Poll};
 use howdah_core::facts::{ClientState, CloseReason};
 use howdah_core::pool::{Condition, Refusal, Ticket};
 use howdah_core::refusal;
-use howdah_core::session::Patch;
+use howdah_core::session::{Patch, Verdict};
 
 use super::Visit;
-use super::idle::IDLE_LIMIT;
 use crate::client_card::{ClientCard, Order};
 use crate::server_conn::ServerConn;
 use crate::shared_pool::{Taken, Told};
@@ -176,10 +175,10 @@ impl Visit {
             return Poll::Ready(Line::Vanished);
         }
         // A client that gives up must not be served; one that says more is heard later.
-        while self.conn.held.len() < IDLE_LIMIT && !self.ended {
+        while self.conn.held.len() < Verdict::MAX_IDLE && !self.ended {
             let worker = Rc::clone(&self.worker);
             let buffer = &mut worker.scratch.borrow_mut().buffer;
-            match self.conn.poll_fill(cx, buffer, IDLE_LIMIT) {
+            match self.conn.poll_fill(cx, buffer, Verdict::MAX_IDLE) {
                 Poll::Pending => break,
                 // Goodbye said in good order: what was asked for before is still carried out.
                 Poll::Ready(Ok(0)) if self.conn.held.ends_with(TERMINATE) => self.ended = true,

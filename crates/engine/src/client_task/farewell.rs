@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use howdah_core::facts::CloseReason;
 use howdah_core::pool::Condition;
@@ -61,7 +62,8 @@ pub(super) async fn clean(
         Cleanup::begin(&mut lease.conn.server, &session, orderly, reset, &mut out)
     };
     worker.set_testing(lease.conn.id, true);
-    let mut cancel = None;
+    let mut cancel: Option<Rc<CancelJob>> = None;
+    let mut patience = FIRST_PATIENCE;
     let mut next = step;
     let condition = loop {
         match next {
@@ -77,10 +79,15 @@ pub(super) async fn clean(
         }
         out.clear();
         let wait = std::future::poll_fn(|cx| poll_settled(worker, &mut lease, cancel.as_deref(), cx));
-        if let Err(reason) = wait.await {
-            break Condition::Close(reason);
-        }
-        next = cleanup.advance(&mut lease.conn.server, &mut out);
+        next = match tokio::time::timeout(patience, wait).await {
+            Ok(Ok(())) => cleanup.advance(&mut lease.conn.server, &mut out),
+            Ok(Err(reason)) => break Condition::Close(reason),
+            Err(_) if cancel.as_ref().is_some_and(|job| job.is_running()) => CleanupStep::Wait,
+            Err(_) => {
+                patience = LONGEST_PATIENCE.min(2 * patience);
+                cleanup.insist(&lease.conn.server)
+            }
+        };
     };
     lease.give_back(condition);
 }
@@ -114,3 +121,7 @@ fn poll_settled(
         None => Poll::Ready(Ok(())),
     }
 }
+
+/// How long a cancelled query may take to end before it is cancelled again; longer each time.
+const FIRST_PATIENCE: Duration = Duration::from_millis(50);
+const LONGEST_PATIENCE: Duration = Duration::from_secs(5);

@@ -53,7 +53,7 @@ impl Visit {
             }
             let worker = Rc::clone(&self.worker);
             let buffer = &mut worker.scratch.borrow_mut().buffer;
-            match self.conn.poll_fill(cx, buffer, IDLE_LIMIT) {
+            match self.conn.poll_fill(cx, buffer, Verdict::MAX_IDLE) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(0) | Err(_)) => {
                     return Poll::Ready(Err(Departure::Gone(CloseReason::ClientVanished)));
@@ -98,6 +98,3 @@ impl Visit {
         }
     }
 }
-
-/// What a client without a server connection may have sent that has not been dealt with.
-pub(super) const IDLE_LIMIT: usize = 8 * 1024;

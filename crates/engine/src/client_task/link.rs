@@ -12,7 +12,6 @@ use howdah_core::facts::CloseReason;
 use howdah_core::refusal;
 use howdah_core::server::Held;
 use howdah_core::session::PinReason;
-use howdah_wire::FrameHeader;
 use howdah_wire::backend::TransactionStatus;
 use tokio::sync::oneshot;
 
@@ -357,11 +356,12 @@ impl Link<'_> {
         if self.leaving && !server.is_mid_reply() {
             return Err(LinkEnd::ClientGone(CloseReason::ClientTerminated));
         }
-        if self.client.held.len() >= FrameHeader::SIZE {
-            // It has begun to ask for more.
+        let session = self.card.session.borrow();
+        if session.has_asked(&self.client.held) {
             return Ok(());
         }
-        let held = server.held_by(&self.card.session.borrow());
+        let held = server.held_by(&session);
+        drop(session);
         match held {
             None => Err(LinkEnd::Released),
             Some(Held::Pinned(_)) => self.stay(),

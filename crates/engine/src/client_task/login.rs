@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use howdah_core::client::{Identity, Login, LoginNext, LoginSeeds, MAX_LOGIN_BYTES, Peer};
@@ -136,7 +135,7 @@ impl Visit {
     fn admit(&mut self, identity: &Identity) -> Result<(), ErrorResponse> {
         let shared = &self.worker.shared;
         if identity.admin.is_none() {
-            if shared.closing.load(Ordering::Relaxed) {
+            if shared.is_closing() {
                 return Err(refusal::shutting_down());
             }
             if shared.pools.lock().pools.is_disabled(&identity.database) {

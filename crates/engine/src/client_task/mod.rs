@@ -176,6 +176,7 @@ impl Visit {
 
     /// Everything that was this client's is taken down.
     async fn leave(mut self, reason: CloseReason) {
+        self.worker.closes.borrow_mut().client(reason);
         if let Some(card) = self.card.take() {
             self.worker.clients.borrow_mut().remove(&card.id);
             // It listens no more, whoever still holds its card.

@@ -109,10 +109,10 @@ impl World {
             mailboxes.push(messages);
         }
         let _ = shared.workers.set(doors);
-        let _ = shared.control.set(jobs.clone());
+        let _ = shared.control.set(jobs);
         let world = Rc::new(World {
             chance: RefCell::new(chance),
-            control: Control::new(jobs),
+            control: Control::of(&shared),
             workers: RefCell::default(),
             cluster: Cluster::default(),
             facts: RefCell::default(),

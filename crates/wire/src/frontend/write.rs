@@ -32,7 +32,8 @@ pub fn write_bind_header(
     statement: &[u8],
     rest_len: usize,
 ) -> Result<(), FrameError> {
-    let names = until_nul(portal).len() + until_nul(statement).len() + 2;
+    let (portal, statement) = (until_nul(portal), until_nul(statement));
+    let names = portal.len() + statement.len() + 2;
     let total = rest_len.saturating_add(names + 4);
     let len = u32::try_from(total).unwrap_or(u32::MAX);
     if len > MAX_LEN {
@@ -40,8 +41,10 @@ pub fn write_bind_header(
     }
     out.push(tag::BIND);
     out.extend_from_slice(&len.to_be_bytes());
-    put_cstr(out, portal);
-    put_cstr(out, statement);
+    out.extend_from_slice(portal);
+    out.push(0);
+    out.extend_from_slice(statement);
+    out.push(0);
     Ok(())
 }
 

@@ -85,6 +85,9 @@ pub enum Sign {
 }
 
 impl Signs {
+    /// Of a text that does nothing to the session.
+    pub const PLAIN: &Signs = &Signs { bits: 0, names: Vec::new(), resets: Vec::new() };
+
     /// What running this text may do.
     #[must_use]
     pub fn of(text: &[u8], hints: &Hints) -> Signs {

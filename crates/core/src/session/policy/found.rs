@@ -60,6 +60,14 @@ impl Session {
                 }
             }
         }
+        if server.lives.has(Asks::PRIVILEGED) {
+            if policy.of(StateKind::Settings) == Policy::Warn {
+                server.lives = server.lives.without(Asks::PRIVILEGED);
+                server.unfit = true;
+            }
+            let name = look.privileged.as_deref();
+            server.note_cause(PinReason::SettingUncarried, name, look.about.cause());
+        }
         server.forget_causes();
         self.sweep(server, litter, look.about.cause(), patch);
     }

@@ -64,27 +64,29 @@ impl Session {
         None
     }
 
-    /// What is bound may not be carried out: why.
+    /// What is bound, with these signs, may not be carried out: why.
+    #[cold]
     pub(in crate::session) fn objection_to(
         &mut self,
         server: &mut Server,
         name: &[u8],
         target: &ServerName,
+        signs: Option<&Signs>,
         patch: &mut Patch,
     ) -> Option<ErrorResponse> {
-        let heeds_all = self.heeds_all;
+        let plain = Signs::default();
+        let signs = signs.unwrap_or(&plain);
         match target {
-            ServerName::Virtual(statement) => {
-                let signs = self.signs_of(statement);
-                let plain = heeds_all.then(Signs::default);
-                self.objection(server, signs.as_deref().or(plain.as_ref())?, statement.text(), patch)
-            }
-            ServerName::AsIs if name.is_empty() && (self.unnamed.signs.is_some() || heeds_all) => {
-                let signs = self.unnamed.signs.as_deref().cloned().unwrap_or_default();
+            ServerName::Virtual(statement) => self.objection(server, signs, statement.text(), patch),
+            ServerName::AsIs if name.is_empty() => {
                 let text = self.unnamed.text().to_vec();
-                self.objection(server, &signs, &text, patch)
+                self.objection(server, signs, &text, patch)
             }
-            ServerName::AsIs | ServerName::Missing | ServerName::Another | ServerName::Unknown => None,
+            ServerName::AsIs
+            | ServerName::Own(_)
+            | ServerName::Missing
+            | ServerName::Another
+            | ServerName::Unknown => None,
         }
     }
 

@@ -109,12 +109,19 @@ impl Replay {
         // Settings that only a superuser may make were made by the one who logged in, unless the role is one.
         let settings_first = has_role && !wants.superuser;
         if has_role {
+            if settings_first && has.superuser {
+                // Nobody else may take back what a superuser has set.
+                push_resets(&mut query, has, wants);
+            }
             statement(&mut query, b"SELECT pg_catalog.set_config('role', 'none', false)");
             if has.authorization.is_some() {
                 statement(&mut query, b"RESET SESSION AUTHORIZATION");
             }
         }
         if settings_first || !has_role {
+            if !(settings_first && has.superuser) {
+                push_resets(&mut query, has, wants);
+            }
             push_settings(&mut query, has, wants);
         }
         for (name, value) in [("session_authorization", &wants.authorization), ("role", &wants.role)] {
@@ -124,6 +131,7 @@ impl Replay {
             }
         }
         if has_role && !settings_first {
+            push_resets(&mut query, has, wants);
             push_settings(&mut query, has, wants);
         }
         push_channels(&mut query, has, wants);
@@ -131,8 +139,8 @@ impl Replay {
     }
 }
 
-/// RESET of what the client does not have, `set_config` of what it has otherwise.
-fn push_settings(query: &mut Vec<u8>, has: &SessionState, wants: &SessionState) {
+/// RESET of what the client does not have.
+fn push_resets(query: &mut Vec<u8>, has: &SessionState, wants: &SessionState) {
     for name in has.settings.keys().filter(|name| !wants.settings.contains_key(*name)) {
         statement(query, b"RESET ");
         for (index, part) in name.split('.').enumerate() {
@@ -142,6 +150,10 @@ fn push_settings(query: &mut Vec<u8>, has: &SessionState, wants: &SessionState) 
             push_identifier(query, part);
         }
     }
+}
+
+/// `set_config` of what the client has and the server connection does not.
+fn push_settings(query: &mut Vec<u8>, has: &SessionState, wants: &SessionState) {
     let mut first = true;
     for (name, value) in &wants.settings {
         if has.settings.get(name) == Some(value) {
@@ -268,6 +280,10 @@ mod tests {
         assert_eq!(replay(&SessionState::default(), &wants), format!("{none}; {set}; {role}"));
         wants.superuser = true;
         assert_eq!(replay(&SessionState::default(), &wants), format!("{none}; {role}; {set}"));
+        // What was set under a role that is a superuser is taken back under that role.
+        let reset = "RESET \"log_statement\"";
+        let left = Replay::new(Some(&wants), None, Vec::new());
+        assert_eq!(String::from_utf8(left.query).unwrap(), format!("{reset}; {none}"));
         let other = SessionState { authorization: Some("bob".into()), ..SessionState::default() };
         let left = Replay::new(Some(&other), None, Vec::new());
         assert_eq!(String::from_utf8(left.query).unwrap(), format!("{none}; RESET SESSION AUTHORIZATION"));

@@ -49,6 +49,8 @@ impl Asks {
     pub const SLOTS: Asks = Asks(1 << 8);
     /// What sequences have given, which nobody can ask about.
     pub const SEQUENCES: Asks = Asks(1 << 9);
+    /// Settings that who logged in may not make, which come to light with others.
+    pub const PRIVILEGED: Asks = Asks(1 << 10);
     /// Everything that can be asked about.
     pub const EVERYTHING: Asks = Asks((1 << 9) - 1);
 

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::literal::{escaping, push_literal};
-use super::{Asks, Doubts, SessionState};
+use super::{Asks, Doubts, Rights, SessionState};
 
 /// A question under way, and what has been answered.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub(crate) struct Look {
     role: Box<str>,
     authorization: Box<str>,
     superuser: bool,
+    /// A setting that who logged in may not make.
+    pub(crate) privileged: Option<Box<str>>,
     /// Prepared statements that SQL knows by the client's names: those of PREPARE with their text.
     pub(crate) statements: BTreeMap<Box<[u8]>, Option<Box<[u8]>>>,
     /// Channels listened to.
@@ -33,9 +35,10 @@ pub(crate) struct Look {
 }
 
 impl Look {
-    /// A question about `about`; `known`: custom parameters, which are in no list of PostgreSQL's.
-    pub(crate) fn new(about: Doubts, known: &[&str]) -> (Look, Vec<u8>) {
-        let query = question(&about, known);
+    /// A question about `about`; `known`: custom parameters, which are in no list of PostgreSQL's; `rights`: of who
+    /// logged in.
+    pub(crate) fn new(about: Doubts, known: &[&str], rights: Rights) -> (Look, Vec<u8>) {
+        let query = question(&about, known, rights);
         let look = Look {
             about,
             failed: false,
@@ -44,6 +47,7 @@ impl Look {
             role: "none".into(),
             authorization: "".into(),
             superuser: false,
+            privileged: None,
             statements: BTreeMap::new(),
             channels: BTreeSet::new(),
             temp: None,
@@ -66,6 +70,10 @@ impl Look {
         match kind {
             b"n" => drop(self.named.insert(lower(name), value.map(text))),
             b"s" => drop(self.set.insert(lower(name), text(value?))),
+            b"u" => {
+                self.set.insert(lower(name), text(value?));
+                self.privileged = Some(text(name));
+            }
             b"r" => match name {
                 b"role" => self.role = text(value?),
                 b"session_authorization" => self.authorization = text(value?),
@@ -137,7 +145,7 @@ impl Look {
 }
 
 /// One query: a statement for each kind of question, each with three columns.
-fn question(about: &Doubts, known: &[&str]) -> Vec<u8> {
+fn question(about: &Doubts, known: &[&str], rights: Rights) -> Vec<u8> {
     let mut query = Vec::new();
     let mut names: Vec<&str> = about.names.iter().map(AsRef::as_ref).collect();
     if about.asks.has(Asks::SETTINGS) {
@@ -160,12 +168,17 @@ fn question(about: &Doubts, known: &[&str]) -> Vec<u8> {
         query.extend_from_slice(b"; ");
     }
     let setting = |name: &str| escaping(&format!("pg_catalog.current_setting({name})"));
-    if about.asks.has(Asks::SETTINGS) {
+    // Whoever gives up a role may be left with settings that needed it.
+    if about.asks.has(Asks::SETTINGS) || about.asks.has(Asks::ROLE) && rights.lacking().is_some() {
         let value = setting("s.name");
+        let kind =
+            rights.lacking().map_or("'s'".to_owned(), |it| format!("CASE WHEN {it} THEN 'u' ELSE 's' END"));
+        let only = rights.lacking().filter(|_| !about.asks.has(Asks::SETTINGS));
+        let only = only.map_or(String::new(), |it| format!("AND {it} "));
         query.extend_from_slice(
             format!(
-                "SELECT 's', s.name, {value} FROM pg_catalog.pg_show_all_settings() AS s \
-                 WHERE s.source OPERATOR(pg_catalog.=) 'session' \
+                "SELECT {kind}, s.name, {value} FROM pg_catalog.pg_show_all_settings() AS s \
+                 WHERE s.source OPERATOR(pg_catalog.=) 'session' {only}\
                  AND pg_catalog.left(s.name, 12) OPERATOR(pg_catalog.<>) 'transaction_'; "
             )
             .as_bytes(),

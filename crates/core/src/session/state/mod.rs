@@ -10,6 +10,7 @@
 //! * `carried` – settings and roles, and how one session is turned into another
 //! * `doubts` – what has to be asked about
 //! * `look` – the question, and the rows of its answer
+//! * `rights` – which settings may be made
 //! * `trial` – settings to begin with, tried on a server connection; `beginnings` – those that were tried
 //! * `literal` – text that means the same in every session
 
@@ -18,6 +19,7 @@ mod carried;
 mod doubts;
 mod literal;
 mod look;
+mod rights;
 mod trial;
 
 pub use beginnings::{Beginning, Beginnings};
@@ -29,4 +31,5 @@ pub(super) use literal::from_escaped;
 pub(crate) use literal::{push_identifier, push_literal};
 pub(crate) use look::Look;
 pub(super) use look::field;
+pub use rights::Rights;
 pub use trial::{Trial, Tried};

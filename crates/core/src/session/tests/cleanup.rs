@@ -1,6 +1,7 @@
 //! Clients that leave: what becomes of their server connections.
 
 use super::stage::Stage;
+use crate::server::CleanupStep;
 
 #[test]
 fn a_running_query_is_canceled_and_the_connection_kept() {
@@ -9,6 +10,29 @@ fn a_running_query_is_canceled_and_the_connection_kept() {
     assert_eq!(stage.leave(0, false, None), "cancel 0");
     assert_eq!(stage.server(0, "E 57014 canceled / Z I"), "");
     assert!(stage.is_free(0));
+}
+
+#[test]
+fn what_still_runs_is_canceled_again_and_nothing_of_howdahs_own() {
+    let mut stage = Stage::transaction(1, 1);
+    stage.client(0, "Q begin");
+    stage.server(0, "C BEGIN / Z T");
+    stage.client(0, "Q select pg_sleep(9)");
+    assert!(stage.leave(0, false, None).contains("cancel 0"));
+    assert_eq!(stage.insist(0), CleanupStep::Cancel);
+    assert_eq!(stage.insist(0), CleanupStep::Cancel);
+    assert_eq!(stage.server(0, "E 57014 canceled / Z E"), "server 0: Q ROLLBACK");
+    assert_eq!(stage.insist(0), CleanupStep::Wait);
+}
+
+#[test]
+fn what_was_not_to_be_canceled_never_is() {
+    for (messages, orderly) in [("Q commit", false), ("Q insert", true)] {
+        let mut stage = Stage::transaction(1, 1);
+        stage.client(0, messages);
+        stage.leave(0, orderly, None);
+        assert_eq!(stage.insist(0), CleanupStep::Wait, "{messages}");
+    }
 }
 
 #[test]
@@ -143,7 +167,7 @@ fn half_a_message_closes() {
     assert_eq!(stage.leave(0, false, None), "server 0 closed: unclean server");
     // Nothing of a shorter one has been sent.
     let mut stage = Stage::transaction(1, 1);
-    let mut message = super::notation::from_client("Q select 1");
+    let mut message = super::notation::from_client(&format!("Q select '{}'", "x".repeat(10_000)));
     message.pop();
     stage.client_bytes(0, &message);
     assert_eq!(stage.report(), "0-0");

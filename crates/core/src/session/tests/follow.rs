@@ -195,7 +195,7 @@ fn nothing_is_asked_amid_a_message() {
     let mut stage = Stage::transaction(1, 1);
     stage.client(0, "Q set work_mem = '1MB'");
     let long = notation::from_client(&format!("Q select '{}'", "x".repeat(1_100_000)));
-    let (begin, end) = long.split_at(100);
+    let (begin, end) = long.split_at(10_000);
     stage.client_bytes(0, begin);
     stage.report();
     assert_eq!(stage.server(0, "C SET / Z I"), "client 0: C SET / Z I | 0-0");

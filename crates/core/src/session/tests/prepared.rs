@@ -195,13 +195,36 @@ fn deallocate_all_and_discard_all_forget_on_both_sides() {
 }
 
 #[test]
-fn a_message_that_has_begun_keeps_its_server_connection() {
+fn half_a_request_gets_no_server_connection_and_keeps_none() {
+    for request in ["P a select 1 / S", "Q select 1", "B - a / E / S", "D a / S", "C a / S"] {
+        let message = super::notation::from_client(request);
+        for cut in [4, 5, 7] {
+            let mut stage = Stage::transaction(1, 1);
+            with_a(&mut stage);
+            stage.client_bytes(0, &message[..cut]);
+            assert_eq!(stage.report(), "", "{cut} bytes of {request}");
+            // Nor behind something that is whole.
+            let mut stage = Stage::transaction(1, 1);
+            with_a(&mut stage);
+            stage.client_bytes(0, &[&super::notation::from_client("Q select 2"), &message[..cut]].concat());
+            assert_eq!(stage.report(), "server 0: Q select 2 | 0-0");
+            assert_eq!(stage.server(0, "C SELECT 1 / Z I"), "client 0: C SELECT 1 / Z I");
+            stage.client_bytes(0, &message[cut..]);
+            assert!(stage.report().ends_with("| 0-0"), "{cut} bytes of {request}");
+        }
+    }
+}
+
+#[test]
+fn a_long_message_that_has_begun_keeps_its_server_connection() {
     let mut stage = Stage::transaction(1, 1);
-    let message = super::notation::from_client("P a select 1 / S");
-    stage.client_bytes(0, &message[..9]);
+    let message = super::notation::from_client(&format!("P a select '{}' / S", "x".repeat(20_000)));
+    stage.client_bytes(0, &message[..8191]);
+    assert_eq!(stage.report(), "");
+    stage.client_bytes(0, &message[8191..8192]);
     assert_eq!(stage.report(), "0-0");
-    stage.client_bytes(0, &message[9..]);
-    assert_eq!(stage.report(), "server 0: P HOWDAH_1 select 1 / S | 0-0");
+    stage.client_bytes(0, &message[8192..]);
+    assert!(stage.report().starts_with("server 0: P HOWDAH_1 select"));
 }
 
 #[test]

@@ -111,6 +111,12 @@ impl Stage {
         self.report()
     }
 
+    /// A while passes after the client of server connection `s` has left it.
+    pub(super) fn insist(&self, s: usize) -> CleanupStep {
+        let backend = &self.servers[s];
+        backend.cleanup.as_ref().expect("it is being cleaned").insist(&backend.server)
+    }
+
     /// What was sent since the last report, by receiver; and who left.
     pub(super) fn report(&mut self) -> String {
         let mut lines = Vec::new();

@@ -294,13 +294,14 @@ fn where_everything_is_asked_nothing_is_trusted_in_a_transaction() {
     let mut stage = Stage::new(rules, 2, 1);
     stage.client(0, "P a q / S");
     stage.server(0, "1 / Z I");
-    stage.report();
+    assert_eq!(stage.client(1, "P b q / S"), "server 0: S | client 1: 1 | 1-0");
+    stage.server(0, "Z I");
     stage.client(1, "Q begin");
     stage.server(0, "C BEGIN / Z T");
     stage.report();
     assert_eq!(
-        stage.client(1, "P b q / B b / E / S"),
-        "server 0: C HOWDAH_1 / P HOWDAH_1 q / B HOWDAH_1 / E / S | client 1: 1 | 1-0"
+        stage.client(1, "B b / E / S"),
+        "server 0: C HOWDAH_1 / P HOWDAH_1 q / B HOWDAH_1 / E / S | 1-0"
     );
 }
 

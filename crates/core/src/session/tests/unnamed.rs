@@ -81,7 +81,7 @@ fn what_a_very_long_one_does_is_asked() {
     let mut stage = Stage::transaction(1, 1);
     let text = "x".repeat(1_100_000);
     let messages = super::notation::from_client(&format!("P - select '{text}' / B - / E / S"));
-    let (begin, rest) = messages.split_at(1000);
+    let (begin, rest) = messages.split_at(10_000);
     stage.client_bytes(0, begin);
     stage.client_bytes(0, rest);
     stage.report();

@@ -6,7 +6,7 @@ use super::body::{self, Language};
 use super::computed::Arguments;
 use super::names::Names;
 use super::{Entry, Hints};
-use crate::sql::signs::Signs;
+use crate::sql::signs::{Sign, Signs};
 
 /// Collects the rows of [`Hints::query`]. What it keeps is bounded: beyond that the hints say that everything is
 /// opaque.
@@ -17,6 +17,8 @@ pub struct HintsBuilder {
     /// By function.
     arguments: BTreeMap<Box<[u8]>, Arguments>,
     custom: BTreeSet<Box<str>>,
+    /// Those that act for somebody else.
+    definers: BTreeSet<Box<[u8]>>,
     bytes: usize,
     overflown: bool,
 }
@@ -65,6 +67,7 @@ impl HintsBuilder {
                 let names = body.split(|byte| *byte == b',').map(Box::from);
                 self.arguments.entry(name.into()).or_default().extend(names);
             }
+            b"definer" => drop(self.definers.insert(name.into())),
             b"sql" => self.body(Language::Sql, name, body),
             b"plpgsql" => self.body(Language::Plpgsql, name, body),
             b"internal" => self.body(Language::Internal, name, body),
@@ -100,6 +103,9 @@ impl HintsBuilder {
             graph.link(link);
         }
         graph.spread();
+        if graph.distrust(&self.definers) {
+            graph.spread();
+        }
         graph.into_hints(self.custom)
     }
 
@@ -202,6 +208,20 @@ impl Graph {
         }
     }
 
+    /// What is set in somebody else's name may be a setting that the caller could not make; to find out, all that are
+    /// set have to be asked for. Custom ones need no right. Returns whether there are any.
+    fn distrust(&mut self, definers: &BTreeSet<Box<[u8]>>) -> bool {
+        let mut any = false;
+        for index in definers.iter().filter_map(|name| self.names.index(name)) {
+            let Some(Node { signs, .. }) = self.nodes.get_mut(uses(index)) else { continue };
+            if signs.has(Sign::Setting) && signs.names().iter().any(|name| !name.contains('.')) {
+                signs.add(Sign::SettingUnknown);
+                any = true;
+            }
+        }
+        any
+    }
+
     fn into_hints(self, mut custom: BTreeSet<Box<str>>) -> Hints {
         let mut names = Vec::new();
         let mut entries = Vec::new();
@@ -247,7 +267,6 @@ const MAX_CUSTOM: usize = 32;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sql::signs::Sign;
 
     /// The hints of rows written `kind name: body`.
     fn hints(rows: &[&str]) -> Hints {
@@ -346,6 +365,24 @@ mod tests {
         // Nothing is known of what stands where.
         let signs = Signs::of(b"SELECT f()", &hints(&["sql f: set_config()"]));
         assert!(signs.has(Sign::SettingUnknown) && !signs.has(Sign::NameComputed));
+    }
+
+    #[test]
+    fn what_is_set_for_somebody_else_is_looked_for_among_all() {
+        let hints = hints(&[
+            "sql f: SELECT set_config('a', '1', false)",
+            "sql g: SELECT f()",
+            "sql h: SELECT set_config('a', '1', false)",
+            "sql i: SELECT set_config('app.a', '1', false)",
+            "definer f: ",
+            "definer i: ",
+            "definer unknown: ",
+        ]);
+        for text in ["SELECT f()", "SELECT g()"] {
+            assert_signs(&hints, text, &[Sign::Setting, Sign::SettingUnknown], "a app.a");
+        }
+        assert_signs(&hints, "SELECT h()", &[Sign::Setting], "a");
+        assert_signs(&hints, "SELECT i()", &[Sign::Setting], "app.a");
     }
 
     #[test]

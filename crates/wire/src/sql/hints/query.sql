@@ -144,6 +144,12 @@ SELECT 'event', e.evtname::pg_catalog.text, p.proname::pg_catalog.text
 FROM pg_catalog.pg_event_trigger e
 JOIN pg_catalog.pg_proc p ON p.oid OPERATOR(pg_catalog.=) e.evtfoid
 UNION ALL
+-- Functions that act for somebody else, who may do what their caller may not.
+SELECT 'definer', p.proname::pg_catalog.text, ''
+FROM pg_catalog.pg_proc p
+WHERE p.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid
+  AND (p.prosecdef OR pg_catalog.array_to_string(p.proconfig, ',') OPERATOR(pg_catalog.~) '(^|,)role=')
+UNION ALL
 -- Custom settings, which pg_settings does not show.
 SELECT DISTINCT 'setting', pg_catalog.split_part(entry, '=', 1), ''
 FROM (
