@@ -8,16 +8,17 @@ type Rows = Vec<Vec<Option<Vec<u8>>>>;
 
 /// To SELECT `rest`, if that is one of them: a letter for the kind of question comes first.
 pub(crate) fn answer(session: &mut Session, rest: &[Token]) -> Option<Result<Rows, SqlError>> {
+    let asks = |name: &str| rest.iter().filter(|word| word.is(name)).count();
     if rest.first().is_some_and(|first| first.is("case")) {
-        let says = |name| rest.iter().filter(|word| word.is(name)).count();
-        return match (says("pg_prepared_statement"), says("context")) {
-            (0, 0) => None,
-            // Every setting, and whether its user may make it: here all may be made.
-            (0, 1) => Some(Ok(settings(session))),
-            // Those only that its user may not make.
-            (0, _) => Some(Ok(Vec::new())),
-            _ => Some(Ok(prepared(session))),
+        return match (asks("pg_prepared_statement"), asks("pg_show_all_settings")) {
+            (1, 0) => Some(Ok(prepared(session))),
+            (0, 1) => Some(Ok(settings(session, asks("has_parameter_privilege") > 1))),
+            _ => None,
         };
+    }
+    if asks("set_config") == 1 && asks("pg_settings") == 1 {
+        // Time limits, of which the model has none.
+        return Some(Ok(Vec::new()));
     }
     let [Token::Text(kind), Token::Sign(','), about @ ..] = rest else { return None };
     let row = |name: &str, value: Option<&str>| {
@@ -44,7 +45,10 @@ pub(crate) fn answer(session: &mut Session, rest: &[Token]) -> Option<Result<Row
         "n" | "r" | "u" | "i" => vec![row(first, session.setting(first))],
         // None of them is fixed when a connection is opened.
         "f" => Vec::new(),
-        "s" => settings(session),
+        "s" => {
+            let all = now.settings.set_here().filter(|(name, _)| !name.contains('.'));
+            all.map(|(name, value)| row(name, Some(value))).collect()
+        }
         "t" => now.temp.iter().take(1).map(|name| row(name, Some(""))).collect(),
         "l" => session.locks.keys().take(1).map(|key| row(key, Some(""))).collect(),
         "c" => now.cursors.iter().take(1).map(|name| row(name, Some(""))).collect(),
@@ -54,13 +58,16 @@ pub(crate) fn answer(session: &mut Session, rest: &[Token]) -> Option<Result<Row
     }))
 }
 
-/// What has been set in the session, as far as PostgreSQL lists it.
-fn settings(session: &Session) -> Rows {
-    let listed = session.now.settings.set_here().filter(|(name, _)| !name.contains('.'));
+/// Those set here, told apart by whether the session's user may set them; `lacking`: only those it may not.
+fn settings(session: &Session, lacking: bool) -> Rows {
+    let user = session.setting("session_authorization").unwrap_or_default();
+    let lacks = |name: &str| name.starts_with("log_") && !user.starts_with("super");
+    let all = session.now.settings.set_here().filter(|(name, _)| !name.contains('.'));
     let row = |(name, value): (&str, &str)| {
-        vec![Some(b"s".to_vec()), Some(name.into()), Some(escape(value).into_bytes())]
+        let kind = if lacks(name) { b"u" } else { b"s" };
+        vec![Some(kind.to_vec()), Some(name.into()), Some(escape(value).into_bytes())]
     };
-    listed.map(row).collect()
+    all.filter(|(name, _)| !lacking || lacks(name)).map(row).collect()
 }
 
 /// Those of SQL and those of the protocol, but for Howdah's own.
