@@ -151,7 +151,7 @@ impl Session {
             }
         }
         let has = |sign| signs.has(sign) || executed.as_ref().is_some_and(|executed| executed.has(sign));
-        if has(Sign::Notify) {
+        if has(Sign::Notify) || has(Sign::Opaque) {
             self.notifies();
         }
         if signs.has(Sign::Meaning) {
@@ -241,7 +241,7 @@ impl Session {
         let all = signs.has(Sign::ResetAll);
         let role = self.began.as_ref().and_then(|began| began.role.as_deref());
         Some(start.correction(
-            |name| all || signs.names().iter().any(|reset| &**reset == name),
+            |name| all || signs.resets().iter().any(|reset| &**reset == name),
             role.filter(|_| signs.has(Sign::RoleReset)),
         ))
     }
