@@ -146,6 +146,37 @@ fn one_too_many_is_refused_and_others_are_served() {
     assert_eq!(howdah.shown("STATS", "database", database.name()).number("total_pin_refused_count"), 2);
 }
 
+/// Who comes second is refused while it is not yet certain that the first will be pinned.
+#[test]
+fn a_place_is_taken_before_the_statement_is_sent() {
+    let database = Database::create();
+    let howdah = pool_of_three(&database, &[("max_pinned", "1")]);
+    let (mut first, mut second) = (howdah.client(&database), howdah.client(&database));
+    let make = "create temp table t ()";
+    for end in ["rollback", "commit", "vanish", "drop table t; commit"] {
+        first.run("begin");
+        first.run(make);
+        assert!(howdah.show("PINS").is_empty(), "{end}");
+        let answer = second.query(make);
+        assert_eq!(only_error(&answer).0, "53300", "{end}");
+        let detail = answer[0].field(b'D').unwrap();
+        assert!(detail.starts_with("1 of at most 1 server connections"), "{detail}");
+        if end == "vanish" {
+            first = howdah.client(&database);
+        } else {
+            first.run(end);
+        }
+        if end == "commit" {
+            assert_eq!(only_error(&second.query(make)).0, "53300");
+            first.run("drop table t");
+        }
+        eventually("there is room", || (tags(&second.query(make)) == "CZ").then_some(()));
+        assert_eq!(only_error(&first.query(make)).0, "53300", "{end}");
+        second.run("drop table t");
+        no_pin(&howdah, end);
+    }
+}
+
 #[test]
 fn one_too_many_that_no_text_told_of_is_ended() {
     let database = Database::create();
@@ -295,29 +326,6 @@ fn what_could_follow_can_be_pinned_instead() {
         assert_eq!((pin.get("reason"), pin.get("statement").get(..10)), (reason, begin.get(..10)));
         client.query(end);
         no_pin(&howdah, end);
-    }
-}
-
-#[test]
-fn where_cleanliness_is_asked_for_the_server_connection_is_closed() {
-    let database = Database::create();
-    let settings = [
-        ("pool_mode", "transaction"),
-        ("default_pool_size", "1"),
-        ("session_state", "temp:close, custom:close"),
-    ];
-    let howdah = Howdah::before(&database, &settings);
-    for (text, reason) in [
-        ("create temp table t () on commit drop", "temporary schema"),
-        ("set app.tenant = '1'", "custom parameter"),
-    ] {
-        let mut client = howdah.client(&database);
-        client.query(text);
-        let pin = the_pin(&howdah);
-        assert_eq!((pin.get("reason"), pin.get("statement").get(..3)), (reason, text.get(..3)));
-        let backend = client.backend();
-        drop(client);
-        assert_ne!(howdah.client(&database).backend(), backend);
     }
 }
 

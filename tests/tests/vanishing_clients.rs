@@ -297,6 +297,78 @@ fn a_server_that_cannot_be_rolled_back_is_replaced() {
     assert_ne!(howdah.client(&database).backend(), backend);
 }
 
+#[test]
+fn nobody_ever_finds_what_it_has_set() {
+    let database = Database::create();
+    let howdah = Howdah::before(&database, &POOL_OF_ONE);
+    for (sets, runs) in [
+        ("set work_mem = '77kB'", false),
+        ("set timezone = 'Asia/Tokyo'", false),
+        ("set role pg_monitor", false),
+        ("set app.who = 'victim'", false),
+        ("begin; set work_mem = '77kB'; commit; begin", false),
+        ("do $$ begin perform set_config('work_mem', '77kB', false); end $$", false),
+        ("prepare p as select 1; listen c; set work_mem = '77kB'", false),
+        ("set work_mem = '77kB'", true),
+        ("set work_mem = '77kB'; set role pg_monitor; set app.who = 'victim'", true),
+    ] {
+        for rounds in 0..5 {
+            let mut victim = howdah.client(&database);
+            let backend = victim.backend();
+            let mut asks = message::query(sets);
+            if runs {
+                asks.extend(message::query("select pg_sleep(600)"));
+            }
+            victim.send(&asks);
+            if runs {
+                sleeping(&database);
+            }
+            // Every second time its answer has come.
+            if rounds % 2 == 0 {
+                assert!(victim.read_until_ready().iter().all(|it| it.tag != b'E'), "{sets}");
+            }
+            drop(victim);
+            let mut next = howdah.client(&database);
+            assert_eq!(next.value(SESSION), "4MB Etc/UTC postgres 0 0", "{sets}");
+            assert_eq!(next.backend(), backend, "{sets}");
+        }
+    }
+}
+
+/// What Howdah asks about the session after it is no affair of the client's: it is answered, not cancelled.
+#[test]
+fn the_question_what_it_has_set_is_answered_when_it_is_gone() {
+    let database = Database::create();
+    let howdah = Howdah::before(&database, &POOL_OF_ONE);
+    for more in ["", "select 1"] {
+        let mut victim = howdah.client(&database);
+        let backend = victim.backend();
+        let mut locker = database.direct();
+        // The question reads it.
+        locker.run("begin");
+        locker.run("lock table pg_catalog.pg_depend");
+        victim.query("begin; set work_mem = '77kB'; commit; select from pg_temp.nothing");
+        eventually("it is asked", || {
+            let waiting =
+                "select count(*) from pg_locks where not granted and relation = 'pg_depend'::regclass";
+            (locker.value(waiting) == "1").then_some(())
+        });
+        if !more.is_empty() {
+            victim.send(&message::query(more));
+        }
+        drop(victim);
+        eventually("it has been missed", || (howdah.pool(&database)?.number("sv_tested") == 1).then_some(()));
+        locker.run("commit");
+        let mut next = howdah.client(&database);
+        assert_eq!(next.value(SESSION), "4MB Etc/UTC postgres 0 0", "{more}");
+        assert_eq!(next.backend(), backend, "{more}");
+    }
+}
+
+const SESSION: &str = "select concat_ws(' ', current_setting('work_mem'), current_setting('timezone'), \
+    current_user, length(coalesce(current_setting('app.who', true), '')), \
+    (select count(*) from pg_prepared_statements where from_sql))";
+
 /// A psql that has updated `t` in a transaction and then waits for ever.
 fn psql_that_holds_a_lock(howdah: &Howdah, database: &Database) -> Child {
     let mut command = Command::new(postgres().binaries().program("psql"));

@@ -31,7 +31,8 @@ pub(super) static SETTINGS: [Setting; 4] = [
          - `seed` (`setseed`; it ends with the session only, so the server connection is closed then): pin, warn, refuse\n\
          - `libraries` (LOAD; likewise): pin, warn, refuse\n\
          - `custom` (the names of custom parameters such as `app.tenant`; the values are `settings`): carry, close, warn, \
-         refuse; with `carry` the name, not the value, stays known to PostgreSQL.",
+         refuse; with `carry` the name, not the value, stays known to PostgreSQL; `close` and `refuse` mind those of SET \
+         LOCAL, too.",
     ),
     new("session_state_check", "hinted", Value::StateCheck(at!(state.check))).says(
         "how hard Howdah looks for changed session state",

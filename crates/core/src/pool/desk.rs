@@ -238,7 +238,7 @@ impl Pools {
         let pool = self.registry.get_mut(server.pool);
         let listener =
             pool.listener_ticket.and_then(|ticket| self.queue.find(ticket)).map(|first| first.ticket);
-        let next = || self.queue.next(&pool.line, server.worker, pool.config.size, now);
+        let mut next = || self.queue.next(&mut pool.line, server.worker, pool.config.size, now);
         if let Some(ticket) = listener.or_else(|| next().map(|waiter| waiter.ticket)) {
             if pool.forget_listener(ticket) {
                 pool.listener = Some(server.id);

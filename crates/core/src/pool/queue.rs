@@ -1,9 +1,11 @@
 //! Whose turn is it in a pool's line?
 //!
 //! A connection goes to the first waiter of the worker that gave it back, since moving it between workers costs
-//! time. Another worker's waiter comes before if it has waited clearly longer; so no more than twice the pool's
-//! size of later arrivals can ever overtake anybody.
+//! time. Another worker's waiter comes before if it has waited clearly longer, or was first passed over a while
+//! ago. So nobody is passed over for longer than two milliseconds, nor by who came that much later, nor by more
+//! than twice the pool's size of later arrivals.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use slab::Slab;
@@ -53,16 +55,21 @@ impl Queue {
         self.waiters.get(line.lanes.first()?)
     }
 
-    /// Who gets what this worker gives back.
+    /// Who gets what this worker gives back, and now has to be given it.
     #[inline]
-    pub(super) fn next(&self, line: &Line, worker: WorkerId, size: u32, now: Instant) -> Option<&Waiter> {
+    pub(super) fn next(&self, line: &mut Line, worker: WorkerId, size: u32, now: Instant) -> Option<&Waiter> {
         let oldest = self.first(line)?;
-        let Some(own) = line.lanes.first_of(worker).and_then(|slot| self.waiters.get(slot)) else {
-            return Some(oldest);
-        };
+        let own = line.lanes.first_of(worker).and_then(|slot| self.waiters.get(slot));
+        let Some(own) = own.filter(|own| own.place != oldest.place) else { return Some(oldest) };
+        let passed_over = line.passed_over(oldest.place);
         let too_far_ahead = own.place - oldest.place > 2 * u64::from(size);
         let too_long_before = oldest.waited(now) >= own.waited(now) + LOCAL_ADVANTAGE;
-        Some(if too_far_ahead || too_long_before { oldest } else { own })
+        let too_long_ago = passed_over.is_some_and(|since| now >= since + LOCAL_ADVANTAGE);
+        if too_far_ahead || too_long_before || too_long_ago {
+            return Some(oldest);
+        }
+        line.passes(own.place, now);
+        Some(own)
     }
 
     /// Everybody in this line, longest there first.
@@ -76,6 +83,9 @@ impl Queue {
 pub(super) struct Line {
     lanes: Lanes,
     arrived: u64,
+    /// Places that were served out of turn, and when: only those that passed over somebody nobody before had.
+    /// Both ascend. There are never more than places may be passed over at once, and their memory is kept.
+    out_of_turn: VecDeque<(u64, Instant)>,
 }
 
 impl Line {
@@ -85,6 +95,19 @@ impl Line {
 
     pub(super) fn is_empty(&self) -> bool {
         self.lanes.len() == 0
+    }
+
+    /// When the oldest waiter was first passed over, which has this place.
+    fn passed_over(&mut self, oldest: u64) -> Option<Instant> {
+        while self.out_of_turn.pop_front_if(|(place, _)| *place < oldest).is_some() {}
+        self.out_of_turn.front().map(|(_, since)| *since)
+    }
+
+    /// This place is served out of turn.
+    fn passes(&mut self, place: u64, now: Instant) {
+        if self.out_of_turn.back().is_none_or(|(last, _)| *last < place) {
+            self.out_of_turn.push_back((place, now));
+        }
     }
 }
 
@@ -116,5 +139,6 @@ impl Member for Waiter {
     }
 }
 
-/// How much later a waiter of the own worker may have come and still be served first.
+/// How much later a waiter of the own worker may have come and still be served first, and for how long that may go
+/// on.
 const LOCAL_ADVANTAGE: Duration = Duration::from_millis(2);

@@ -20,6 +20,7 @@ pub struct Cleanup {
     cancels: bool,
     reset_query: Option<String>,
     rolled_back: bool,
+    asked_again: bool,
     discarded: bool,
 }
 
@@ -50,6 +51,7 @@ impl Cleanup {
             cancels: false,
             reset_query: reset_query.map(str::to_owned),
             rolled_back: false,
+            asked_again: false,
             discarded: false,
         };
         if session.is_mid_message() || session.pin().is_some() || server.spoiled.is_some() || server.unfit {
@@ -60,7 +62,7 @@ impl Cleanup {
             // What it did was nobody's business, until now.
             server.doubts.add(Asks::EVERYTHING, b"");
         }
-        let running = server.outstanding.is_working() && !server.outstanding.wants_copy_data();
+        let running = server.outstanding.works_for_client() && !server.outstanding.wants_copy_data();
         cleanup.cancels = running && !orderly && !server.outstanding.may_commit();
         let copy_ended = server.outstanding.ends_copy();
         let step = cleanup.advance(server, to_server);
@@ -124,7 +126,11 @@ impl Cleanup {
             return CleanupStep::Wait;
         }
         if server.doubts.is_postponed() {
-            return CleanupStep::Close(CloseReason::ServerUncleanable);
+            if std::mem::replace(&mut self.asked_again, true) {
+                return CleanupStep::Close(CloseReason::ServerUncleanable);
+            }
+            // What cancelled the client's query may have met the question.
+            server.doubts.resume();
         }
         if !server.doubts.is_none() {
             server.look(std::iter::empty(), to_server);

@@ -61,6 +61,8 @@ pub struct Server {
     pub(crate) change: Option<Change>,
     /// The client's ReadyForQuery has come and is given with that of what corrects its query.
     pub(crate) ready_due: bool,
+    /// The correction was cancelled instead of what it corrects.
+    pub(crate) corrected_in_vain: bool,
     /// Who it logged in as, by its own word.
     pub login: Option<Box<str>>,
     /// Which settings that one may make.
@@ -163,6 +165,7 @@ impl Server {
             survey: None,
             change: None,
             ready_due: false,
+            corrected_in_vain: false,
             login: None,
             rights: Rights::default(),
             spoiled: None,
@@ -353,6 +356,7 @@ impl Server {
     pub fn disown(&mut self) {
         self.outstanding.disown();
         self.ready_due = false;
+        self.corrected_in_vain = false;
         self.causes.clear();
         self.unnamed.forget();
         self.rest.forward = false;

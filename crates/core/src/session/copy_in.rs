@@ -54,12 +54,16 @@ impl Outstanding {
         }
     }
 
-    /// COPY has succeeded: it has eaten everything up to its end mark.
+    /// A statement has succeeded, perhaps a COPY.
+    #[inline]
     pub(super) fn end_copy_in(&mut self) -> Result<(), Doubt> {
         self.copy.early_syncs = 0;
-        if !std::mem::take(&mut self.copy.reading) {
-            return Ok(());
-        }
+        if std::mem::take(&mut self.copy.reading) { self.end_reading() } else { Ok(()) }
+    }
+
+    /// COPY has eaten everything up to its end mark.
+    #[cold]
+    fn end_reading(&mut self) -> Result<(), Doubt> {
         while let Some(entry) = self.queue.remove(1) {
             match entry.kind {
                 Kind::CopyEnd => {

@@ -1,5 +1,6 @@
 //! The session follows the client from server connection to server connection.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -65,6 +66,9 @@ impl Session {
         let reported = self.set_query(server, wanted, false);
         let replay = Replay::new(server.state.as_deref(), self.state.as_deref(), reported);
         server.state.clone_from(&self.state);
+        if self.leaves_names() {
+            server.spoil(PinReason::CustomParameter, b"startup packet");
+        }
         if replay.query.is_empty() {
             return;
         }
@@ -95,8 +99,9 @@ impl Session {
         self.raise_signs(server, signs, text);
         if self.rules.follows_state() {
             server.doubts.note_resets(signs, text);
-        } else if Doubts::speaks_of_reset(signs, text) {
-            self.was_reset(server);
+        } else if self.start.is_some() && Doubts::speaks_of_reset(signs, text) {
+            server.doubts.add(Asks::SETTINGS.and(Asks::ROLE), text);
+            server.doubts.note_resets(signs, text);
         }
     }
 
@@ -124,7 +129,10 @@ impl Session {
         let (tracked, parameters) = (&server.tracked, &server.parameters);
         let kept = self.minds_reports();
         let reported = |name: &str| !kept && is_reported(tracked, parameters, name);
-        server.doubts.raise(signs, server.lives, reported, text);
+        // What is being asked about may turn out to live there, and end by this very text.
+        let asked = server.look.as_ref().map_or(Asks::default(), |look| look.about.asked());
+        let lives = server.lives.and(asked);
+        server.doubts.raise(signs, lives, reported, text);
         if signs.has(Sign::Schema) {
             // Made here, it may be called here before anybody knows what it does.
             server.doubts.add(Asks::EVERYTHING, text);
@@ -137,7 +145,7 @@ impl Session {
         }
         let executed = self.executed(signs, text);
         if let Some(executed) = &executed {
-            server.doubts.raise(executed, server.lives, reported, text);
+            server.doubts.raise(executed, lives, reported, text);
             server.doubts.note_resets(executed, text);
             if executed.has(Sign::Meaning) {
                 server.doubts.set_unknown();
@@ -389,8 +397,15 @@ pub(super) fn looked(server: &mut Server, session: Option<&mut Session>, patch: 
     let followed = |name: &str| is_reported(&server.tracked, &server.parameters, name);
     let carries_channels = session.as_ref().is_some_and(|session| session.hears_aside());
     let mut found = look.state(server.state.as_deref(), followed, server.login.as_deref());
-    if carries_channels && look.about.has(Asks::CHANNELS) {
-        found.channels = look.channels.iter().filter_map(|name| Channel::new(name)).collect();
+    let mut others_live = false;
+    if look.about.has(Asks::CHANNELS) {
+        let mut listened: BTreeSet<_> = look.channels.iter().filter_map(|name| Channel::new(name)).collect();
+        if !carries_channels {
+            let all = listened.len();
+            listened.retain(|channel| found.channels.contains(channel));
+            others_live = listened.len() < all;
+        }
+        found.channels = listened;
     }
     server.state = share(found);
     // What has been sent since may be another one.
@@ -402,7 +417,7 @@ pub(super) fn looked(server: &mut Server, session: Option<&mut Session>, patch: 
         (Asks::LOCKS, look.lock.is_some()),
         (Asks::CURSORS, look.cursor.is_some()),
         (Asks::SLOTS, look.slot.is_some()),
-        (Asks::CHANNELS, !carries_channels && !look.channels.is_empty()),
+        (Asks::CHANNELS, others_live),
     ] {
         if look.about.has(asks) {
             server.lives = if there { server.lives.and(asks) } else { server.lives.without(asks) };

@@ -460,6 +460,12 @@ impl Outstanding {
         !self.queue.is_empty()
     }
 
+    /// The server has something to do, and not only to tell what its session looks like.
+    #[must_use]
+    pub fn works_for_client(&self) -> bool {
+        self.queue.iter().any(|e| e.subject != Subject::Look)
+    }
+
     /// The client has gone: what the rest of the queue brings is nobody's.
     pub fn disown(&mut self) {
         self.queue.retain(|e| !e.given);

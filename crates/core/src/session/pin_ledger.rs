@@ -1,10 +1,10 @@
 //! Who of a pool's clients is tied to a server connection, and how many may be?
 //!
-//! One for each pool, shared by all workers. It is asked when a client is about to do what pins, and told when a
-//! pin begins or ends; a client that never pins does not meet it before it leaves. It decides nothing about what a
-//! pin is and keeps no clock.
+//! One for each pool, shared by all workers. A client that is about to do what pins has a place reserved before the
+//! text is sent, and keeps it until it gives its server connection back; the ledger is told when a pin begins or ends. A
+//! client that never pins does not meet it before it leaves. It decides nothing about what a pin is and keeps no clock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -26,6 +26,8 @@ struct Inner {
     max: u32,
     /// By the client's number.
     pinned: BTreeMap<u64, Entry>,
+    /// Those who have a place, whether they are pinned yet or not.
+    reserved: BTreeSet<u64>,
     /// Pins under way have begun here, and are not counted otherwise.
     sums: BTreeMap<PinReason, PinSums>,
     refused: u64,
@@ -43,7 +45,13 @@ impl PinLedger {
     /// Nobody is pinned yet. `max` is `max_pinned`; `tell` hears of each pin that begins or ends.
     #[must_use]
     pub fn new(pool: PoolKey, max: u32, tell: fn(&PinNews<'_>)) -> PinLedger {
-        let inner = Inner { max, pinned: BTreeMap::new(), sums: BTreeMap::new(), refused: 0 };
+        let inner = Inner {
+            max,
+            pinned: BTreeMap::new(),
+            reserved: BTreeSet::new(),
+            sums: BTreeMap::new(),
+            refused: 0,
+        };
         PinLedger { pool, tell, inner: Mutex::new(inner) }
     }
 
@@ -58,14 +66,21 @@ impl PinLedger {
         self.lock().max = max;
     }
 
-    /// May this client be pinned? One that is pinned already takes no further place by another reason.
-    ///
-    /// Between the answer and the pin others may come: the limit is exceeded at most by clients that ask at the
-    /// same moment, never by one that asks later.
+    /// May this client be pinned? Then it has a place until it [withdraws](Self::withdraw). One that is pinned already
+    /// takes no further place by another reason.
     #[must_use]
-    pub fn admits(&self, client: u64) -> bool {
-        let inner = self.lock();
-        !inner.is_full() || inner.pinned.contains_key(&client)
+    pub fn reserve(&self, client: u64) -> bool {
+        let mut inner = self.lock();
+        let admitted = !inner.is_full() || inner.has(client);
+        if admitted {
+            inner.reserved.insert(client);
+        }
+        admitted
+    }
+
+    /// The client is not going to be pinned: its place is free.
+    pub fn withdraw(&self, client: u64) {
+        self.lock().reserved.remove(&client);
     }
 
     /// No other client may be pinned.
@@ -114,6 +129,7 @@ impl PinLedger {
         PinCrowd {
             oldest: oldest.collect(),
             pinned: inner.pinned.len(),
+            about_to_be: inner.places() - inner.pinned.len(),
             max: inner.max,
             pool: self.pool.clone(),
         }
@@ -151,7 +167,17 @@ impl PinLedger {
 
 impl Inner {
     fn is_full(&self) -> bool {
-        self.pinned.len() as u64 >= u64::from(self.max)
+        self.places() as u64 >= u64::from(self.max)
+    }
+
+    /// How many are pinned or may be at any moment.
+    fn places(&self) -> usize {
+        let not_yet = self.reserved.iter().filter(|client| !self.pinned.contains_key(client));
+        self.pinned.len() + not_yet.count()
+    }
+
+    fn has(&self, client: u64) -> bool {
+        self.pinned.contains_key(&client) || self.reserved.contains(&client)
     }
 
     /// A pin has ended: how long it has lasted.
@@ -240,6 +266,8 @@ pub struct PinSums {
 pub struct PinCrowd {
     pool: PoolKey,
     pinned: usize,
+    /// Their statements run just now.
+    about_to_be: usize,
     max: u32,
     /// Those who are pinned longest.
     oldest: Vec<PinRow>,
@@ -247,8 +275,15 @@ pub struct PinCrowd {
 
 impl fmt::Display for PinCrowd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let PinCrowd { pool, pinned, max, oldest } = self;
-        write!(f, "{pinned} of at most {max} server connections of pool {pool} are pinned")?;
+        let PinCrowd { pool, pinned, about_to_be, max, oldest } = self;
+        let places = pinned + about_to_be;
+        write!(f, "{places} of at most {max} server connections of pool {pool} are pinned")?;
+        if *about_to_be > 0 {
+            write!(
+                f,
+                " ({about_to_be} of them in a moment, if the statements that run leave something behind)"
+            )?;
+        }
         for (index, row) in oldest.iter().enumerate() {
             f.write_str(if index == 0 { ": " } else { ", " })?;
             write!(f, "client {}", row.client)?;
@@ -295,14 +330,35 @@ mod tests {
         assert!(!ledger.is_full());
         ledger.pin(2, "", temp("b", start));
         assert!(ledger.is_full());
-        assert!(ledger.admits(2) && !ledger.admits(3));
+        assert!(ledger.reserve(2) && !ledger.reserve(3));
+        ledger.withdraw(2);
         // Another reason takes no further place.
         ledger.pin(2, "", Pin::new(PinReason::AdvisoryLock, None, b"", start));
         ledger.unpin(1, start);
         ledger.unpin(1, start);
-        assert!(!ledger.is_full() && ledger.admits(3));
+        assert!(!ledger.is_full() && ledger.reserve(3));
         ledger.set_max(1);
         assert!(ledger.is_full());
+    }
+
+    #[test]
+    fn a_place_is_taken_before_the_pin_and_given_back_without_one() {
+        let (ledger, start) = (ledger(2), Instant::now());
+        assert!(ledger.reserve(1) && ledger.reserve(2) && ledger.reserve(1) && !ledger.reserve(3));
+        ledger.pin(1, "", temp("a", start));
+        assert_eq!(
+            ledger.refuse(start).to_string(),
+            "2 of at most 2 server connections of pool shop/ann are pinned (1 of them in a moment, if the statements \
+             that run leave something behind): client 1 for 0 s by temporary object \"a\"."
+        );
+        ledger.withdraw(2);
+        assert!(ledger.reserve(3) && !ledger.reserve(2));
+        // It may be pinned again as long as it has its place.
+        ledger.unpin(1, start);
+        assert!(!ledger.reserve(2) && ledger.reserve(1));
+        ledger.withdraw(1);
+        assert!(ledger.reserve(2) && !ledger.reserve(1));
+        ledger.withdraw(7);
     }
 
     #[test]

@@ -286,12 +286,15 @@ impl Session {
     #[inline]
     fn header(&self, input: &[u8]) -> Result<Option<FrameHeader>, Box<ErrorResponse>> {
         match FrameHeader::parse(input) {
-            Ok(Some(header)) if header.len > self.rules.max_packet_size => {
-                Err(Box::new(refusal::message_too_large(header, self.rules.max_packet_size)))
-            }
+            Ok(Some(header)) if header.len > self.rules.max_packet_size => Err(self.too_large(header)),
             Ok(header) => Ok(header),
             Err(error) => Err(Box::new(refusal::broken_frame(&error))),
         }
+    }
+
+    #[cold]
+    fn too_large(&self, header: FrameHeader) -> Box<ErrorResponse> {
+        Box::new(refusal::message_too_large(header, self.rules.max_packet_size))
     }
 
     pub(super) fn pass(server: &mut Server, expected: Expected) -> Step {

@@ -226,7 +226,8 @@ fn ready(
     if status != TransactionStatus::Idle && session.rules.mode == PoolMode::Statement {
         return Err(CloseReason::TransactionInStatementMode);
     }
-    if !corrected && session.start.is_some() && session.must_be_set_right(server) {
+    let in_vain = std::mem::take(&mut server.corrected_in_vain);
+    if (!corrected || in_vain) && session.start.is_some() && session.must_be_set_right(server) {
         session.ready_awaits = true;
         return Ok(Reply::Swallow);
     }
@@ -237,6 +238,17 @@ fn ready(
         return Ok(Reply::Swallow);
     }
     Ok(Reply::Forward)
+}
+
+/// The error is the answer to a question of Howdah's own.
+fn is_refused_question(server: &mut Server, subject: Subject, error: &ErrorResponse) -> bool {
+    match (subject, &mut server.look, &mut server.trial, &mut server.survey) {
+        (Subject::Look, Some(look), ..) => look.failed = true,
+        (Subject::Trial, _, Some(trial), _) => trial.refuse(error.clone()),
+        (Subject::Survey, .., Some(survey)) => survey.refuse(error.clone()),
+        _ => return false,
+    }
+    true
 }
 
 #[cold]
@@ -250,6 +262,7 @@ fn error(
     let mut error = ErrorResponse::parse(body);
     let mut dropped = Vec::new();
     let attempting = server.outstanding.is_attempting();
+    let somebody_waits = session.is_some();
     let asked = server.outstanding.fail(|entry| dropped.push(entry));
     let changing = asked.is_ok_and(|asked| asked.is_some_and(|asked| asked.client_op));
     let renamed = session
@@ -303,21 +316,14 @@ fn error(
         }
         _ => {}
     }
-    if attempting || is_refused(server, asked.subject, &error) {
+    if is_refused_question(server, asked.subject, &error) || attempting {
         return Ok(Reply::Swallow);
     }
-    if asked.subject == Subject::Correction && asked.kind == Kind::Query {
-        let in_block = server.outstanding.status() != TransactionStatus::Idle;
-        match error.code {
-            SqlState::IN_FAILED_SQL_TRANSACTION => return Ok(Reply::Swallow),
-            // Meant for what it corrects. What is missing is found out later.
-            SqlState::QUERY_CANCELED => {
-                server.doubts.add(Asks::SETTINGS, b"RESET");
-                server.doubts.set_reset();
-                return Ok(if in_block { Reply::Forward } else { Reply::Swallow });
-            }
-            _ => {}
-        }
+    if asked.subject == Subject::Correction
+        && asked.kind == Kind::Query
+        && let Some(reply) = correction_failed(server, error.code, somebody_waits)
+    {
+        return Ok(reply);
     }
     if let Some(refusal) = refusal {
         refusal.write(&mut patch.to_client);
@@ -335,17 +341,6 @@ fn error(
     Ok(Reply::Swallow)
 }
 
-/// A question of Howdah's own has failed, and whoever asked is told so here.
-fn is_refused(server: &mut Server, asked: Subject, error: &ErrorResponse) -> bool {
-    match (asked, &mut server.look, &mut server.trial, &mut server.survey) {
-        (Subject::Look, Some(look), ..) => look.failed = true,
-        (Subject::Trial, _, Some(trial), _) => trial.refuse(error.clone()),
-        (Subject::Survey, .., Some(survey)) => survey.refuse(error.clone()),
-        _ => return false,
-    }
-    true
-}
-
 /// An entry has been answered.
 #[inline]
 fn answered(server: &mut Server, session: Option<&mut Session>, entry: Expected) {
@@ -353,6 +348,23 @@ fn answered(server: &mut Server, session: Option<&mut Session>, entry: Expected)
         Subject::None | Subject::Used(_) if !entry.client_op => {}
         Subject::Unnamed(generation) => server.unnamed.settle(generation, true),
         _ => settle(server, session, entry, Some(entry.kind == Kind::Parse)),
+    }
+}
+
+/// A correction has failed that is a query of its own. `None`: there is no telling why.
+#[cold]
+fn correction_failed(server: &mut Server, code: SqlState, somebody_waits: bool) -> Option<Reply> {
+    let in_block = server.outstanding.status() != TransactionStatus::Idle;
+    match code {
+        SqlState::IN_FAILED_SQL_TRANSACTION => Some(Reply::Swallow),
+        // Meant for what it corrects. What is missing is found out, and only then is the client ready.
+        SqlState::QUERY_CANCELED => {
+            server.corrected_in_vain = !in_block && somebody_waits;
+            server.doubts.add(Asks::SETTINGS, b"RESET");
+            server.doubts.set_reset();
+            Some(if in_block { Reply::Forward } else { Reply::Swallow })
+        }
+        _ => None,
     }
 }
 
@@ -437,8 +449,10 @@ fn changes_tables(tag: &[u8]) -> bool {
 #[cold]
 fn command_complete(server: &mut Server, mut session: Option<&mut Session>, asked: Expected, body: &[u8]) {
     let Ok(CommandComplete { tag }) = CommandComplete::parse(body) else { return };
-    // SET … TO DEFAULT says SET as well; of a Query the text has been read.
-    let may_reset = matches!(tag, b"RESET" | b"DISCARD ALL") || tag == b"SET" && asked.kind == Kind::Execute;
+    // SET … TO DEFAULT says SET as well; of a Query the text has been read, unless it was too long.
+    let was_read = asked.kind == Kind::Query && server.doubts.has(Asks::SETTINGS);
+    let may_reset =
+        matches!(tag, b"RESET" | b"DISCARD ALL") && !was_read || tag == b"SET" && asked.kind == Kind::Execute;
     if let Some(session) = session.as_deref().filter(|_| may_reset && !asked.ours) {
         session.was_reset(server);
     }

@@ -237,7 +237,8 @@ pub(crate) async fn settle_in(
     }
     let query = worker.shared.settings.load().pool.check_query.clone().unwrap_or_default();
     worker.set_testing(lease.conn.id, true);
-    match check(worker, &mut lease.conn, &query).await {
+    // Boxed: it happens rarely, and every client's task would hold room for it.
+    match Box::pin(check(worker, &mut lease.conn, &query)).await {
         Ok(()) => {
             worker.set_testing(lease.conn.id, false);
             Some(lease)

@@ -275,6 +275,7 @@ impl Visit {
         let Some(mut lease) = self.checkout(card).await? else { return Ok(None) };
         let worker = Rc::clone(&self.worker);
         let conn = &mut lease.conn;
+        conn.server.unfit |= card.caller.route.rules.load().closes_for_names() && trial.leaves_names();
         let mut message = Vec::new();
         {
             // What another client has left there would have a say in how values are read.
@@ -285,7 +286,9 @@ impl Visit {
         conn.server.try_settings(trial, &mut message);
         let answered = settle(&worker, conn, &message).await;
         let tried = conn.server.tried().filter(|_| answered.is_ok());
-        lease.give_back(answered.map_or_else(Condition::Close, |()| Condition::Fit));
+        let fit =
+            if conn.server.unfit { Condition::Close(CloseReason::ServerUnclean) } else { Condition::Fit };
+        lease.give_back(answered.map_or_else(Condition::Close, |()| fit));
         card.link.set(None);
         Ok(tried)
     }

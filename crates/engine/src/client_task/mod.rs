@@ -92,7 +92,7 @@ impl Visit {
     /// clients, holds no room for it.
     async fn serve(&mut self, guest: Option<Box<Guest>>) -> Departure {
         let admitted = match guest {
-            Some(guest) => self.adopt(*guest).await,
+            Some(guest) => self.adopt(guest).await,
             None => Box::pin(self.login()).await,
         };
         let card = match admitted {
@@ -140,9 +140,9 @@ impl Visit {
     }
 
     /// Takes on a client that has been let in by another worker.
-    async fn adopt(&mut self, guest: Guest) -> Result<login::Admitted, CloseReason> {
+    async fn adopt(&mut self, guest: Box<Guest>) -> Result<login::Admitted, CloseReason> {
         self.worker.shared.cancel_keys.moved(guest.caller.cancel_pid, self.worker.id);
-        let card = self.worker.register(guest);
+        let card = self.worker.register(*guest);
         self.card = Some(Rc::clone(&card));
         card.adopt_task().await;
         Ok(login::Admitted::Client(card))
@@ -183,7 +183,9 @@ impl Visit {
             card.hearing.take();
             self.worker.shared.cancel_keys.revoke(card.caller.cancel_pid);
             // However it went: who has gone must not count among the pinned.
-            card.caller.route.rules.load().pins.unpin(card.id, self.worker.now());
+            let pins = Arc::clone(&card.caller.route.rules.load().pins);
+            pins.withdraw(card.id);
+            pins.unpin(card.id, self.worker.now());
             if self.worker.shared.settings.load().log.disconnections {
                 let age = (self.worker.now() - card.caller.connected_at).as_secs_f64();
                 tracing::info!(

@@ -31,6 +31,8 @@ pub enum Sign {
     NameComputed,
     /// It changes a setting, but nothing outlasts the transaction: SET LOCAL, `set_config(…, true)`.
     SettingLocal,
+    /// That one is a custom parameter, or may be: PostgreSQL knows its name from then on.
+    CustomName,
     /// It changes, perhaps for the transaction only, what statements that are prepared from now on mean: the
     /// role, `search_path`, or a setting by which literals are read.
     Meaning,
@@ -164,6 +166,9 @@ impl Signs {
     /// It changes a setting for the transaction; `None`: which one cannot be told.
     pub(super) fn add_local(&mut self, name: Option<&str>) {
         self.add(Sign::SettingLocal);
+        if name.is_none_or(|name| name.contains('.')) {
+            self.add(Sign::CustomName);
+        }
         if name
             .is_none_or(|name| MEANING.contains(&name) || name == "role" || name == "session_authorization")
         {
@@ -350,7 +355,9 @@ mod tests {
         ("SELECT set_config('Work_Mem', '1', false)", &[Setting], "work_mem"),
         ("SELECT pg_catalog . \"set_config\" ('a', f((1), 2), FALSE)", &[Setting], "a"),
         ("SELECT set_config('a', 'b', true)", &[SettingLocal], ""),
-        ("SELECT set_config($1, $2, true)", &[SettingLocal, Meaning], ""),
+        ("SELECT set_config($1, $2, true)", &[SettingLocal, CustomName, Meaning], ""),
+        ("SELECT set_config('a.b', $1, true)", &[SettingLocal, CustomName], ""),
+        ("SET LOCAL a.b = 1", &[SettingLocal, CustomName], ""),
         ("SELECT set_config($1, $2, false)", &[SettingUnknown], ""),
         ("SELECT set_config('a' || 'b', 'b', $1)", &[SettingUnknown, NameComputed], ""),
         ("SELECT set_config($1 || 'b', 'b', $2)", &[SettingUnknown, NameComputed], ""),

@@ -6,6 +6,7 @@ mod administrator;
 mod desk;
 mod errand;
 mod events;
+mod fairness;
 mod guise;
 mod janitor;
 mod limits;

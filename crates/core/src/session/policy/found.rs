@@ -93,7 +93,8 @@ impl Session {
             || state.settings.iter().filter(|&(name, value)| began.settings.get(name) != Some(value));
         // They pin while they differ, so what pinned may have ended.
         server.lives = server.lives.without(CARRIED);
-        let custom = changed().any(|(name, _)| is_custom(name));
+        let closes = self.rules.state.policy.of(StateKind::Custom) == Policy::Close;
+        let custom = changed().any(|(name, _)| is_custom(name)) || closes && look.has_bare_name();
         let custom_are_settings = self.rules.state.policy.of(StateKind::Custom) == Policy::Carry;
         if (custom && custom_are_settings)
             || changed().any(|(name, _)| !is_custom(name))

@@ -3,7 +3,7 @@
 use howdah_wire::sql::{Head, Sign, Signs, Statements};
 
 use crate::server::Server;
-use crate::settings::StateKind;
+use crate::settings::{Policy, StateKind};
 
 /// Kinds of state.
 #[derive(Clone, Copy, Debug, Default)]
@@ -53,6 +53,16 @@ impl Kinds {
 /// PostgreSQL knows these names by the client's word only.
 pub(super) fn is_custom(name: &str) -> bool {
     name.contains('.')
+}
+
+/// Nothing is set beyond the transaction, but PostgreSQL knows the name of a custom parameter from then on.
+pub(super) fn leaves_name(signs: &Signs, policy: Policy) -> bool {
+    let resets = || signs.has(Sign::Reset) && signs.names().iter().any(|name| is_custom(name));
+    match policy {
+        Policy::Close => signs.has(Sign::CustomName) || resets(),
+        Policy::Refuse => signs.has(Sign::CustomName),
+        Policy::Carry | Policy::Pin | Policy::Warn => false,
+    }
 }
 
 /// It asks for what a sequence gave in this session, and this transaction has not made any give.

@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use howdah_wire::ErrorResponse;
 
-use self::kinds::Kinds;
+use self::kinds::{Kinds, is_custom};
 use super::{Parameters, Patch, PinReason, Session, SessionRules};
 use crate::facts::CloseReason;
 use crate::refusal;
@@ -27,7 +27,7 @@ use crate::settings::{Policy, StateKind};
 /// What a session remembers of what it was allowed and told.
 #[derive(Debug, Default)]
 pub(super) struct Conduct {
-    /// The ledger has room for it, as of the last text that pins.
+    /// It has a place in the ledger.
     admitted: bool,
     /// Kinds of state whose loss it has been warned of.
     warned: Kinds,
@@ -51,12 +51,11 @@ impl Session {
     ///
     /// # Errors
     /// It has to end, with this reason and these words.
-    pub fn may_stay(&self, now: Instant) -> Result<(), (CloseReason, ErrorResponse)> {
+    pub fn may_stay(&mut self, now: Instant) -> Result<(), (CloseReason, ErrorResponse)> {
         if let Some(kind) = self.conduct.caught {
             return Err((CloseReason::StateRefused(kind), refusal::state_refused_already(kind)));
         }
-        let known = self.conduct.admitted || self.conduct.tied.is_some();
-        if known || self.rules.pins.admits(self.id) {
+        if self.conduct.tied.is_some() || self.may_pin() {
             return Ok(());
         }
         let crowd = self.rules.pins.refuse(now);
@@ -81,7 +80,9 @@ impl Session {
     /// The server connection is being given back.
     pub(super) fn untie(&mut self) {
         self.conduct.tied = None;
-        self.conduct.admitted = false;
+        if std::mem::take(&mut self.conduct.admitted) {
+            self.rules.pins.withdraw(self.id);
+        }
         // What the client is told it has, the next server connection is not to have.
         self.out_of_step = self.conduct.began_with.is_some();
     }
@@ -92,6 +93,12 @@ impl Session {
         if self.conduct.began_with.is_none() && !carries {
             self.conduct.began_with = Some(Box::new(self.parameters.clone()));
         }
+    }
+
+    /// It brings along custom parameters whose names are not to be found by anybody.
+    pub(super) fn leaves_names(&self) -> bool {
+        let mut names = self.state.iter().flat_map(|state| state.settings.keys());
+        self.rules.closes_for_names() && names.any(|name| is_custom(name))
     }
 
     /// The reported settings that the next server connection shall have.
@@ -110,6 +117,12 @@ impl Session {
 }
 
 impl SessionRules {
+    /// A server connection that has been told the name of a custom parameter is closed.
+    #[must_use]
+    pub fn closes_for_names(&self) -> bool {
+        self.follows_state() && self.state.policy.of(StateKind::Custom) == Policy::Close
+    }
+
     /// Texts matter that say nothing special.
     pub(super) fn heeds_all_texts(&self) -> bool {
         self.always_asks() || self.state.policy.of(StateKind::Sequences) == Policy::Pin

@@ -5,7 +5,7 @@ use howdah_wire::backend::TransactionStatus;
 use howdah_wire::frontend;
 use howdah_wire::sql::Signs;
 
-use super::kinds::{Kinds, ends_block, moves_sequences, reads_sequences};
+use super::kinds::{self, Kinds, ends_block, moves_sequences, reads_sequences};
 use crate::refusal;
 use crate::server::Server;
 use crate::session::server_names::ServerName;
@@ -29,9 +29,15 @@ impl Session {
             return None;
         }
         let policy = self.rules.state.policy;
+        let custom = policy.of(StateKind::Custom);
         let mut kinds = Kinds::of(signs, text);
+        let mut leaves_name = kinds::leaves_name(signs, custom);
         if let Some(executed) = self.executed(signs, text) {
             kinds = kinds.and(Kinds::of(&executed, b"").without(StateKind::Statements));
+            leaves_name |= kinds::leaves_name(&executed, custom);
+        }
+        if leaves_name {
+            kinds.add(StateKind::Custom);
         }
         let relies = match policy.of(StateKind::Sequences) {
             Policy::Pin => moves_sequences(signs, text),
@@ -102,10 +108,11 @@ impl Session {
         server.refusals.push_back(error);
     }
 
-    /// Whether this client may be pinned, if it is not already.
-    fn may_pin(&mut self) -> bool {
+    /// Whether this client may be pinned, if it is not already: then it has a place until it gives its server
+    /// connection back.
+    pub(super) fn may_pin(&mut self) -> bool {
         if !self.conduct.admitted {
-            self.conduct.admitted = self.rules.pins.admits(self.id);
+            self.conduct.admitted = self.rules.pins.reserve(self.id);
         }
         self.conduct.admitted
     }

@@ -107,6 +107,12 @@ impl Doubts {
         self.postponed = false;
     }
 
+    /// All that has to be asked about.
+    #[must_use]
+    pub fn asked(&self) -> Asks {
+        self.asks
+    }
+
     /// What of these has been asked about.
     #[must_use]
     pub fn has(&self, asks: Asks) -> bool {

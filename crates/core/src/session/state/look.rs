@@ -134,6 +134,12 @@ impl Look {
         self.about.may_reset(name) || self.about.is_undone() && !was_there
     }
 
+    /// PostgreSQL knows the name of a custom parameter that is not set.
+    pub(crate) fn has_bare_name(&self) -> bool {
+        let is_bare = |value: &Option<Box<str>>| value.as_deref().is_some_and(str::is_empty);
+        self.named.iter().any(|(name, value)| name.contains('.') && is_bare(value))
+    }
+
     /// Whether the answer tells that this setting has its server's own value again.
     pub(crate) fn is_reset(&self, name: &str) -> bool {
         let custom = name.contains('.');

@@ -84,6 +84,12 @@ impl Trial {
         self.asked.is_empty()
     }
 
+    /// Custom parameters are among them, whose names stay known where they are tried.
+    #[must_use]
+    pub fn leaves_names(&self) -> bool {
+        self.asked.iter().any(|(name, _)| name.contains('.'))
+    }
+
     /// The question; each row of the answer has three columns.
     pub(crate) fn query(&self) -> Vec<u8> {
         let mut query = b"SELECT 'u', 'is_superuser', pg_catalog.current_setting('is_superuser'); \

@@ -13,6 +13,30 @@ fn a_running_query_is_canceled_and_the_connection_kept() {
 }
 
 #[test]
+fn a_question_of_howdahs_own_is_not_canceled() {
+    let mut stage = Stage::transaction(1, 1);
+    stage.client(0, "Q set work_mem = '1MB'");
+    stage.report();
+    assert_eq!(stage.server(0, "C SET / Z I"), "server 0: Q look work_mem | client 0: C SET / Z I | 0-0");
+    assert_eq!(stage.leave(0, false, None), "");
+    assert_eq!(stage.server(0, "T / row n work_mem 1MB / C SELECT 1 / Z I"), "");
+    assert!(stage.is_free(0));
+}
+
+/// The cancel request was meant for the query, and came late.
+#[test]
+fn a_question_that_fails_is_asked_once_more() {
+    let mut stage = Stage::transaction(1, 1);
+    stage.client(0, "Q set work_mem = '1MB'");
+    stage.report();
+    assert_eq!(stage.leave(0, false, None), "cancel 0");
+    let look = "server 0: Q look work_mem";
+    assert_eq!(stage.server(0, "C SET / Z I"), look);
+    assert_eq!(stage.server(0, "E 57014 canceled / Z I"), look);
+    assert_eq!(stage.server(0, "E 57014 canceled / Z I"), "server 0 closed: server clean-up failed");
+}
+
+#[test]
 fn what_still_runs_is_canceled_again_and_nothing_of_howdahs_own() {
     let mut stage = Stage::transaction(1, 1);
     stage.client(0, "Q begin");

@@ -335,11 +335,12 @@ fn a_correction_that_is_cancelled_is_made_up_for() {
     stage.client(0, "Q reset work_mem");
     stage.server(0, "C RESET / Z I");
     stage.report();
-    assert_eq!(stage.server(0, "E 57014 canceled / Z I"), "server 0: Q look settings | client 0: Z I | 0-0");
+    assert_eq!(stage.server(0, "E 57014 canceled / Z I"), "server 0: Q look settings | 0-0");
     assert_eq!(
         stage.server(0, "C SELECT 0 / Z I"),
         "server 0: Q SELECT pg_catalog.set_config(\\'work_mem\\', \\'8MB\\', false) | 0-0"
     );
+    assert_eq!(stage.server(0, "C SELECT 1 / Z I"), "client 0: Z I", "it is not ready before");
 }
 
 #[test]
@@ -406,4 +407,21 @@ fn statements_with_names_of_the_server_are_asked_about_whenever_they_are_bound()
         stage.server(0, "2 / C SET / Z I"),
         "server 0: Q look work_mem | client 0: 2 / C SET / Z I | 0-0"
     );
+}
+
+#[test]
+fn what_a_client_that_vanished_no_longer_listens_to_is_forgotten() {
+    let mut stage = Stage::transaction(1, 1);
+    stage.client(0, "Q listen x");
+    stage.server(0, "C LISTEN / Z I / row h x - / C SELECT 1 / Z I");
+    let listens =
+        |stage: &Stage| stage.servers[0].server.state.as_ref().map_or(0, |state| state.channels.len());
+    assert_eq!(listens(&stage), 1);
+    stage.report();
+    stage.client(0, "Q unlisten x");
+    stage.leave(0, true, None);
+    assert_eq!(stage.server(0, "C UNLISTEN / Z I"), "server 0: Q look channels");
+    stage.server(0, "C SELECT 0 / Z I");
+    assert_eq!(listens(&stage), 0);
+    assert!(stage.is_free(0));
 }

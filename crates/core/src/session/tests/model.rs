@@ -192,7 +192,10 @@ impl Postgres {
                     let name = text(bind.statement);
                     return Err(("08P01", format!("prepared statement \"{name}\" requires 2")));
                 }
-                let value = text(&bind.rest[8..bind.rest.len() - 2]);
+                let value = match bind.rest {
+                    [_, _, 0, 0, ..] => String::new(),
+                    rest => text(&rest[8..rest.len() - 2]),
+                };
                 let portal = Portal { text: statement, value, row: 0 };
                 if !bind.portal.is_empty() && self.portals.contains_key(bind.portal) {
                     return Err(("42P03", "cursor exists".into()));

@@ -141,7 +141,7 @@ fn what_is_refused_and_found_afterwards_ends_the_client() {
     let mut stage = stage(StateKind::Temp, Refuse);
     stage.client(0, "Q do $$ x $$");
     stage.server(0, "C DO / Z I / row t t - / Z I");
-    let session = &stage.clients[0].session;
+    let session = &mut stage.clients[0].session;
     let (reason, error) = session.may_stay(Instant::now()).unwrap_err();
     assert_eq!(reason, CloseReason::StateRefused(StateKind::Temp));
     assert_eq!(
@@ -413,4 +413,21 @@ fn where_cleanliness_is_asked_for_the_server_connection_is_closed_in_the_end() {
             assert_eq!(stage.leave(0, true, None), "server 0 closed: unclean server");
         }
     }
+}
+
+/// The client was tied to its server connection by a table that it had dropped before Howdah knew of it.
+#[test]
+fn what_ends_while_it_is_asked_about_is_asked_about_again() {
+    let mut stage = Stage::transaction(1, 1);
+    stage.client(0, "Q create temp table t ()");
+    stage.report();
+    let look = stage.server(0, "C CREATE TABLE / Z I");
+    assert!(look.starts_with("server 0: Q look temp |"), "{look}");
+    stage.client(0, "Q drop table t");
+    stage.server(0, "row t table_t - / C SELECT 1 / Z I");
+    stage.report();
+    let look = stage.server(0, "C DROP TABLE / Z I");
+    assert!(look.starts_with("server 0: Q look temp |"), "{look}");
+    stage.server(0, "C SELECT 0 / Z I");
+    assert!(stage.is_free(0));
 }
