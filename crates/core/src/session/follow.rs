@@ -99,8 +99,9 @@ impl Session {
         self.raise_signs(server, signs, text);
         if self.rules.follows_state() {
             server.doubts.note_resets(signs, text);
-        } else if Doubts::speaks_of_reset(signs, text) {
-            self.was_reset(server);
+        } else if self.start.is_some() && Doubts::speaks_of_reset(signs, text) {
+            server.doubts.add(Asks::SETTINGS.and(Asks::ROLE), text);
+            server.doubts.note_resets(signs, text);
         }
     }
 

@@ -449,8 +449,10 @@ fn changes_tables(tag: &[u8]) -> bool {
 #[cold]
 fn command_complete(server: &mut Server, mut session: Option<&mut Session>, asked: Expected, body: &[u8]) {
     let Ok(CommandComplete { tag }) = CommandComplete::parse(body) else { return };
-    // SET … TO DEFAULT says SET as well; of a Query the text has been read.
-    let may_reset = matches!(tag, b"RESET" | b"DISCARD ALL") || tag == b"SET" && asked.kind == Kind::Execute;
+    // SET … TO DEFAULT says SET as well; of a Query the text has been read, unless it was too long.
+    let was_read = asked.kind == Kind::Query && server.doubts.has(Asks::SETTINGS);
+    let may_reset =
+        matches!(tag, b"RESET" | b"DISCARD ALL") && !was_read || tag == b"SET" && asked.kind == Kind::Execute;
     if let Some(session) = session.as_deref().filter(|_| may_reset && !asked.ours) {
         session.was_reset(server);
     }
