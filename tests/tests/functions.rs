@@ -192,6 +192,50 @@ fn execute(client: &mut RawClient, name: &str) {
 }
 
 /// The client's `search_path` is this wherever it goes, and nobody else's.
+/// PostgreSQL has no list of custom parameters: one whose name stands in no text cannot be carried.
+#[test]
+fn a_parameter_whose_name_a_function_puts_together_keeps_the_server_connection() {
+    for sql in [
+        "select by_key('who', 'anna')",
+        "insert into keyed values ('who', 'anna')",
+        "select in_text('who', 'anna')",
+        "do $$ declare k text := 'who'; begin perform set_config('app.' || k, 'anna', false); end $$",
+        "do $$ declare k text := 'who'; begin execute 'set app.' || k || ' = ''anna'''; end $$",
+    ] {
+        let (database, howdah) = stage();
+        let (mut client, mut other) = (howdah.client(&database), howdah.client(&database));
+        client.run(sql);
+        let backend = client.backend();
+        for _ in 0..3 {
+            other.run("begin");
+            assert_eq!(client.value("select current_setting('app.who', true)"), "anna", "{sql}");
+            assert_eq!(client.backend(), backend, "{sql}");
+            assert_eq!(
+                other.value("select coalesce(current_setting('app.who', true), 'nothing')"),
+                "nothing"
+            );
+            other.run("commit");
+        }
+        client.send(&message::terminate());
+        let gone = format!("select count(*) from pg_stat_activity where pid = {backend}");
+        eventually("it is closed", || (database.psql(&gone).trim() == "0").then_some(()));
+    }
+}
+
+#[test]
+fn a_parameter_whose_name_is_handed_to_a_function_follows_its_client() {
+    for sql in ["select by_name('app.who', 'anna')", "select by_name_in_text('app.who', 'anna')"] {
+        let (database, howdah) = stage();
+        let (mut client, mut other) = (howdah.client(&database), howdah.client(&database));
+        client.run(sql);
+        let backend = client.backend();
+        other.run("begin");
+        assert_eq!(other.backend(), backend, "{sql}");
+        assert_eq!(client.value("select current_setting('app.who', true)"), "anna", "{sql}");
+        assert_eq!(other.value("select current_setting('app.who', true)"), "", "{sql}");
+    }
+}
+
 #[track_caller]
 fn assert_follows(client: &mut RawClient, other: &mut RawClient, value: &str) {
     for _ in 0..2 {
@@ -231,6 +275,18 @@ const SCHEMA: &str = "
     create view child as select a from watched;
     create function locks() returns void language plpgsql as $$begin perform pg_advisory_lock(7); end$$;
     create function unlocks() returns bool language sql as $$select pg_advisory_unlock(7)$$;
+    create function by_key(key text, value text) returns text language sql as
+        $$select set_config('app.' || key, value, false)$$;
+    create function by_name(name text, value text) returns text language sql as
+        $$select set_config(name, value, false)$$;
+    create function in_text(key text, value text) returns void language plpgsql as
+        $$begin execute format('set app.%I = %L', key, value); end$$;
+    create function by_name_in_text(name text, value text) returns void language plpgsql as
+        $$begin execute format('set %s = %L', name, value); end$$;
+    create table keyed (key text, value text);
+    create function keep() returns trigger language plpgsql as
+        $$begin perform by_key(new.key, new.value); return new; end$$;
+    create trigger keep before insert on keyed for each row execute function keep();
     create function makes_temp() returns void language plpgsql as
         $$begin create temp table made as select 1; end$$;
 ";

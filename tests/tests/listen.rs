@@ -393,24 +393,50 @@ fn a_pause_closes_the_listener_connection_too() {
 /// none is lost.
 #[test]
 fn among_busy_clients_every_notification_arrives_and_says_who_sent_it() {
+    among_busy_clients(&Database::create(), |number, payload| match number % 3 {
+        0 => format!("notify news, '{payload}'"),
+        1 => format!("select pg_notify('news', '{payload}')"),
+        _ => format!("begin; notify news, '{payload}'; commit"),
+    });
+}
+
+/// The same where the text of the query does not tell.
+#[test]
+fn among_busy_clients_what_triggers_and_functions_notify_says_who_it_was() {
+    let database = Database::create();
+    database.psql(
+        "create table t (payload text); create table deferred (payload text); \
+         create function tell() returns trigger language plpgsql as \
+         $$ begin perform pg_notify('news', new.payload); return null; end $$; \
+         create trigger tell after insert on t for each row execute function tell(); \
+         create constraint trigger tell after insert on deferred initially deferred \
+         for each row execute function tell(); \
+         create function tell(payload text) returns void language plpgsql as \
+         $$ begin execute format('%s news, %L', 'noti' || 'fy', payload); end $$",
+    );
+    among_busy_clients(&database, |number, payload| match number % 5 {
+        0 => format!("insert into t values ('{payload}')"),
+        1 => format!("begin; insert into deferred values ('{payload}'); commit"),
+        2 => format!("select tell('{payload}')"),
+        3 => format!("do $$ begin perform tell('{payload}'); end $$"),
+        _ => format!("do $$ begin execute 'notify news, ''{payload}'''; end $$"),
+    });
+}
+
+fn among_busy_clients(database: &Database, notify: fn(usize, String) -> String) {
     const SENDERS: usize = 6;
     const EACH: usize = 150;
-    let database = Database::create();
-    let howdah = pooled(&database, 3);
-    let mut listener = howdah.client(&database);
+    let howdah = pooled(database, 3);
+    let mut listener = howdah.client(database);
     listener.run("listen news");
-    let senders: Vec<RawClient> = (0..SENDERS).map(|_| howdah.client(&database)).collect();
+    let senders: Vec<RawClient> = (0..SENDERS).map(|_| howdah.client(database)).collect();
     let heard = std::thread::scope(|scope| {
         for mut sender in senders {
             scope.spawn(move || {
                 let own = pid(&sender);
                 for number in 0..EACH {
-                    let notify = match number % 3 {
-                        0 => format!("notify news, '{own} {number}'"),
-                        1 => format!("select pg_notify('news', '{own} {number}')"),
-                        _ => format!("begin; notify news, '{own} {number}'; commit"),
-                    };
-                    sender.query(&notify);
+                    let answer = sender.query(&notify(number, format!("{own} {number}")));
+                    assert!(!tags(&answer).contains('E'), "{answer:?}");
                 }
             });
         }

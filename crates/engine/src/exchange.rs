@@ -175,6 +175,11 @@ impl Hearing {
         self.exchange.lock().board.commits(self.client);
     }
 
+    /// The client, whose number is `sender`, has sent this to itself, and only its server connection has heard it.
+    pub(crate) fn overheard(&self, sender: u32, channel: &Channel, payload: &[u8]) {
+        self.exchange.lock().board.overheard(self.client, sender, channel, payload);
+    }
+
     /// The client's transaction has ended, and this is what it listens to. Ready when it may be told so, after
     /// what waits for it.
     pub(crate) fn poll_settled<'a>(

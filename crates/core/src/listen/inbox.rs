@@ -39,6 +39,11 @@ pub struct Overflow {
     pub bytes: usize,
 }
 
+impl Overflow {
+    /// What may wait for one client, in bytes. The longest payload fits five hundred times.
+    pub const LIMIT: usize = 4 * 1024 * 1024;
+}
+
 impl Inbox {
     /// Adds a message; `expected`: as long as its channel's LISTEN is not confirmed it is not the client's.
     pub(super) fn push(
@@ -49,7 +54,7 @@ impl Inbox {
     ) -> Result<(), Overflow> {
         self.bytes += message.len() + COST;
         self.items.push_back(Item { message: Arc::clone(message), channel: channel.cloned(), expected });
-        if self.bytes > MOST_WAITING {
+        if self.bytes > Overflow::LIMIT {
             return Err(Overflow { messages: self.items.len(), bytes: self.bytes });
         }
         Ok(())
@@ -92,8 +97,6 @@ impl Inbox {
     }
 }
 
-/// What may wait for one client, in bytes. The longest payload fits five hundred times.
-const MOST_WAITING: usize = 4 * 1024 * 1024;
 /// What keeping an item takes beside its bytes.
 const COST: usize = size_of::<Item>();
 
@@ -133,6 +136,6 @@ mod tests {
         let mut inbox = Inbox::default();
         let full = (0..1_000_000).find_map(|_| inbox.push(&message("1234567"), None, false).err());
         let full = full.expect("a million items are too many");
-        assert!(full.messages < 200_000 && full.bytes > MOST_WAITING, "{full}");
+        assert!(full.messages < 200_000 && full.bytes > Overflow::LIMIT, "{full}");
     }
 }

@@ -120,6 +120,17 @@ impl Switchboard {
         }
     }
 
+    /// The client, as `sender`, has sent this to itself, on a channel that nobody knew it would listen to. It gets it if
+    /// it turns out to do so.
+    pub fn overheard(&mut self, client: u64, sender: u32, channel: &Channel, payload: &[u8]) {
+        let mut message = Vec::new();
+        let notification = NotificationResponse { pid: sender, channel: channel.name(), payload };
+        write_notification_response(&mut message, &notification);
+        let subscriber = self.subscribers.entry(client).or_default();
+        subscriber.put(&message.into(), Some(channel), true);
+        self.delivered += 1;
+    }
+
     /// The client's transaction has ended, and these are the channels it listens to now: all of them, and no other.
     pub fn settle<'a>(
         &mut self,

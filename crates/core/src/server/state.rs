@@ -45,6 +45,8 @@ pub struct Server {
     pub(crate) meaning_trail: Vec<u8>,
     /// What lives here that belongs to a client and cannot be moved.
     pub lives: Asks,
+    /// Tables have been changed here, in the transaction that is open.
+    pub(crate) tables_changed: bool,
     /// What is being told of a statement.
     pub(crate) shape: Option<Shape>,
     /// The part of it that the client will be told together with the rest.
@@ -155,6 +157,7 @@ impl Server {
             visitor: None,
             meaning_trail: Vec::new(),
             lives: Asks::default(),
+            tables_changed: false,
             shape: None,
             parameters_told: Vec::new(),
             look: None,

@@ -11,10 +11,11 @@ use howdah_wire::frontend::{self, BindNames, tag};
 use howdah_wire::sql::{Sign, Signs};
 
 use super::prepared::{MAX_NAME, body_so_far, more_or_malformed, wait};
+use super::recall::Recall;
 use super::relay_client::{Step, malformed};
 use super::rename::{MISSING_UNNAMED, REFUSED};
 use super::server_names::ServerName;
-use super::shape::Shape;
+use super::statements::Told;
 use super::{Expected, Kind, Patch, Session, Statement, Subject, Verdict};
 use crate::server::Server;
 
@@ -31,8 +32,8 @@ pub(super) struct Effects {
 
 /// What the name in a Bind stands for.
 struct Meant {
-    /// By the client's names, and what the client was told that it looks like.
-    statement: Option<(Arc<Statement>, Option<Shape>)>,
+    /// By the client's names, and what the client was told of it.
+    statement: Option<(Arc<Statement>, Told)>,
     /// What executing it may do; `None`: nothing that matters to this client.
     signs: Option<Arc<Signs>>,
 }
@@ -58,6 +59,11 @@ impl Session {
         {
             return step;
         }
+        if header.total() > Recall::MAX {
+            self.renew_what_is_doubtful(server, names.statement, patch);
+        } else if input.len() < header.total() {
+            return Step::Hold;
+        }
         let target = match statement {
             // It must not find itself under another name.
             Some((statement, _)) if self.shows_statements(server, signs) => ServerName::Own(statement),
@@ -70,6 +76,7 @@ impl Session {
         };
         let subject = match &target {
             ServerName::Unknown => return wait(server),
+            ServerName::Virtual(statement) if self.recall.is_some() => Subject::Proof(statement.id),
             ServerName::Virtual(statement) => Subject::Used(statement.id),
             ServerName::Another => Subject::Another,
             ServerName::AsIs | ServerName::Own(_) | ServerName::Missing => Subject::None,
@@ -81,6 +88,7 @@ impl Session {
             && let Some(error) = self.objection_to(server, names.statement, &target, signs, patch)
         {
             self.bound = Effects::default();
+            self.recall = None;
             Session::note_refused(server, Kind::Bind, error);
             return match frontend::write_bind_header(&mut patch.to_server, names.portal, REFUSED, rest) {
                 Ok(()) => Step::Replace(taken),

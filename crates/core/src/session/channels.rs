@@ -7,16 +7,17 @@
 //!
 //! Which channels a client has when its transaction has ended is told by the server
 //! ([`SessionState::channels`](super::SessionState)): its server connections listen too, though what they hear is
-//! dropped. So ROLLBACK, UNLISTEN and `pg_listening_channels()` mean what PostgreSQL means by them.
+//! dropped, unless nothing else could hear it. So ROLLBACK, UNLISTEN and `pg_listening_channels()` mean what
+//! PostgreSQL means by them.
 
 use std::collections::BTreeSet;
 
-use howdah_wire::backend::{self, TransactionStatus};
+use howdah_wire::backend::{self, NotificationResponse, TransactionStatus};
 use howdah_wire::frontend::tag;
 use howdah_wire::sql::ListenNames;
 
 use super::{Asks, Patch, Session};
-use crate::listen::Channel;
+use crate::listen::{Channel, Overflow};
 use crate::server::Server;
 use crate::settings::{Policy, PoolMode, StateCheck, StateKind};
 
@@ -35,7 +36,16 @@ pub(super) struct Channels {
     behind: bool,
     /// The client may have sent a notification in this transaction.
     notified: bool,
+    overheard: Overheard,
     withheld: Withheld,
+}
+
+/// What the client has sent to itself that the listener connection could not hear, since it had not been told yet:
+/// channel and payload.
+#[derive(Debug, Default)]
+struct Overheard {
+    notifications: Vec<(Channel, Box<[u8]>)>,
+    bytes: usize,
 }
 
 /// ReadyForQuery has come and has not been passed on.
@@ -122,6 +132,35 @@ impl Session {
         if self.hears_aside() {
             self.channels.get_or_insert_default().notified = true;
         }
+    }
+
+    /// A notification has come on the server connection itself, which listens too. It is of interest if the client
+    /// has sent it to a channel that it has begun to listen to in the same transaction, by a function or the like: no
+    /// text has told.
+    #[cold]
+    pub(super) fn overhear(&mut self, server: &Server, body: &[u8]) {
+        let own = |pid| server.cancel_key.as_ref().is_some_and(|key| key.pid == pid);
+        if !server.doubts.has(Asks::CHANNELS) {
+            return;
+        }
+        let Some(notification) = NotificationResponse::parse(body).ok().filter(|sent| own(sent.pid)) else {
+            return;
+        };
+        let Some(channel) = Channel::new(notification.channel) else { return };
+        let known = self.listens_to().any(|known| *known == channel);
+        let channels = self.channels.get_or_insert_default();
+        let overheard = &mut channels.overheard;
+        if known || channels.expected.contains(&channel) || overheard.bytes > Overflow::LIMIT {
+            return;
+        }
+        overheard.bytes += notification.payload.len() + size_of::<(Channel, Box<[u8]>)>();
+        overheard.notifications.push((channel, notification.payload.into()));
+    }
+
+    /// What the client has sent to itself that only its server connection has heard.
+    pub fn take_overheard(&mut self) -> Vec<(Channel, Box<[u8]>)> {
+        let overheard = self.channels.as_mut().map(|channels| std::mem::take(&mut channels.overheard));
+        overheard.unwrap_or_default().notifications
     }
 
     /// Something that may end the transaction is about to be sent.

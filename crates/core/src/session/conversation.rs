@@ -10,6 +10,7 @@ use howdah_wire::sql::{Hints, Signs};
 use super::bind::Effects;
 use super::channels::Channels;
 use super::policy::Conduct;
+use super::recall::Recall;
 use super::unnamed::Unnamed;
 use super::{
     ClientStatements, HintBook, Parameters, Patch, PinLedger, PinReason, SessionState, SqlStatements, Start,
@@ -67,6 +68,8 @@ pub struct Session {
     pub(super) refused: Refused,
     pub(super) unnamed: Unnamed,
     pub(super) pinned: Option<PinReason>,
+    /// What may have to be sent once more.
+    pub(super) recall: Option<Box<Recall>>,
     /// What executing the statement last bound may do.
     pub(super) bound: Effects,
     /// Some statement bound to a named portal may commit.
@@ -185,6 +188,7 @@ impl Session {
             refused: Refused::No,
             unnamed: Unnamed::default(),
             pinned: None,
+            recall: None,
             bound: Effects::default(),
             portal_commits: false,
             query_since: None,

@@ -11,8 +11,9 @@
 //! * `server_names` – what such a name is on a server connection
 //! * `unread` – what may change a session without a text
 //! * `unnamed` – the unnamed statement, which follows its client too
-//! * `statements` – prepared statements, by the client's name; `server_statements` – by the server's
-//! * `shape` – what a client was told that its statement looks like
+//! * `statement` – a text that is prepared; `statements` – by the client's names; `server_statements` – by the server's
+//! * `shape` – what a client was told that its statement looks like; `recall` – what it has said that may have to be
+//!   said once more, since what is prepared may be out of date
 //! * `sql_statements` – statements prepared by SQL, and names that SQL and protocol share
 //! * `parameters` – the settings that PostgreSQL reports and that follow the client
 //! * `state` – what else of its session follows the client; `follow` – when that is asked about, and how it is
@@ -33,6 +34,7 @@ mod pin;
 mod pin_ledger;
 mod policy;
 mod prepared;
+mod recall;
 mod relay_client;
 mod relay_server;
 mod rename;
@@ -41,6 +43,7 @@ mod server_statements;
 mod shape;
 mod sql_statements;
 mod state;
+mod statement;
 mod statements;
 mod survey;
 #[cfg(test)]
@@ -63,6 +66,7 @@ pub use shape::Shape;
 pub use sql_statements::SqlStatements;
 pub(crate) use state::Look;
 pub use state::{Asks, Beginning, Beginnings, Doubts, Rights, SessionState, Start, Trial, Tried};
-pub use statements::{ClientStatements, Statement, StatementRegistry};
+pub use statement::{Statement, StatementRegistry};
+pub use statements::{ClientStatements, Told};
 pub(crate) use survey::Survey;
 pub use verdict::{Patch, Verdict};

@@ -93,6 +93,8 @@ pub enum Subject {
     Statement(u64),
     /// It is used: its Bind.
     Used(u64),
+    /// The same, and it has to prove that it is not out of date.
+    Proof(u64),
     /// What it looks like.
     Description(u64),
     /// The same, and nothing came before it: it can be asked once more.
@@ -498,10 +500,11 @@ impl Outstanding {
         Some(head)
     }
 
-    /// After an error, what is owed is no more than the end of the client's batch.
+    /// What is sent next begins a transaction of its own, and nothing of the client's is under way.
     #[must_use]
-    pub(super) fn owes_end_only(&self) -> bool {
-        self.queue.len() <= 1 && self.queue.iter().all(|end| end.kind == Kind::Sync && !end.ours)
+    pub(super) fn begins_batch(&self) -> bool {
+        let nothing = self.queue.iter().all(|entry| entry.ours || entry.given);
+        nothing && !self.wants_sync() && self.status == TransactionStatus::Idle
     }
 
     /// The end of the client's batch is Howdah's affair; false: it has not been sent.

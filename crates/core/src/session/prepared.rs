@@ -13,9 +13,10 @@ use howdah_wire::sql::{Sign, Signs};
 
 use super::relay_client::{Step, malformed};
 use super::rename::MISSING_UNNAMED;
-use super::server_names::{ServerName, send_close, send_parse, write_parse_start};
+use super::server_names::{ServerName, send_close, write_parse_start};
 use super::server_statements::Need;
-use super::statements::{NAME_PREFIX, signs_of};
+use super::statement::{NAME_PREFIX, signs_of};
+use super::statements::Told;
 use super::{Asks, Expected, Kind, Patch, PinReason, Session, Statement, Subject, Verdict};
 use crate::server::Server;
 
@@ -56,7 +57,7 @@ impl Session {
         if let Some((old, _)) = self.known(name) {
             let old = self.renew(server, name, old, patch);
             // The name is taken: PostgreSQL itself shall say so, in its own words and its own order.
-            self.ensure(server, Arc::clone(&old), None, patch);
+            self.ensure(server, Arc::clone(&old), Told::default(), patch);
             write_parse_start(old.name(), definition_len, &mut patch.to_server);
             self.statements_mut().refused(name, old, server.outstanding.batch());
             let expected = Expected { client_op: true, ..Expected::theirs(Kind::Parse) };
@@ -82,7 +83,8 @@ impl Session {
             return Step::Hold;
         }
         server.tally.client_parses += 1;
-        self.statements_mut().defining(name, Arc::clone(&statement), server.outstanding.batch());
+        let now = self.rules.registry.now();
+        self.statements_mut().defining(name, Arc::clone(&statement), now, server.outstanding.batch());
         self.define(server, &statement, patch);
         Step::Replace(header.total())
     }
@@ -92,7 +94,7 @@ impl Session {
     fn define(&mut self, server: &mut Server, statement: &Arc<Statement>, patch: &mut Patch) {
         let theirs = Expected { client_op: true, ..Expected::theirs(Kind::Parse) };
         let batch = server.outstanding.batch();
-        let need = server.statements.need(statement.id, batch, None);
+        let need = server.statements.need(statement.id, batch, Told::default());
         if server.statements.is_settled(statement.id)
             && server.outstanding.status_is_known()
             && server.outstanding.status() != TransactionStatus::Failed
@@ -105,7 +107,7 @@ impl Session {
         } else {
             send_close(server, statement.id, patch);
         }
-        send_parse(server, statement, theirs, patch);
+        self.send_parse(server, statement, theirs, patch);
     }
 
     fn parse_unnamed(&mut self, server: &mut Server, header: FrameHeader, body: &[u8]) -> Step {
@@ -145,7 +147,7 @@ impl Session {
         if self.is_in_doubt(server, name) {
             return wait(server);
         }
-        let known = self.known(name).map(|(statement, _)| (statement, None));
+        let known = self.known(name).map(|(statement, told)| (statement, Told { shape: None, ..told }));
         let target = self.server_name(server, name, known, patch);
         if matches!(target, ServerName::AsIs) && !name.is_empty() {
             self.prepare_name(server, name, patch);
@@ -153,11 +155,8 @@ impl Session {
         let mut expected = expected;
         if let ServerName::Virtual(statement) = &target {
             self.statements_mut().describing(name, Arc::clone(statement), server.outstanding.batch());
-            let first = patch.to_server.is_empty()
-                && server.outstanding.is_empty()
-                && server.outstanding.status() == TransactionStatus::Idle;
             expected.client_op = true;
-            expected.subject = if first {
+            expected.subject = if self.recall.is_some() {
                 Subject::FirstDescription(statement.id)
             } else {
                 Subject::Description(statement.id)

@@ -100,7 +100,10 @@ impl Session {
             if is_request(header.tag) && is_short_of(header, left) {
                 return forward_or_hold(passed);
             }
-            match self.message(server, header, left, patch) {
+            if self.recall.is_some() && self.waits_for_proof(server, header, left, patch) {
+                return forward_or_hold(passed);
+            }
+            match self.take(server, header, left, patch) {
                 Step::Pass => self.client_rest = Rest { bytes: header.total(), forward: true },
                 Step::Drop => self.client_rest = Rest { bytes: header.total(), forward: false },
                 Step::Replace(taken) => {
@@ -126,6 +129,22 @@ impl Session {
             tag::SYNC | tag::FLUSH => header.total() > FrameHeader::SIZE,
             tag => !is_copy(tag),
         }
+    }
+
+    /// The client's next message.
+    #[inline]
+    pub(super) fn take(
+        &mut self,
+        server: &mut Server,
+        header: FrameHeader,
+        input: &[u8],
+        patch: &mut Patch,
+    ) -> Step {
+        let step = self.message(server, header, input, patch);
+        if self.recall.is_some() && !matches!(step, Step::Hold | Step::Leave(_)) {
+            self.remember(header, input);
+        }
+        step
     }
 
     fn message(&mut self, server: &mut Server, header: FrameHeader, input: &[u8], patch: &mut Patch) -> Step {

@@ -146,7 +146,7 @@ fn reply(
         _ => {}
     }
     let expected = match server.outstanding.answer(header.tag) {
-        Ok(Answer::Unasked) => return Ok(unasked(session, header)),
+        Ok(Answer::Unasked) => return Ok(unasked(server, session, header, body)),
         Ok(Answer::Shape) => {
             return server.told(session, header, body, patch).ok_or(CloseReason::ServerProtocol);
         }
@@ -181,10 +181,14 @@ fn own_row(server: &mut Server, subject: Subject, body: &[u8]) -> Option<()> {
 }
 
 /// A notification comes to the client from the listener connection, if that is what its session is like.
-fn unasked(session: Option<&mut Session>, header: FrameHeader) -> Reply {
-    let aside =
-        header.tag == tag::NOTIFICATION_RESPONSE && session.is_some_and(|session| session.hears_aside());
-    if aside { Reply::Swallow } else { Reply::Forward }
+fn unasked(server: &Server, session: Option<&mut Session>, header: FrameHeader, body: &[u8]) -> Reply {
+    match session.filter(|session| header.tag == tag::NOTIFICATION_RESPONSE && session.hears_aside()) {
+        Some(session) => {
+            session.overhear(server, body);
+            Reply::Swallow
+        }
+        None => Reply::Forward,
+    }
 }
 
 fn ready(
@@ -212,6 +216,10 @@ fn ready(
     }
     if status == TransactionStatus::Idle && server.doubts.is_none() && server.look.is_none() {
         server.meaning_trail.clear();
+    }
+    if server.tables_changed && status == TransactionStatus::Idle {
+        server.tables_changed = false;
+        session.rules.registry.tables_changed();
     }
     server.tally.queries += 1;
     server.tally.transactions += u32::from(status == TransactionStatus::Idle);
@@ -254,6 +262,7 @@ fn error(
     let mut error = ErrorResponse::parse(body);
     let mut dropped = Vec::new();
     let attempting = server.outstanding.is_attempting();
+    let somebody_waits = session.is_some();
     let asked = server.outstanding.fail(|entry| dropped.push(entry));
     let changing = asked.is_ok_and(|asked| asked.is_some_and(|asked| asked.client_op));
     let renamed = session
@@ -264,7 +273,7 @@ fn error(
     let refusal = if refused { server.refusals.pop_front() } else { None };
     // Of those that are dropped it is the first, if it is among them.
     let mut own = refused;
-    let unanswered = session.as_deref().and_then(|session| session.question_alone(server, &dropped));
+    let recall = session.as_deref_mut().and_then(|session| session.recall.take());
     server.sql.dropped(dropped.iter().filter(|entry| entry.subject == Subject::SqlName).count());
     for entry in dropped {
         if entry.subject == Subject::Refused && std::mem::take(&mut own) {
@@ -291,13 +300,14 @@ fn error(
     let Ok(Some(asked)) = asked else { return Err(CloseReason::ServerProtocol) };
     server.doubts.reconsider();
     match asked.subject {
-        Subject::Used(id) | Subject::Description(id) | Subject::FirstDescription(id)
+        Subject::Used(id) | Subject::Proof(id) | Subject::Description(id) | Subject::FirstDescription(id)
             if is_out_of_date(&error) =>
         {
             server.statements.retire(id);
-            if let Some((session, name)) = session.as_deref_mut().zip(unanswered) {
-                session.ask_again(server, &name, patch);
-                return Ok(Reply::Swallow);
+            if let Some(session) = session.filter(|session| !session.is_mid_message())
+                && let Some(reply) = session.try_again(server, asked, recall.as_deref(), patch)
+            {
+                return reply;
             }
         }
         Subject::Another => {
@@ -309,19 +319,11 @@ fn error(
     if is_refused_question(server, asked.subject, &error) || attempting {
         return Ok(Reply::Swallow);
     }
-    if asked.subject == Subject::Correction && asked.kind == Kind::Query {
-        let in_block = server.outstanding.status() != TransactionStatus::Idle;
-        match error.code {
-            SqlState::IN_FAILED_SQL_TRANSACTION => return Ok(Reply::Swallow),
-            // Meant for what it corrects. What is missing is found out, and only then is the client ready.
-            SqlState::QUERY_CANCELED => {
-                server.corrected_in_vain = !in_block && session.is_some();
-                server.doubts.add(Asks::SETTINGS, b"RESET");
-                server.doubts.set_reset();
-                return Ok(if in_block { Reply::Forward } else { Reply::Swallow });
-            }
-            _ => {}
-        }
+    if asked.subject == Subject::Correction
+        && asked.kind == Kind::Query
+        && let Some(reply) = correction_failed(server, error.code, somebody_waits)
+    {
+        return Ok(reply);
     }
     if let Some(refusal) = refusal {
         refusal.write(&mut patch.to_client);
@@ -349,6 +351,23 @@ fn answered(server: &mut Server, session: Option<&mut Session>, entry: Expected)
     }
 }
 
+/// A correction has failed that is a query of its own. `None`: there is no telling why.
+#[cold]
+fn correction_failed(server: &mut Server, code: SqlState, somebody_waits: bool) -> Option<Reply> {
+    let in_block = server.outstanding.status() != TransactionStatus::Idle;
+    match code {
+        SqlState::IN_FAILED_SQL_TRANSACTION => Some(Reply::Swallow),
+        // Meant for what it corrects. What is missing is found out, and only then is the client ready.
+        SqlState::QUERY_CANCELED => {
+            server.corrected_in_vain = !in_block && somebody_waits;
+            server.doubts.add(Asks::SETTINGS, b"RESET");
+            server.doubts.set_reset();
+            Some(if in_block { Reply::Forward } else { Reply::Swallow })
+        }
+        _ => None,
+    }
+}
+
 /// An entry has been answered (`present`: the statement it is about is there now) or dropped (`None`).
 #[cold]
 fn settle(server: &mut Server, session: Option<&mut Session>, entry: Expected, present: Option<bool>) {
@@ -362,6 +381,7 @@ fn settle(server: &mut Server, session: Option<&mut Session>, entry: Expected, p
     let Some(session) = session else { return };
     match (present, entry.subject) {
         (Some(_), _) if entry.client_op => session.statements_mut().confirm(None),
+        (Some(_), Subject::Proof(_)) => session.is_proven(server),
         (None, _) if entry.client_op => session.statements_mut().forget(),
         (None, Subject::Unnamed(generation)) if !entry.ours => session.unnamed.lost(generation),
         _ => {}
@@ -412,18 +432,39 @@ fn parameter(server: &mut Server, session: Option<&mut Session>, body: &[u8]) ->
 #[inline]
 fn matters(body: &[u8]) -> bool {
     matches!(body, b"SET\0" | b"RESET\0" | b"ROLLBACK\0" | b"DEALLOCATE ALL\0" | b"DISCARD ALL\0")
+        || changes_tables(body)
+}
+
+/// Behind a command that is called so the rows of a statement may look different.
+#[inline]
+fn changes_tables(tag: &[u8]) -> bool {
+    match tag {
+        [b'A', ..] => tag.starts_with(b"ALTER "),
+        [b'D', b'R' | b'O', ..] => tag.starts_with(b"DROP ") || tag.starts_with(b"DO"),
+        [b'C', b'R', ..] => tag.starts_with(b"CREATE VIEW"),
+        _ => false,
+    }
 }
 
 #[cold]
 fn command_complete(server: &mut Server, mut session: Option<&mut Session>, asked: Expected, body: &[u8]) {
     let Ok(CommandComplete { tag }) = CommandComplete::parse(body) else { return };
-    // SET … TO DEFAULT says SET as well; of a Query the text has been read.
-    let may_reset = matches!(tag, b"RESET" | b"DISCARD ALL") || tag == b"SET" && asked.kind == Kind::Execute;
+    // SET … TO DEFAULT says SET as well; of a Query the text has been read, unless it was too long.
+    let was_read = asked.kind == Kind::Query && server.doubts.has(Asks::SETTINGS);
+    let may_reset =
+        matches!(tag, b"RESET" | b"DISCARD ALL") && !was_read || tag == b"SET" && asked.kind == Kind::Execute;
     if let Some(session) = session.as_deref().filter(|_| may_reset && !asked.ours) {
         session.was_reset(server);
     }
     if tag == b"ROLLBACK" {
         server.doubts.reconsider();
+    }
+    if changes_tables(tag)
+        && let Some(session) = session.as_deref()
+    {
+        // For this client at once, and for all when it is committed.
+        server.tables_changed = true;
+        session.rules.registry.tables_changed();
     }
     if !matches!(tag, b"DEALLOCATE ALL" | b"DISCARD ALL") {
         return;
@@ -465,7 +506,9 @@ fn whole_rows(input: &[u8]) -> usize {
 /// Messages that are looked into: all of it has to be there, unless it is absurdly long.
 fn needs_body(header: FrameHeader) -> bool {
     match header.tag {
-        tag::ERROR_RESPONSE | tag::PARAMETER_STATUS => header.total() <= MAX_BODY,
+        tag::ERROR_RESPONSE | tag::PARAMETER_STATUS | tag::NOTIFICATION_RESPONSE => {
+            header.total() <= MAX_BODY
+        }
         tag::READY_FOR_QUERY => header.total() <= SHORT_TAG,
         tag::COMMAND_COMPLETE => header.total() <= SHORT_TAG,
         _ => false,

@@ -2,7 +2,7 @@
 
 use howdah_wire::ErrorResponse;
 
-use super::statements::NAME_PREFIX;
+use super::statement::NAME_PREFIX;
 use super::{Kind, Session};
 
 /// The message of `error` with the server's statement names replaced by the client's. `None`: there are none.

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use howdah_wire::frontend::{self, TargetKind, tag};
 
+use super::recall::Recall;
 use super::server_statements::Need;
-use super::shape::Shape;
-use super::statements::NAME_PREFIX;
+use super::statement::NAME_PREFIX;
+use super::statements::Told;
 use super::unnamed::Whereabouts;
 use super::{Expected, Kind, Patch, Session, Statement, Subject};
 use crate::server::Server;
@@ -33,7 +34,7 @@ impl Session {
         &mut self,
         server: &mut Server,
         name: &[u8],
-        known: Option<(Arc<Statement>, Option<Shape>)>,
+        known: Option<(Arc<Statement>, Told)>,
         patch: &mut Patch,
     ) -> ServerName {
         match known {
@@ -68,15 +69,15 @@ impl Session {
         server: &mut Server,
         name: &[u8],
         statement: Arc<Statement>,
-        told: Option<Shape>,
+        told: Told,
         patch: &mut Patch,
     ) -> ServerName {
         let statement = self.renew(server, name, statement, patch);
         let batch = server.outstanding.batch();
-        if told.is_some() && server.statements.need(statement.id, batch, told) == Need::Nothing {
+        if told.shape.is_some() && server.statements.need(statement.id, batch, told) == Need::Nothing {
             return ServerName::Virtual(statement);
         }
-        let target = self.ensure(server, statement, None, patch);
+        let target = self.ensure(server, statement, Told { shape: None, ..told }, patch);
         if let ServerName::Virtual(statement) = &target
             && !server.outstanding.has_failed()
         {
@@ -94,26 +95,48 @@ impl Session {
         &mut self,
         server: &mut Server,
         statement: Arc<Statement>,
-        told: Option<Shape>,
+        told: Told,
         patch: &mut Patch,
     ) -> ServerName {
+        // Nothing has come of the batch so far: whatever fails can be done again.
+        let first = || server.outstanding.begins_batch() && patch.to_server.is_empty();
         match server.statements.need(statement.id, server.outstanding.batch(), told) {
             Need::Nothing => return ServerName::Virtual(statement),
             Need::Answer => return ServerName::Unknown,
             Need::Another => return ServerName::Another,
-            Need::Describe => {
-                Session::ask_for_shape(server, &statement, patch);
+            Need::Proof if first() => {
+                self.recall = Some(Box::new(Recall::new(statement.id, self.rules.registry.now())));
+                return ServerName::Virtual(statement);
+            }
+            Need::Proof if !self.rules.always_asks() || server.outstanding.has_failed() => {
+                return ServerName::Virtual(statement);
+            }
+            Need::Describe if first() => {
+                Session::ask_for_shape(server, &statement, true, patch);
                 return ServerName::Unknown;
             }
             Need::Parse => self.evict(server, patch),
-            Need::CloseAndParse => send_close(server, statement.id, patch),
+            Need::CloseAndParse | Need::Proof | Need::Describe => send_close(server, statement.id, patch),
         }
-        send_parse(server, &statement, Expected::ours(Kind::Parse), patch);
-        if told.is_some() {
-            Session::ask_for_shape(server, &statement, patch);
+        self.send_parse(server, &statement, Expected::ours(Kind::Parse), patch);
+        if told.shape.is_some() {
+            Session::ask_for_shape(server, &statement, false, patch);
             return ServerName::Unknown;
         }
         ServerName::Virtual(statement)
+    }
+
+    pub(super) fn send_parse(
+        &self,
+        server: &mut Server,
+        statement: &Arc<Statement>,
+        expected: Expected,
+        patch: &mut Patch,
+    ) {
+        write_parse(statement.name(), &statement.definition, &mut patch.to_server);
+        server.statements.parse_sent(statement, server.outstanding.batch(), self.rules.registry.now());
+        server.outstanding.push(Expected { subject: Subject::Statement(statement.id), ..expected });
+        server.tally.server_parses += 1;
     }
 
     pub(super) fn evict(&mut self, server: &mut Server, patch: &mut Patch) {
@@ -121,18 +144,6 @@ impl Session {
             send_close(server, id, patch);
         }
     }
-}
-
-pub(super) fn send_parse(
-    server: &mut Server,
-    statement: &Arc<Statement>,
-    expected: Expected,
-    patch: &mut Patch,
-) {
-    write_parse(statement.name(), &statement.definition, &mut patch.to_server);
-    server.statements.parse_sent(statement, server.outstanding.batch());
-    server.outstanding.push(Expected { subject: Subject::Statement(statement.id), ..expected });
-    server.tally.server_parses += 1;
 }
 
 pub(super) fn send_close(server: &mut Server, id: u64, patch: &mut Patch) {

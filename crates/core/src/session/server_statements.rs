@@ -9,7 +9,8 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::shape::Shape;
-use super::statements::Statement;
+use super::statement::Statement;
+use super::statements::Told;
 
 /// What a server connection has prepared for all its clients, least recently used first out.
 #[derive(Debug, Default)]
@@ -28,6 +29,10 @@ struct Prepared {
     asked: bool,
     /// As far as replies have told.
     present: bool,
+    /// At this time what is there was not out of date, see [`StatementRegistry::now`](super::StatementRegistry::now).
+    good_at: u64,
+    /// The same of what the last Parse sent will have made.
+    sent_at: u64,
     /// Parse and Close messages sent and not answered.
     in_flight: u16,
     /// The last of them was a Parse, of this batch.
@@ -46,6 +51,8 @@ pub enum Need {
     CloseAndParse,
     /// Describe: it is or will be there, and nobody knows what it looks like.
     Describe,
+    /// Luck: it is there, and may be out of date, which for this client it must not be.
+    Proof,
     /// The answer to that.
     Answer,
     /// Nothing helps: it is there and does not look like that.
@@ -67,15 +74,21 @@ impl Prepared {
 }
 
 impl ServerStatements {
-    /// What is needed so that messages of `batch` may use the statement. `told`: what it has to look like.
-    pub fn need(&mut self, id: u64, batch: u32, told: Option<Shape>) -> Need {
+    /// What is needed so that messages of `batch` may use the statement. `told`: what it has to look like, and since
+    /// when it must not be out of date.
+    pub fn need(&mut self, id: u64, batch: u32, told: Told) -> Need {
         self.clock += 1;
         let Some(entry) = self.prepared.get_mut(&id) else { return Need::Parse };
         entry.used = self.clock;
         match entry {
-            Prepared { in_flight: 0, present: true, .. } => entry.need(told),
+            Prepared { in_flight: 0, present: true, good_at, .. }
+                if told.shape.is_none() && *good_at < told.since =>
+            {
+                Need::Proof
+            }
+            Prepared { in_flight: 0, present: true, .. } => entry.need(told.shape),
             Prepared { in_flight: 0, .. } => Need::Parse,
-            Prepared { parsed_in: Some(b), .. } if *b == batch => entry.need(told),
+            Prepared { parsed_in: Some(b), .. } if *b == batch => entry.need(told.shape),
             _ => Need::CloseAndParse,
         }
     }
@@ -96,6 +109,14 @@ impl ServerStatements {
         entry.shape = Some(shape);
         if !entry.statement.agrees(shape) {
             entry.statement.retire();
+        }
+    }
+
+    /// At this time it was not out of date.
+    pub fn was_good(&mut self, id: u64, at: u64) {
+        if let Some(entry) = self.prepared.get_mut(&id).filter(|entry| entry.present && entry.in_flight == 0)
+        {
+            entry.good_at = entry.good_at.max(at);
         }
     }
 
@@ -122,20 +143,23 @@ impl ServerStatements {
             .collect()
     }
 
-    /// A Parse has been sent.
-    pub fn parse_sent(&mut self, statement: &Arc<Statement>, batch: u32) {
+    /// A Parse has been sent at this time.
+    pub fn parse_sent(&mut self, statement: &Arc<Statement>, batch: u32, now: u64) {
         let used = self.clock;
         let entry = self.prepared.entry(statement.id).or_insert_with(|| Prepared {
             statement: Arc::clone(statement),
             shape: None,
             asked: false,
             present: false,
+            good_at: 0,
+            sent_at: 0,
             in_flight: 0,
             parsed_in: None,
             used,
         });
         entry.in_flight += 1;
         entry.parsed_in = Some(batch);
+        entry.sent_at = now;
     }
 
     /// A Close has been sent.
@@ -152,6 +176,7 @@ impl ServerStatements {
         entry.in_flight = entry.in_flight.saturating_sub(1);
         if let Some(present) = present {
             entry.present = present;
+            entry.good_at = entry.sent_at;
             entry.shape = None;
         }
         if entry.in_flight == 0 && !entry.present {

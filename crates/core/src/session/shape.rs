@@ -7,8 +7,7 @@
 //! like, that is asked before the client's Bind is carried out; if it is something else, the Bind fails as on a
 //! direct connection. Who was told nothing takes what comes.
 //!
-//! A client that prepares a text may be the first to find out that what a server connection has under that
-//! number is out of date. Nothing has come of its batch then, and it asks under the new number once more.
+//! What that question finds may itself be out of date, and is prepared anew then.
 
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
@@ -20,7 +19,8 @@ use howdah_wire::{FrameHeader, SqlState, write_message};
 
 use super::relay_server::Reply;
 use super::server_names::send_close;
-use super::statements::Statement;
+use super::statement::Statement;
+use super::statements::Told;
 use super::{Expected, Kind, Patch, Session, Subject};
 use crate::server::Server;
 
@@ -82,7 +82,7 @@ impl Server {
     #[cold]
     pub(super) fn told(
         &mut self,
-        session: Option<&mut Session>,
+        mut session: Option<&mut Session>,
         header: FrameHeader,
         body: &[u8],
         patch: &mut Patch,
@@ -92,9 +92,12 @@ impl Server {
         // A Bind that should have failed has none.
         let id = subject.described().filter(|_| header.tag != tag::BIND_COMPLETE)?;
         // Before the end it is not certain that there is anything to tell.
-        let at_once = !matches!(subject, Subject::FirstDescription(_)) || session.is_none();
+        let at_once = ours || !matches!(subject, Subject::FirstDescription(_)) || session.is_none();
         if last {
             self.shape = Some(self.shape?.with_columns(header, body));
+            if let Some(session) = session.as_deref_mut() {
+                session.is_proven(self);
+            }
             settle_description(self, session.filter(|_| client_op), id, true);
         } else {
             self.shape = Some(Shape::of_parameters(header, body));
@@ -122,9 +125,9 @@ pub(super) fn settle_description(server: &mut Server, asker: Option<&mut Session
 }
 
 impl Session {
-    /// What `name` will stand for, and what the client was told that it looks like.
+    /// What `name` will stand for, and what the client was told of it.
     #[inline]
-    pub(super) fn known(&self, name: &[u8]) -> Option<(Arc<Statement>, Option<Shape>)> {
+    pub(super) fn known(&self, name: &[u8]) -> Option<(Arc<Statement>, Told)> {
         let (statement, told) = self.statements.as_ref()?.resolve(name)?;
         Some((Arc::clone(statement), told))
     }
@@ -157,49 +160,20 @@ impl Session {
         successor
     }
 
-    /// The name that the client asked about, if that is all that failed and nothing else was to be done.
-    pub(super) fn question_alone(&self, server: &Server, failed: &[Expected]) -> Option<Box<[u8]>> {
-        let [Expected { subject: Subject::FirstDescription(_), client_op: true, .. }] = failed else {
-            return None;
-        };
-        if !server.outstanding.owes_end_only() || self.is_mid_message() {
-            return None;
-        }
-        self.statements.as_ref()?.oldest().map(Box::from)
-    }
-
-    /// The client's first message of a batch asks what `name` looks like, and what is there is out of date.
+    /// Asks what a statement looks like that will be there. `anew`: if it is out of date, nothing is lost, and it can
+    /// be prepared anew.
     #[cold]
-    pub(super) fn ask_again(&mut self, server: &mut Server, name: &[u8], patch: &mut Patch) {
-        let ended = server.outstanding.take_over_end();
-        if !ended {
-            frontend::write_sync(&mut patch.to_server);
-            server.outstanding.push(Expected::ours(Kind::Sync));
-        }
-        if let Some((statement, _)) = self.known(name) {
-            let statement = self.renew(server, name, statement, patch);
-            self.ensure(server, Arc::clone(&statement), None, patch);
-            self.statements_mut().describing(name, Arc::clone(&statement), server.outstanding.batch());
-            let subject = Subject::Description(statement.id);
-            let expected = Expected { subject, client_op: true, ..Expected::theirs(Kind::Describe) };
-            server.outstanding.push(expected);
-            frontend::write_describe(&mut patch.to_server, TargetKind::Statement, statement.name());
-        }
-        if ended {
-            frontend::write_sync(&mut patch.to_server);
-            server.outstanding.push(Expected::theirs(Kind::Sync));
-        } else {
-            frontend::write_flush(&mut patch.to_server);
-        }
-    }
-
-    /// Asks what a statement looks like that will be there.
-    #[cold]
-    pub(super) fn ask_for_shape(server: &mut Server, statement: &Arc<Statement>, patch: &mut Patch) {
+    pub(super) fn ask_for_shape(
+        server: &mut Server,
+        statement: &Arc<Statement>,
+        anew: bool,
+        patch: &mut Patch,
+    ) {
         frontend::write_describe(&mut patch.to_server, TargetKind::Statement, statement.name());
         frontend::write_flush(&mut patch.to_server);
         server.statements.describe_sent(statement.id);
-        let subject = Subject::Description(statement.id);
+        let subject =
+            if anew { Subject::FirstDescription(statement.id) } else { Subject::Description(statement.id) };
         server.outstanding.push(Expected { subject, ..Expected::ours(Kind::Describe) });
     }
 }

@@ -21,7 +21,7 @@ use crate::settings::{Policy, StateKind};
 /// Statements by the name that SQL knows them by.
 #[derive(Debug, Default)]
 pub struct SqlStatements {
-    by_name: BTreeMap<Box<[u8]>, Definition>,
+    by_name: BTreeMap<Box<[u8]>, Entry>,
     bytes: usize,
     /// What Howdah has sent on its own account, in order.
     under_way: VecDeque<Errand>,
@@ -32,9 +32,16 @@ pub struct SqlStatements {
 struct Errand {
     name: Box<[u8]>,
     /// What it was before.
-    before: Option<Definition>,
+    before: Option<Entry>,
     /// The batch whose fate it shares.
     batch: u32,
+}
+
+/// What a name stands for, and since when; see [`StatementRegistry::now`](super::StatementRegistry::now).
+#[derive(Clone, Debug)]
+struct Entry {
+    definition: Definition,
+    since: u64,
 }
 
 /// Where a name comes from, and what it stands for.
@@ -49,10 +56,10 @@ pub(super) enum Definition {
 }
 
 impl SqlStatements {
-    fn insert(&mut self, name: &[u8], definition: Definition) {
+    fn insert(&mut self, name: &[u8], definition: Definition, since: u64) {
         self.remove(name);
         self.bytes += cost(name, &definition);
-        self.by_name.insert(name.into(), definition);
+        self.by_name.insert(name.into(), Entry { definition, since });
     }
 
     fn remove(&mut self, name: &[u8]) {
@@ -60,14 +67,14 @@ impl SqlStatements {
     }
 
     fn take(&mut self, name: &[u8]) -> Option<Definition> {
-        let removed = self.by_name.remove(name);
+        let removed = self.by_name.remove(name).map(|entry| entry.definition);
         self.bytes -= removed.as_ref().map_or(0, |definition| cost(name, definition));
         removed
     }
 
     /// The statements of PREPARE.
     pub(super) fn texts(&self) -> impl Iterator<Item = &[u8]> {
-        self.by_name.values().filter_map(|definition| match definition {
+        self.by_name.values().filter_map(|entry| match &entry.definition {
             Definition::Sql(text) => Some(&**text),
             Definition::Protocol(_) | Definition::Foreign => None,
         })
@@ -89,7 +96,7 @@ impl SqlStatements {
     }
 
     /// A message about this name is sent that makes it `after`.
-    fn send(&mut self, name: &[u8], after: Option<Definition>, batch: u32) {
+    fn send(&mut self, name: &[u8], after: Option<Entry>, batch: u32) {
         let before = self.by_name.get(name).cloned();
         self.under_way.push_back(Errand { name: name.into(), before, batch });
         self.put(name, after);
@@ -118,11 +125,15 @@ impl SqlStatements {
         }
     }
 
-    fn put(&mut self, name: &[u8], definition: Option<Definition>) {
-        match definition {
-            Some(definition) => self.insert(name, definition),
+    fn put(&mut self, name: &[u8], entry: Option<Entry>) {
+        match entry {
+            Some(Entry { definition, since }) => self.insert(name, definition, since),
             None => self.remove(name),
         }
+    }
+
+    fn get(&self, name: &[u8]) -> Option<&Definition> {
+        self.by_name.get(name).map(|entry| &entry.definition)
     }
 
     /// There are none.
@@ -213,27 +224,35 @@ impl Session {
 
     /// What the client has under this name, known to SQL or not.
     fn definition(&self, name: &[u8]) -> Option<Definition> {
-        if let Some(definition) = self.sql.as_ref().and_then(|sql| sql.by_name.get(name)) {
-            return Some(definition.clone());
+        self.entry(name).map(|entry| entry.definition)
+    }
+
+    fn entry(&self, name: &[u8]) -> Option<Entry> {
+        if let Some(entry) = self.sql.as_ref().and_then(|sql| sql.by_name.get(name)) {
+            return Some(entry.clone());
         }
-        let (statement, _) = self.statements.as_ref()?.resolve(name)?;
-        Some(Definition::Protocol(Arc::clone(statement)))
+        let (statement, told) = self.statements.as_ref()?.resolve(name)?;
+        Some(Entry { definition: Definition::Protocol(Arc::clone(statement)), since: told.since })
     }
 
     fn ensure_name(&mut self, server: &mut Server, name: &[u8], patch: &mut Patch) {
-        let wanted = self.definition(name);
-        let there = server.sql.by_name.get(name);
-        if wanted.as_ref() == there {
-            return;
-        }
-        if there.is_some() {
-            close(server, name, patch);
+        let wanted = self.entry(name);
+        match (server.sql.by_name.get(name), &wanted) {
+            (None, None) => return,
+            // What was prepared before may be out of date, which for this client it must not be.
+            (Some(there), Some(wanted))
+                if there.definition == wanted.definition && there.since >= wanted.since =>
+            {
+                return;
+            }
+            (Some(_), _) => close(server, name, patch),
+            (None, Some(_)) => {}
         }
         let Some(wanted) = wanted else { return };
         if server.sql.by_name.len() >= self.rules.max_prepared_statements.max(1) as usize {
             self.close_foreign(server, patch);
         }
-        match &wanted {
+        match &wanted.definition {
             Definition::Sql(text) => run_own(server, text, Subject::SqlName, patch),
             Definition::Protocol(statement) => {
                 write_parse(name, &statement.definition, &mut patch.to_server);
@@ -241,13 +260,14 @@ impl Session {
             }
             Definition::Foreign => return,
         }
-        server.sql.send(name, Some(wanted), server.outstanding.batch());
+        let now = self.rules.registry.now();
+        server.sql.send(name, Some(Entry { since: now, ..wanted }), server.outstanding.batch());
         // If that fails the name is not there, and the client has to see it so.
         server.doubts.add(Asks::STATEMENTS, b"");
     }
 
     fn close_foreign(&self, server: &mut Server, patch: &mut Patch) {
-        let foreign = |name: &[u8], there: &Definition| self.definition(name).as_ref() != Some(there);
+        let foreign = |name: &[u8], there: &Entry| self.definition(name).as_ref() != Some(&there.definition);
         let names: Vec<Box<[u8]>> = server
             .sql
             .by_name
@@ -303,8 +323,9 @@ impl Session {
                 statements.remove(&name);
             }
         }
+        let now = self.rules.registry.now();
         for (name, text) in &look.statements {
-            let known = server.sql.by_name.get(name);
+            let known = server.sql.get(name);
             // It was there before this client came: to have it, the client would have had to name it.
             if known == Some(&Definition::Foreign) {
                 continue;
@@ -313,7 +334,7 @@ impl Session {
                 // A name of the protocol's was given away by Parse; it is the client's, or was there before.
                 None => {
                     if known.is_none() {
-                        server.sql.insert(name, Definition::Foreign);
+                        server.sql.insert(name, Definition::Foreign, 0);
                     }
                     continue;
                 }
@@ -328,7 +349,7 @@ impl Session {
             if known == Some(&definition) {
                 continue;
             }
-            server.sql.insert(name, definition.clone());
+            server.sql.insert(name, definition.clone(), now);
             if self.rules.state.policy.of(StateKind::Statements) == Policy::Warn {
                 continue;
             }
@@ -337,7 +358,7 @@ impl Session {
                 statements.remove(name);
             }
             let own = self.sql.get_or_insert_default();
-            own.insert(name, definition);
+            own.insert(name, definition, now);
             if own.bytes > MAX_BYTES {
                 self.pinned = Some(PinReason::LargeStatement);
             }
@@ -355,7 +376,7 @@ pub(super) fn forget_statements(server: &mut Server, look: &Look) {
     for (name, text) in &look.statements {
         // What was known under this name may have given way to another since.
         let text = text.as_deref().and_then(|text| prepare_text(text, name));
-        server.sql.insert(name, text.map_or(Definition::Foreign, |text| Definition::Sql(text.into())));
+        server.sql.insert(name, text.map_or(Definition::Foreign, |text| Definition::Sql(text.into())), 0);
     }
 }
 

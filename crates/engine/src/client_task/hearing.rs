@@ -46,6 +46,10 @@ pub(super) fn poll_withheld(
     card: &ClientCard,
     client: &mut Conn,
 ) -> Poll<Result<(), CloseReason>> {
+    let overheard = card.session.borrow_mut().take_overheard();
+    for (channel, payload) in overheard {
+        with_hearing(card, |hearing| hearing.overheard(card.caller.cancel_pid, &channel, &payload));
+    }
     let (settled, needed) = {
         let session = card.session.borrow();
         with_hearing(card, |hearing| hearing.poll_settled(session.listens_to()))

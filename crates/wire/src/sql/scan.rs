@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use super::functions::{self, Use};
 use super::head::Head;
-use super::hints::Hints;
+use super::hints::{Hints, computes_name_in_block};
 use super::keyword::{self as word, Keyword};
 use super::lexer::{Lexer, Piece, Token};
 use super::plain;
@@ -98,7 +98,13 @@ pub(super) fn by_head(head: Head, mut following: Lexer<'_>, signs: &mut Signs) {
         Head::Drop => signs.add(Sign::Drop),
         Head::Close => signs.add(Sign::CloseCursor),
         Head::Load => signs.add(Sign::Load),
-        Head::Do | Head::Call => signs.add(Sign::Opaque),
+        Head::Call => signs.add(Sign::Opaque),
+        Head::Do => {
+            signs.add(Sign::Opaque);
+            if computes_name_in_block(following) {
+                signs.add(Sign::NameComputed);
+            }
+        }
         _ => {}
     }
 }

@@ -12,6 +12,8 @@ use super::scan;
 pub struct Signs {
     bits: u32,
     names: Vec<Box<str>>,
+    /// Those among them that it resets and does not set behind that.
+    resets: Vec<Box<str>>,
 }
 
 /// One thing that running a text may do to a session.
@@ -86,7 +88,7 @@ pub enum Sign {
 
 impl Signs {
     /// Of a text that does nothing to the session.
-    pub const PLAIN: &Signs = &Signs { bits: 0, names: Vec::new() };
+    pub const PLAIN: &Signs = &Signs { bits: 0, names: Vec::new(), resets: Vec::new() };
 
     /// What running this text may do.
     #[must_use]
@@ -97,7 +99,7 @@ impl Signs {
     /// What may be done by a text that could not be looked at.
     #[must_use]
     pub fn unseen() -> Signs {
-        Signs { bits: UNSEEN, names: Vec::new() }
+        Signs { bits: UNSEEN, ..Signs::default() }
     }
 
     /// Whether it may do this.
@@ -120,11 +122,20 @@ impl Signs {
         &self.names
     }
 
+    /// Those among them that have been reset in the end.
+    #[must_use]
+    pub fn resets(&self) -> &[Box<str>] {
+        &self.resets
+    }
+
     /// Adds what another text may do.
     pub fn merge(&mut self, other: &Signs) {
         self.bits |= other.bits;
         for name in &other.names {
             self.add_name(name);
+        }
+        for name in &other.resets {
+            self.add_reset(name);
         }
     }
 
@@ -135,9 +146,9 @@ impl Signs {
 
     /// Merges, and reports whether something was new.
     pub(super) fn merge_changes(&mut self, other: &Signs) -> bool {
-        let before = (self.bits, self.names.len());
+        let before = (self.bits, self.names.len(), self.resets.len());
         self.merge(other);
-        before != (self.bits, self.names.len())
+        before != (self.bits, self.names.len(), self.resets.len())
     }
 
     pub(super) fn without(mut self, sign: Sign) -> Signs {
@@ -178,10 +189,21 @@ impl Signs {
             _ => {
                 self.add(sign);
                 self.add_name(name);
+                if sign == Sign::Reset {
+                    self.add_reset(name);
+                } else {
+                    self.resets.retain(|reset| **reset != *name);
+                }
                 if MEANING.contains(&name) {
                     self.add(Sign::Meaning);
                 }
             }
+        }
+    }
+
+    fn add_reset(&mut self, name: &str) {
+        if self.resets.len() < MAX_NAMES && !self.resets.iter().any(|known| **known == *name) {
+            self.resets.push(name.into());
         }
     }
 
@@ -240,6 +262,7 @@ mod tests {
                     expected.add(Meaning);
                 }
             }
+            expected.resets = found.resets.clone();
             assert_eq!(found, expected, "{text}");
         }
     }
@@ -250,6 +273,25 @@ mod tests {
         let signs = Signs::of(text.as_bytes(), &Hints::default());
         assert_eq!(signs.names().len(), MAX_NAMES);
         assert!(signs.has(Sign::Setting) && signs.has(Sign::SettingUnknown));
+    }
+
+    #[test]
+    fn what_is_reset_is_told_from_what_is_set() {
+        for (text, resets) in [
+            ("RESET a; SET b = 1", "a"),
+            ("SELECT set_config('b', '', false); RESET a", "a"),
+            ("RESET a; SET a = 1", ""),
+            ("SET a = 1; RESET a; RESET a", "a"),
+            ("SET a = DEFAULT; SET TIME ZONE DEFAULT; SET c TO 1", "a timezone"),
+            ("RESET ALL", ""),
+        ] {
+            let signs = Signs::of(text.as_bytes(), &Hints::default());
+            assert_eq!(signs.resets().join(" "), resets, "{text}");
+        }
+        let of = |text: &str| Signs::of(text.as_bytes(), &Hints::default());
+        let mut signs = of("RESET a; SET b = 1");
+        signs.merge(&of("RESET b; SET a = 1"));
+        assert_eq!(signs.resets().join(" "), "a b", "which came last is not known");
     }
 
     #[test]
@@ -380,6 +422,15 @@ mod tests {
         ("SELECT lastval()", &[CurrVal], ""),
         ("SELECT pg_create_logical_replication_slot('a', 'b', true)", &[Slot], ""),
         ("DO $$ $$", &[Opaque, Commits], ""),
+        ("DO $$BEGIN PERFORM set_config('a', 'b', false); END$$", &[Opaque, Commits], ""),
+        ("DO $a$BEGIN PERFORM set_config(b, 'b', false); END$a$", &[Opaque, Commits, NameComputed], ""),
+        (
+            "DO 'BEGIN PERFORM set_config(''a.'' || b, '''', false); END'",
+            &[Opaque, Commits, NameComputed],
+            "",
+        ),
+        ("DO LANGUAGE plpgsql $$BEGIN EXECUTE 'SET a.' || b; END$$", &[Opaque, Commits, NameComputed], ""),
+        ("DO $$BEGIN EXECUTE 'SET LOCAL a.' || b; END$$", &[Opaque, Commits], ""),
         ("CALL p()", &[Opaque, Commits], ""),
         ("SELECT 'a\\', set_config(', b, false)--'", &[SettingUnknown, NameComputed, Opaque], ""),
         ("SELECT U&\"set\\005fconfig\"('a', 'b', false)", &[Opaque], ""),

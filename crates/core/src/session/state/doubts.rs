@@ -180,7 +180,7 @@ impl Doubts {
     pub fn note_resets(&mut self, signs: &Signs, text: &[u8]) {
         self.resets |= signs.has(Sign::ResetAll) || says_reset_within(signs, text);
         if signs.has(Sign::Reset) {
-            self.reset.extend(signs.names().iter().cloned());
+            self.reset.extend(signs.resets().iter().cloned());
         }
         self.bound_resets();
     }
@@ -197,7 +197,7 @@ impl Doubts {
             let all = known.map(Box::from).chain(self.names.iter().cloned());
             self.reset.extend(all.filter(|name| name.contains('.') && !corrected(name)));
         }
-        self.reset.extend(signs.names().iter().filter(|name| !corrected(name)).cloned());
+        self.reset.extend(signs.resets().iter().filter(|name| !corrected(name)).cloned());
         self.bound_resets();
     }
 

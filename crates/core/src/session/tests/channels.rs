@@ -1,5 +1,7 @@
 //! LISTEN and NOTIFY: what waits, and until when. The listener connection itself is `crate::listen`'s.
 
+use howdah_wire::cancel_key::CancelKey;
+
 use super::notation;
 use super::stage::{Stage, rules};
 use crate::listen::Channel;
@@ -113,6 +115,44 @@ fn who_has_sent_a_notification_is_ready_when_it_has_arrived() {
         "",
         "it is not to be heard before the answer to what was asked before"
     );
+}
+
+/// The number of the server connection is 7, and the client listens by a function.
+#[test]
+fn what_was_sent_to_a_channel_that_no_text_has_told_of_is_kept() {
+    let mut pair = Pair::new(PoolMode::Transaction);
+    let own = b"\0\0\0\x07secret";
+    pair.stage.servers[0].server.cancel_key = Some(CancelKey::parse(own).unwrap());
+    pair.says("Q do 'listens'");
+    let heard = "A 7 news mine / A 8 news theirs / A 7 news again";
+    assert_eq!(pair.answers(&format!("C DO / {heard} / Z I")), "C DO");
+    let kept = |pair: &mut Pair| {
+        let overheard = pair.session().take_overheard();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        overheard.iter().map(|(channel, payload)| format!("{channel} {}", text(payload))).collect::<Vec<_>>()
+    };
+    assert_eq!(kept(&mut pair), ["news mine", "news again"]);
+    assert!(kept(&mut pair).is_empty());
+}
+
+/// What the listener connection hears must not come twice.
+#[test]
+fn what_was_sent_to_a_channel_that_a_text_has_told_of_is_not() {
+    let mut pair = Pair::new(PoolMode::Transaction);
+    pair.stage.servers[0].server.cancel_key = Some(CancelKey::parse(b"\0\0\0\x07secret").unwrap());
+    pair.says("Q listen news");
+    pair.session().channels_heard();
+    pair.says("");
+    pair.answers("C LISTEN / C NOTIFY / A 7 news mine / Z I");
+    assert!(pair.session().take_overheard().is_empty());
+}
+
+#[test]
+fn who_may_have_sent_a_notification_unseen_is_ready_when_it_has_arrived() {
+    let mut pair = Pair::new(PoolMode::Transaction);
+    pair.says("Q do 'anything'");
+    assert_eq!(pair.answers("C DO / Z I"), "C DO");
+    assert!(pair.session().is_sending());
 }
 
 #[test]

@@ -99,6 +99,13 @@ pub(super) fn from_server(messages: &str) -> Vec<u8> {
                 ErrorResponse { other: vec![(b'R', routine.into())], ..error(rest) }.write(out);
             }
             "FATAL" => ErrorResponse { severity: Severity::Fatal, ..error(rest) }.write(out),
+            "A" if !rest.is_empty() => {
+                let words: Vec<_> = rest.splitn(3, ' ').collect();
+                let (pid, channel, payload) =
+                    (words[0].parse().unwrap(), words[1].as_bytes(), words[2].as_bytes());
+                let notification = backend::NotificationResponse { pid, channel, payload };
+                backend::write_notification_response(out, &notification);
+            }
             "row" => {
                 let values: Vec<_> = rest.split(' ').map(|value| Some(value.as_bytes())).collect();
                 backend::write_data_row(out, values);

@@ -1,8 +1,13 @@
 //! Tables that change below prepared statements. `s rows` in place of a text: what its rows look like is up to
 //! the server; `T` and `t` bodies stand for it.
 
+use howdah_wire::frontend;
+
 use super::notation;
-use super::stage::Stage;
+use super::stage::{self, Stage};
+use crate::session::SessionRules;
+use crate::session::recall::Recall;
+use crate::settings::{PoolMode, StateCheck, StateRules};
 
 /// Client 0 has `a` for `q`, known to server 0 as HOWDAH_1, and was told that it looks like `n`.
 fn told(clients: u64) -> Stage {
@@ -190,6 +195,159 @@ fn who_comes_after_the_change_and_finds_it_first_does_not_notice() {
         assert_eq!(stage.server(0, "Z I"), "client 1: Z I");
         assert_eq!(stage.client(1, "B b / E / S"), "server 0: B HOWDAH_2 / E / S | 1-0");
     }
+}
+
+#[test]
+fn what_was_prepared_before_the_client_said_so_is_said_again() {
+    for (sent, asked, again) in [
+        ("B b / E / S", "B HOWDAH_1 / E / S", "C HOWDAH_1 / P HOWDAH_2 q / B HOWDAH_2 / E / S"),
+        ("B b / E / H", "B HOWDAH_1 / E / H", "S / C HOWDAH_1 / P HOWDAH_2 q / B HOWDAH_2 / E / H"),
+        (
+            "B b / Dp - / E / S",
+            "D HOWDAH_1 / B HOWDAH_1 / Dp - / E / S",
+            "C HOWDAH_1 / P HOWDAH_2 q / D HOWDAH_2 / B HOWDAH_2 / Dp - / E / S",
+        ),
+    ] {
+        let mut stage = told(2);
+        stage.client(1, "P b q / S");
+        stage.server(0, "Z I");
+        stage.report();
+        assert_eq!(stage.client(1, sent), format!("server 0: {asked} | 1-0"));
+        assert_eq!(stage.server(0, FROM_SERVER), format!("server 0: {again} | 1-0"));
+        assert_eq!(stage.server(0, "Z I / 3 / 1"), "1-0");
+        let described = format!("t / {}", row("m", 1));
+        if sent.contains("Dp") {
+            assert_eq!(stage.server(0, &described), "1-0");
+        }
+        assert_eq!(stage.server(0, "2"), "client 1: 2 | 1-0");
+    }
+}
+
+#[test]
+fn what_has_proven_good_is_not_kept_for_a_second_time() {
+    let mut stage = told(2);
+    stage.client(1, "P b q / S");
+    stage.server(0, "Z I");
+    assert_eq!(stage.client(1, "B b / H"), "server 0: B HOWDAH_1 / H | 1-0");
+    // One after the other, as long as it has not.
+    assert_eq!(stage.client(1, "B b / E / S"), "server 0: H | 1-0");
+    assert_eq!(stage.server(0, "2"), "server 0: B HOWDAH_1 / E / S | client 1: 2 | 1-0");
+    stage.server(0, "2 / C SELECT 1 / Z I");
+    // What changes now has changed since the client said Parse.
+    stage.client(1, "B b / E / S");
+    stage.report();
+    assert_eq!(stage.server(0, &format!("{FROM_SERVER} / Z I")), format!("client 1: {STALE} / Z I"));
+}
+
+#[test]
+fn what_comes_behind_the_end_of_the_batch_waits() {
+    let mut stage = told(2);
+    assert_eq!(
+        stage.client(1, "P b q / B b / E / S / B b / E / S"),
+        "server 0: B HOWDAH_1 / E / S | client 1: 1 | 1-0"
+    );
+    let (again, more) =
+        ("C HOWDAH_1 / P HOWDAH_2 q / B HOWDAH_2 / E / S", "C HOWDAH_2 / P HOWDAH_2 q / B HOWDAH_2 / E / S");
+    assert_eq!(stage.server(0, FROM_SERVER), format!("server 0: {again} / {more} | 1-0"));
+    assert_eq!(stage.server(0, "Z I / 3 / 1 / 2 / C SELECT 1 / Z I"), "client 1: 2 / C SELECT 1 / Z I | 1-0");
+}
+
+#[test]
+fn an_error_of_another_kind_is_the_clients() {
+    let mut stage = told(2);
+    stage.client(1, "P b q / S");
+    stage.server(0, "Z I");
+    stage.client(1, "B b / E / S");
+    stage.report();
+    assert_eq!(stage.server(0, "E 22P02 wrong / Z I"), "client 1: E 22P02 wrong / Z I");
+}
+
+#[test]
+fn who_prepared_it_gets_the_error() {
+    for sent in ["B a / E / S", "D a / S"] {
+        let mut stage = Stage::transaction(1, 1);
+        stage.client(0, "P a q / S");
+        stage.server(0, "1 / Z I");
+        stage.client(0, sent);
+        stage.report();
+        assert_eq!(stage.server(0, FROM_SERVER), format!("client 0: {STALE} | 0-0"), "{sent}");
+    }
+}
+
+#[test]
+fn what_failed_cannot_be_said_again_in_a_transaction() {
+    for (begin, answer) in [("Q begin", "C BEGIN / Z T"), ("P u q2 / B u / E / H", "1 / 2 / C SELECT 1")] {
+        let mut stage = told(2);
+        stage.client(1, begin);
+        stage.server(0, answer);
+        stage.report();
+        let sent = "server 0: B HOWDAH_1 / E | client 1: 1 | 1-0";
+        assert_eq!(stage.client(1, "P b q / B b / E"), sent, "{begin}");
+        assert_eq!(stage.server(0, FROM_SERVER), format!("client 1: {STALE} | 1-0"), "{begin}");
+    }
+}
+
+#[test]
+fn where_everything_is_asked_nothing_is_trusted_in_a_transaction() {
+    let state = StateRules { check: StateCheck::Always, ..StateRules::default() };
+    let rules = SessionRules { state, ..stage::rules(PoolMode::Transaction, 10) };
+    let mut stage = Stage::new(rules, 2, 1);
+    stage.client(0, "P a q / S");
+    stage.server(0, "1 / Z I");
+    assert_eq!(stage.client(1, "P b q / S"), "server 0: S | client 1: 1 | 1-0");
+    stage.server(0, "Z I");
+    stage.client(1, "Q begin");
+    stage.server(0, "C BEGIN / Z T");
+    stage.report();
+    assert_eq!(
+        stage.client(1, "B b / E / S"),
+        "server 0: C HOWDAH_1 / P HOWDAH_1 q / B HOWDAH_1 / E / S | 1-0"
+    );
+}
+
+#[test]
+fn whoever_prepares_after_a_change_that_was_seen_gets_another_number() {
+    for change in ["ALTER TABLE", "DROP TABLE", "CREATE VIEW", "DO"] {
+        let mut stage = told(2);
+        stage.client(1, "Q change");
+        stage.server(0, &format!("C {change} / Z I"));
+        stage.report();
+        assert_eq!(stage.client(1, "P b q / S"), "server 0: P HOWDAH_2 q / S | 1-0", "{change}");
+        stage.server(0, "1 / Z I");
+        stage.report();
+        // Who prepared it before it was changed goes on with what it has.
+        assert_eq!(stage.client(0, "B a / E / S"), "server 0: B HOWDAH_1 / E / S | 0-0");
+    }
+}
+
+#[test]
+fn what_is_prepared_before_a_change_is_committed_is_out_of_date_with_it() {
+    let mut stage = told(3);
+    stage.client(2, "Q begin; change");
+    assert_eq!(
+        stage.server(0, "C BEGIN / C ALTER TABLE / Z T"),
+        "client 2: C BEGIN / C ALTER TABLE / Z T | 2-0"
+    );
+    assert_eq!(stage.client(1, "P b q / S"), "server 1: P HOWDAH_2 q / S | 2-0 | 1-1");
+    stage.server(1, "1 / Z I");
+    stage.client(2, "Q commit");
+    stage.server(0, "C COMMIT / Z I");
+    stage.report();
+    assert_eq!(stage.client(2, "P c q / S"), "server 0: P HOWDAH_3 q / S | 2-0");
+}
+
+#[test]
+fn what_is_too_long_to_be_kept_is_prepared_anew_at_once() {
+    let mut stage = told(2);
+    stage.client(1, "P b q / S");
+    stage.server(0, "Z I");
+    let mut bind = Vec::new();
+    let value = vec![b'x'; Recall::MAX];
+    frontend::write_bind_header(&mut bind, b"", b"b", value.len()).unwrap();
+    stage.client_bytes(1, &bind);
+    stage.client_bytes(1, &value);
+    let sent = stage.report();
+    assert!(sent.starts_with("server 0: C HOWDAH_1 / P HOWDAH_1 q / B HOWDAH_1"), "{sent}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What the body of a function does, and whose names it mentions.
 
+use super::computed::{Arguments, computes_name};
 use crate::sql::head::Head;
 use crate::sql::keyword as word;
 use crate::sql::lexer::{Lexer, Piece, Token};
@@ -21,8 +22,14 @@ pub(super) enum Language {
     Opaque,
 }
 
-/// What a body does by itself. Each of its words is shown, and whether the statement writes.
-pub(super) fn signs(language: Language, body: &[u8], mut show: impl FnMut(Piece<'_>, bool)) -> Signs {
+/// What a body does by itself. Each of its words is shown, and whether the statement writes. `arguments`: of the
+/// function.
+pub(super) fn signs(
+    language: Language,
+    body: &[u8],
+    arguments: &Arguments,
+    mut show: impl FnMut(Piece<'_>, bool),
+) -> Signs {
     let mut signs = Signs::default();
     match language {
         Language::Opaque => signs.add(Sign::Opaque),
@@ -30,8 +37,13 @@ pub(super) fn signs(language: Language, body: &[u8], mut show: impl FnMut(Piece<
         Language::Sql => scan::read(body, &mut signs, |_, _| {}, |piece, writes, _| show(piece, writes)),
         Language::Plpgsql => plpgsql(body, &mut signs, show),
     }
-    // A name that is computed here mostly comes from the text that calls, which is searched for it.
-    signs.without(Sign::Commits).without(Sign::NameComputed)
+    let may_compute = signs.has(Sign::NameComputed) || signs.has(Sign::Opaque);
+    let mut signs = signs.without(Sign::Commits).without(Sign::NameComputed);
+    if may_compute && matches!(language, Language::Sql | Language::Plpgsql) && computes_name(body, arguments)
+    {
+        signs.add(Sign::NameComputed);
+    }
+    signs
 }
 
 /// The custom settings that a body asks for or sets, also those in strings that it runs.

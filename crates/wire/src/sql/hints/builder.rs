@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::body::{self, Language};
+use super::computed::Arguments;
 use super::names::Names;
 use super::{Entry, Hints};
 use crate::sql::signs::{Sign, Signs};
@@ -13,6 +14,8 @@ use crate::sql::signs::{Sign, Signs};
 pub struct HintsBuilder {
     bodies: Vec<Body>,
     links: Vec<Link>,
+    /// By function.
+    arguments: BTreeMap<Box<[u8]>, Arguments>,
     custom: BTreeSet<Box<str>>,
     /// Those that act for somebody else.
     definers: BTreeSet<Box<[u8]>>,
@@ -60,6 +63,10 @@ impl HintsBuilder {
             b"event" => self.link(LinkKind::Event, name, body),
             b"setting" => self.custom.extend(body::custom_name(name)),
             b"constant" => self.custom.extend(body::custom_constant(body)),
+            b"arguments" => {
+                let names = body.split(|byte| *byte == b',').map(Box::from);
+                self.arguments.entry(name.into()).or_default().extend(names);
+            }
             b"definer" => drop(self.definers.insert(name.into())),
             b"sql" => self.body(Language::Sql, name, body),
             b"plpgsql" => self.body(Language::Plpgsql, name, body),
@@ -88,8 +95,9 @@ impl HintsBuilder {
             }
         }
         let mut graph = Graph::new(self.names());
+        let none = Arguments::new();
         for body in &self.bodies {
-            graph.body(body);
+            graph.body(body, self.arguments.get(&body.name).unwrap_or(&none));
         }
         for link in &self.links {
             graph.link(link);
@@ -135,10 +143,10 @@ impl Graph {
         Graph { names, nodes }
     }
 
-    fn body(&mut self, body: &Body) {
+    fn body(&mut self, body: &Body, arguments: &Arguments) {
         let Some(index) = self.names.index(&body.name) else { return };
         let mut used = BTreeMap::<usize, bool>::new();
-        let signs = body::signs(body.language, &body.text, |piece, writes| {
+        let signs = body::signs(body.language, &body.text, arguments, |piece, writes| {
             if let Some(index) = self.names.find(piece) {
                 *used.entry(index).or_default() |= writes;
             }
@@ -275,7 +283,12 @@ mod tests {
     fn assert_signs(hints: &Hints, text: &str, signs: &[Sign], names: &str) {
         let mut expected = Signs::default();
         signs.iter().for_each(|sign| expected.add(*sign));
-        names.split_whitespace().for_each(|name| expected.add_name(name));
+        for name in names.split_whitespace() {
+            expected.add_name(name);
+            if signs.contains(&Sign::Reset) {
+                expected.add_setting(Sign::Reset, name);
+            }
+        }
         assert_eq!(Signs::of(text.as_bytes(), hints), expected, "{text}");
     }
 
@@ -308,13 +321,50 @@ mod tests {
             ("opaque f: ", &[Sign::Opaque], ""),
             ("something f: SELECT 1", &[Sign::Opaque], ""),
         ] {
-            let hints = hints(&[row]);
+            let hints = hints(&[row, "arguments f: n,m"]);
             assert_signs(&hints, "SELECT s.F()", signs, names);
             assert_signs(&hints, "SELECT \"f\" (1)", signs, names);
             for text in ["SELECT g()", "SELECT \"F\"()", "SELECT 'f'", "SELECT ff()"] {
                 assert_signs(&hints, text, &[], "");
             }
         }
+    }
+
+    #[test]
+    fn a_name_that_is_put_together_is_told_from_one_that_is_handed_over() {
+        for (row, computed) in [
+            ("sql f: SELECT set_config(n, $1, false)", false),
+            ("sql f: SELECT set_config(N::text, $1, false)", false),
+            ("sql f: SELECT set_config($1, $2, false)", false),
+            ("sql f: SELECT set_config('app.x', $2, false)", false),
+            ("sql f: SELECT set_config('app.' || n, $2, false)", true),
+            ("sql f: SELECT set_config('app.' || n, $2, true)", false),
+            ("sql f: SELECT pg_catalog.\"set_config\"(format('app.%s', n), $2, false)", true),
+            ("sql f: SELECT set_config(name, value, false) FROM t", true),
+            ("plpgsql f: BEGIN PERFORM set_config(t.n, '', false); END", true),
+            ("plpgsql f: BEGIN n := 'app.' || n; PERFORM set_config(n, '', false); END", true),
+            ("plpgsql f: BEGIN SELECT x INTO n FROM t; PERFORM set_config(n, '', false); END", true),
+            (
+                "plpgsql f: BEGIN FOR n IN SELECT x FROM t LOOP PERFORM set_config(n, '', false); END LOOP; END",
+                true,
+            ),
+            ("plpgsql f: BEGIN m := n; PERFORM set_config(n, m, false); END", false),
+            ("plpgsql f: BEGIN EXECUTE 'SET app.' || n || ' = 1'; END", true),
+            ("plpgsql f: BEGIN EXECUTE format('SET SESSION app.%I = %L', n, m); END", true),
+            ("plpgsql f: BEGIN EXECUTE format($q$SET %I.%I TO %L$q$, n, m, 'x.y'); END", true),
+            ("plpgsql f: BEGIN EXECUTE format('SET LOCAL app.%I = %L', n, m); END", false),
+            ("plpgsql f: BEGIN EXECUTE format('SET %I = %L', n, m); END", false),
+            ("plpgsql f: BEGIN EXECUTE format('SET app.x = %L', 'a.b'); END", false),
+            ("plpgsql f: BEGIN EXECUTE 'SELECT app.' || n; END", false),
+            ("plpgsql f: BEGIN PERFORM 'SET app.' || n; END", false),
+        ] {
+            let hints = hints(&[row, "arguments f: n,m", "arguments f: value"]);
+            let signs = Signs::of(b"SELECT f()", &hints);
+            assert_eq!(signs.has(Sign::NameComputed), computed, "{row}");
+        }
+        // Nothing is known of what stands where.
+        let signs = Signs::of(b"SELECT f()", &hints(&["sql f: set_config()"]));
+        assert!(signs.has(Sign::SettingUnknown) && !signs.has(Sign::NameComputed));
     }
 
     #[test]

@@ -7,9 +7,11 @@
 
 mod body;
 mod builder;
+mod computed;
 mod names;
 
 pub use builder::HintsBuilder;
+pub(super) use computed::computes_name_in_block;
 
 use names::Names;
 

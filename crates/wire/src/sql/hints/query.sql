@@ -74,6 +74,13 @@ WHERE p.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid
     OR l.lanname OPERATOR(pg_catalog.=) ANY ('{sql,plpgsql,internal}'::pg_catalog.name[])
   )
 UNION ALL
+-- What their arguments are called, if one may be the name of a setting.
+SELECT 'arguments', p.proname::pg_catalog.text, pg_catalog.array_to_string(p.proargnames, ',')
+FROM pg_catalog.pg_proc p
+WHERE p.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid
+  AND p.proargnames IS NOT NULL
+  AND pg_catalog.strpos(pg_catalog.lower(p.prosrc), 'set_config') OPERATOR(pg_catalog.>) 0
+UNION ALL
 -- What PostgreSQL's own functions do in views, rules, policies and functions with a body of statements.
 SELECT 'sql', s.name::pg_catalog.text, pg_catalog.concat(b.proname, '()')
 FROM stored s
