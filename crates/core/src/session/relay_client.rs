@@ -131,6 +131,8 @@ impl Session {
         }
     }
 
+    // Twice it is too long to be put in place by itself, and the second time is rare.
+    #[inline(always)]
     pub(super) fn message(
         &mut self,
         server: &mut Server,
