@@ -148,7 +148,9 @@ fn stage() -> Database {
 
 fn howdah(database: &Database, pool_size: usize) -> Howdah {
     let builder = Howdah::builder().database(database.name(), &database.server()).secret("plain", "");
-    builder.setting("pool_mode", "transaction").setting("default_pool_size", pool_size).start()
+    let builder = builder.setting("pool_mode", "transaction").setting("default_pool_size", pool_size);
+    // The next one may come before the last one's server connection is clean.
+    builder.setting("max_pinned", 0).start()
 }
 
 fn client(howdah: &Howdah, database: &Database) -> RawClient {

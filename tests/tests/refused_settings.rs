@@ -1,7 +1,9 @@
 //! A setting that PostgreSQL refuses harms nobody: the client gets PostgreSQL's error and keeps its session, others on
 //! the same server connection have precisely theirs, and the server connection serves on.
 
-use howdah_tests::{Database, Howdah, Message, RawClient, message};
+use std::sync::Once;
+
+use howdah_tests::{Database, Howdah, Message, RawClient, message, postgres};
 
 #[test]
 fn alone() {
@@ -94,12 +96,9 @@ struct Act {
 #[track_caller]
 fn check(act: impl Fn(&'static str) -> Act) {
     let database = Database::create();
-    for role in ["plain", "friend", "stranger"] {
-        database.psql(&format!(
-            "do $$ begin create role {role} login; exception when duplicate_object or unique_violation then end $$"
-        ));
-    }
-    database.psql("grant friend to plain");
+    static ROLES: Once = Once::new();
+    let roles = "create role friend; create role stranger; create role plain login in role friend";
+    ROLES.call_once(|| drop(postgres().psql(roles).unwrap_or_else(|error| panic!("{error}"))));
     for pool_size in [1, 2] {
         let builder = Howdah::builder().database(database.name(), &database.server()).secret("plain", "");
         let builder = builder.setting("pool_mode", "transaction").setting("default_pool_size", pool_size);

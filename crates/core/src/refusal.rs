@@ -369,6 +369,7 @@ pub fn no_server(refusal: &Refusal) -> ErrorResponse {
             .detail(refusal.to_string())
             .hint("Server connections are busy: see SHOW POOLS and SHOW SERVERS on the console."),
         Refusal::Unavailable(error) => error.to_client(),
+        Refusal::LimitOfOne { .. } => fatal(SqlState::TOO_MANY_CONNECTIONS, refusal.to_string()),
         Refusal::Killed => fatal(SqlState::ADMIN_SHUTDOWN, "closed by administrator"),
         Refusal::ShuttingDown => shutting_down(),
     }

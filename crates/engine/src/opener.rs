@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use howdah_core::facts::CloseReason;
 use howdah_core::pool::{Guise, PoolId, PoolKey, ServerId};
 use howdah_core::server::{
-    LoginNonsense, OpenError, Server, ServerLogin, ServerLoginNext, ServerLoginPlan, ServerWelcome,
+    LoginNonsense, OpenError, Server, ServerLogin, ServerLoginNext, ServerLoginPlan, ServerSecret,
+    ServerWelcome,
 };
 use howdah_core::session::{Parameters, Rights, Verdict};
 use howdah_core::settings::{Database, Settings};
@@ -164,6 +165,8 @@ async fn log_in(
 ) -> Result<Box<ServerWelcome>, OpenError> {
     let broken = |error: std::io::Error| OpenError::Connect { reason: error.to_string() };
     let mut out = Vec::new();
+    // The first connection of a user has to hash its password, if the server wants SCRAM.
+    let costly = matches!(&plan.secret, ServerSecret::Plain { derived, .. } if derived.is_empty());
     let mut login = ServerLogin::new(plan, &mut out);
     loop {
         conn.send(&worker.outbox, &out).map_err(broken)?;
@@ -175,6 +178,9 @@ async fn log_in(
         .await;
         if read.map_err(broken)? == 0 {
             return Err(OpenError::Closed);
+        }
+        if costly {
+            worker.turn_to_hash(|| true).await;
         }
         let (eaten, next) = login.on_bytes(&conn.held, &mut out);
         conn.consume(eaten);

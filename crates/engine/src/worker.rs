@@ -47,6 +47,8 @@ pub(crate) struct Worker {
     doors: RefCell<Option<DoorWatch>>,
     /// Clients still logging in.
     pub(crate) logins: Cell<u64>,
+    /// Whose turn it is to hash a password.
+    hashing: tokio::sync::Mutex<()>,
 }
 
 /// Memory that is lent to whoever is being polled.
@@ -122,7 +124,19 @@ impl Worker {
             counters: RefCell::default(),
             closes: RefCell::default(),
             logins: Cell::new(0),
+            hashing: tokio::sync::Mutex::default(),
         })
+    }
+
+    /// Returns when a password may be hashed on this thread, which takes as long as dozens of queries: one at a
+    /// time, in order of arrival, and between two of them all sockets are asked and served. Or when nobody `has_to`
+    /// any more.
+    pub(crate) async fn turn_to_hash(&self, has_to: impl FnOnce() -> bool) {
+        let _turn = self.hashing.lock().await;
+        if has_to() {
+            // The runtime looks at its sockets before it goes on with who has yielded.
+            tokio::task::yield_now().await;
+        }
     }
 
     /// The time, virtual in the simulator.

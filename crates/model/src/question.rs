@@ -8,10 +8,17 @@ type Rows = Vec<Vec<Option<Vec<u8>>>>;
 
 /// To SELECT `rest`, if that is one of them: a letter for the kind of question comes first.
 pub(crate) fn answer(session: &mut Session, rest: &[Token]) -> Option<Result<Rows, SqlError>> {
-    if rest.first().is_some_and(|first| first.is("case"))
-        && rest.iter().any(|word| word.is("pg_prepared_statement"))
-    {
-        return Some(Ok(prepared(session)));
+    let asks = |name: &str| rest.iter().filter(|word| word.is(name)).count();
+    if rest.first().is_some_and(|first| first.is("case")) {
+        return match (asks("pg_prepared_statement"), asks("pg_show_all_settings")) {
+            (1, 0) => Some(Ok(prepared(session))),
+            (0, 1) => Some(Ok(settings(session, asks("has_parameter_privilege") > 1))),
+            _ => None,
+        };
+    }
+    if asks("set_config") == 1 && asks("pg_settings") == 1 {
+        // Time limits, of which the model has none.
+        return Some(Ok(Vec::new()));
     }
     let [Token::Text(kind), Token::Sign(','), about @ ..] = rest else { return None };
     let row = |name: &str, value: Option<&str>| {
@@ -49,6 +56,18 @@ pub(crate) fn answer(session: &mut Session, rest: &[Token]) -> Option<Result<Row
         "x" => Vec::new(),
         _ => return None,
     }))
+}
+
+/// Those set here, told apart by whether the session's user may set them; `lacking`: only those it may not.
+fn settings(session: &Session, lacking: bool) -> Rows {
+    let user = session.setting("session_authorization").unwrap_or_default();
+    let lacks = |name: &str| name.starts_with("log_") && !user.starts_with("super");
+    let all = session.now.settings.set_here().filter(|(name, _)| !name.contains('.'));
+    let row = |(name, value): (&str, &str)| {
+        let kind = if lacks(name) { b"u" } else { b"s" };
+        vec![Some(kind.to_vec()), Some(name.into()), Some(escape(value).into_bytes())]
+    };
+    all.filter(|(name, _)| !lacking || lacks(name)).map(row).collect()
 }
 
 /// Those of SQL and those of the protocol, but for Howdah's own.

@@ -2,11 +2,14 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
 use howdah_wire::frame::FrameHeader;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
 
 use super::message;
 use super::reply::Message;
@@ -109,6 +112,13 @@ impl RawClient {
     /// The connection is closed.
     pub fn stop_sending(&self) {
         self.stream.stop_sending().expect("the connection is there");
+    }
+
+    /// There is something to read, or the end.
+    #[must_use]
+    pub fn has_news(&self) -> bool {
+        let look = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        recv(self.stream.as_fd(), &mut [0; 1], look) != Err(Errno::AGAIN)
     }
 
     /// Reads one message.
@@ -283,7 +293,7 @@ impl RawClient {
     }
 }
 
-trait Stream: Read + Write + Send {
+trait Stream: Read + Write + AsFd + Send {
     fn set_timeout(&self, timeout: Duration) -> io::Result<()>;
     fn stop_sending(&self) -> io::Result<()>;
 }

@@ -32,6 +32,13 @@ struct Known {
     learnt: BTreeMap<String, Learnt>,
 }
 
+impl Known {
+    fn derived_of(&self, user: &str, password: &str, iterations: u32) -> Option<&Derived> {
+        let derived = self.derived.get(user)?;
+        (derived.iterations == iterations && same(&derived.password, password)).then_some(derived)
+    }
+}
+
 struct Derived {
     password: Zeroizing<String>,
     iterations: u32,
@@ -116,6 +123,12 @@ impl Credentials {
         }
     }
 
+    /// What a proof against this password is checked against has been hashed already.
+    pub(super) fn has_derived(&self, user: &str, password: &str, iterations: u32) -> bool {
+        let known = self.lock();
+        known.derived_of(user, password, iterations).is_some_and(|derived| derived.secret.get().is_some())
+    }
+
     /// What a proof of nobody is checked against.
     pub(super) fn mock(&self, user: &str, iterations: u32) -> ScramSecret {
         ScramSecret::mock(user, &self.seed, iterations)
@@ -162,9 +175,7 @@ impl Credentials {
     ) -> Option<ScramSecret> {
         let secret = {
             let mut known = self.lock();
-            let current =
-                |derived: &&Derived| derived.iterations == iterations && same(&derived.password, password);
-            match known.derived.get(user).filter(current) {
+            match known.derived_of(user, password, iterations) {
                 Some(derived) => Arc::clone(&derived.secret),
                 None => {
                     let secret = Arc::default();

@@ -33,6 +33,9 @@ pub struct Login {
     state: State,
     claim: Option<Claim>,
     refusal: Option<Box<ErrorResponse>>,
+    /// The next answer that costs a hashing has to wait until it may.
+    asks_to_hash: bool,
+    may_hash: bool,
 }
 
 /// Who and where a client says it is and wants to be; any text at all.
@@ -49,6 +52,9 @@ pub struct Claim {
 pub enum LoginNext {
     /// Wait for more bytes.
     More,
+    /// What has come costs a hashing: show it again after [`Login::may_hash`]. Only who
+    /// [asked](Login::ask_to_hash) for it is told.
+    Hash,
     /// Let it in.
     Welcome(Box<Identity>),
     /// Cancel what the key stands for, and close without a word.
@@ -80,7 +86,34 @@ impl Login {
         seeds: LoginSeeds,
     ) -> Login {
         let state = State::Opening { asked_tls: false, asked_gss: false };
-        Login { settings, credentials, peer, seeds, state, claim: None, refusal: None }
+        Login {
+            settings,
+            credentials,
+            peer,
+            seeds,
+            state,
+            claim: None,
+            refusal: None,
+            asks_to_hash: false,
+            may_hash: false,
+        }
+    }
+
+    /// From now on nothing is hashed before it may be: it takes as long as dozens of queries.
+    #[must_use]
+    pub fn ask_to_hash(self) -> Login {
+        Login { asks_to_hash: true, ..self }
+    }
+
+    /// The next answer still costs a hashing: nobody else of this name has come before.
+    #[must_use]
+    pub fn has_to_hash(&self) -> bool {
+        matches!(&self.state, State::Proving { proof, .. } if proof.is_costly(&self.credentials))
+    }
+
+    /// The next answer may cost a hashing.
+    pub fn may_hash(&mut self) {
+        self.may_hash = true;
     }
 
     /// What its startup packet says, once there was one.
@@ -205,6 +238,11 @@ impl Login {
             self.state = State::Proving { identity, proof };
             return Ok(Step::Incomplete);
         };
+        if self.asks_to_hash && !self.may_hash && proof.is_costly(&self.credentials) {
+            self.state = State::Proving { identity, proof };
+            return Ok(Step::Ended(0, LoginNext::Hash));
+        }
+        self.may_hash = false;
         let n = FrameHeader::SIZE + body.len();
         match proof.answer(body, &self.credentials, out)? {
             Some(proof) => {

@@ -66,6 +66,17 @@ impl Proof {
         Ok(Some(Proof { user: Arc::clone(user), secret: secret.cloned(), challenge }))
     }
 
+    /// Dealing with the next answer costs a hashing.
+    pub(super) fn is_costly(&self, credentials: &Credentials) -> bool {
+        match (&self.challenge, &self.secret) {
+            (Challenge::Cleartext, Some(Secret::Scram(_))) => true,
+            (Challenge::Sasl { iterations, .. }, Some(Secret::Plain(password))) => {
+                !credentials.has_derived(&self.user, password, *iterations)
+            }
+            _ => false,
+        }
+    }
+
     /// Takes the answer; `None` if it proves who the client is, else what is asked next.
     pub(super) fn answer(
         self,

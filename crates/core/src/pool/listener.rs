@@ -4,12 +4,13 @@
 //! It counts in the pool's size and in all limits. Clients who wait for it hold connections of the same pool, so it
 //! does not wait for theirs: it goes first, and while it is waited for the pool may have one connection more, which
 //! it gives up again as soon as one is given back. A pool of one has two from then on, since a listener alone
-//! would leave nothing for its clients. The limits of databases and users are kept strictly.
+//! would leave nothing for its clients. The limits of databases and users are kept strictly: where one is 1 there is
+//! no listener connection.
 
 use std::time::Instant;
 
 use super::slots::State;
-use super::{Checkout, Effect, Guise, PoolId, Pools, ServerId, WorkerId};
+use super::{Checkout, Effect, Guise, PoolId, Pools, Refusal, ServerId, WorkerId};
 use crate::facts::CloseReason;
 
 impl Pools {
@@ -21,6 +22,15 @@ impl Pools {
         now: Instant,
         fx: &mut Vec<Effect>,
     ) -> Checkout {
+        let config = &self.registry.get(pool).config;
+        for (limit, most) in [
+            ("max_db_connections", config.max_db_connections),
+            ("max_user_connections", config.max_user_connections),
+        ] {
+            if most == Some(1) {
+                return Checkout::Refused(Refusal::LimitOfOne { limit });
+            }
+        }
         self.registry.get_mut(pool).wants_listener = true;
         let checkout = self.checkout(pool, worker, Guise::PLAIN, now, fx);
         let entry = self.registry.get_mut(pool);

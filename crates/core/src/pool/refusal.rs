@@ -27,6 +27,12 @@ pub enum Refusal {
     /// None is open and the last try to open one failed.
     #[error("{0}")]
     Unavailable(OpenFailure),
+    /// A listener connection would be the only one that a limit allows, and its clients could do nothing else.
+    #[error("{limit} = 1 leaves no server connection to listen on")]
+    LimitOfOne {
+        /// `max_db_connections` or `max_user_connections`.
+        limit: &'static str,
+    },
     /// KILL.
     #[error("closed by administrator")]
     Killed,

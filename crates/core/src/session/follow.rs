@@ -25,7 +25,7 @@ impl Session {
         self.parameters.fill_from(&server.parameters);
         let returns = server.visitor.replace(self.id) == Some(self.id);
         if self.out_of_step || !same(self.state.as_ref(), server.state.as_ref()) {
-            return self.replay(server, to_server);
+            return self.replay(server, returns, to_server);
         }
         if self.start.is_none() && self.parameters.is_shared_with(&server.parameters) {
             return;
@@ -60,10 +60,10 @@ impl Session {
     }
 
     #[cold]
-    fn replay(&mut self, server: &mut Server, to_server: &mut Vec<u8>) {
+    fn replay(&mut self, server: &mut Server, returns: bool, to_server: &mut Vec<u8>) {
         let corrects = std::mem::take(&mut self.out_of_step);
         let wanted = self.wanted_parameters();
-        let reported = self.set_query(server, wanted, false);
+        let reported = self.set_query(server, wanted, returns);
         let replay = Replay::new(server.state.as_deref(), self.state.as_deref(), reported);
         server.state.clone_from(&self.state);
         if self.leaves_names() {
@@ -297,7 +297,8 @@ impl Session {
                 self.add_postscript(server, patch);
             }
             if self.out_of_step {
-                self.replay(server, &mut patch.to_server);
+                // It is still here: that it wants what the server has does not tell of anything unset.
+                self.replay(server, true, &mut patch.to_server);
             }
             return;
         }

@@ -1,5 +1,6 @@
 //! Clients at the door.
 
+use howdah_core::client::LoginNext;
 use howdah_core::server::ServerSecret;
 use howdah_core::settings::{AuthMethod, Database};
 use howdah_wire::secret::Secret;
@@ -7,7 +8,7 @@ use howdah_wire::startup::{write_cancel_request, write_gssenc_request, write_ssl
 use howdah_wire::{CancelKey, CancelSecret, frontend};
 use insta::assert_snapshot;
 
-use crate::door::{Door, SCRAM, password, pencil, startup};
+use crate::door::{Door, SCRAM, ending, password, pencil, startup};
 
 fn trusting() -> Door {
     Door::new(AuthMethod::Trust)
@@ -350,4 +351,47 @@ fn a_reload_changes_what_is_remembered() {
     assert_eq!(door.knock("plain", "shop", pencil()).fate(), "SASL authentication failed");
     assert_eq!(door.knock("plain", "shop", password("pen")).fate(), "welcome");
     assert_eq!(door.knock("md5", "shop", pencil()).fate(), "welcome");
+}
+
+#[test]
+fn what_costs_a_hashing_waits_until_it_may() {
+    let first = b"n,,n=,r=abcdefghijklmnopqr";
+    let len = u32::try_from(first.len()).unwrap().to_be_bytes();
+    let answer = |body: &[u8]| {
+        let mut message = Vec::new();
+        howdah_wire::write_message(&mut message, frontend::tag::PASSWORD, body);
+        message
+    };
+    let sasl = answer(&[b"SCRAM-SHA-256\0", &len[..], first].concat());
+    for (method, user, said, costs) in [
+        (AuthMethod::Plain, "scram", answer(b"pencil\0"), [true, true]),
+        (AuthMethod::Plain, "scram", answer(b"wrong\0"), [true, true]),
+        (AuthMethod::Plain, "plain", answer(b"pencil\0"), [false, false]),
+        (AuthMethod::Plain, "nobody", answer(b"pencil\0"), [false, false]),
+        // Hashed once, it is known.
+        (AuthMethod::ScramSha256, "plain", sasl.clone(), [true, false]),
+        (AuthMethod::ScramSha256, "scram", sasl.clone(), [false, false]),
+        (AuthMethod::ScramSha256, "nobody", sasl.clone(), [false, false]),
+    ] {
+        let door = Door::new(method);
+        let bytes = [startup(0, &[("user", user), ("database", "shop")]), said].concat();
+        let whole = door.hear(&bytes, []);
+        let door = Door::new(method);
+        for costs in costs {
+            let mut login = door.login().ask_to_hash();
+            let mut out = Vec::new();
+            let (mut eaten, mut next) = login.on_bytes(&bytes, &mut out);
+            assert_eq!(matches!(next, LoginNext::Hash), costs, "{user}");
+            assert_eq!(login.has_to_hash(), costs, "{user}");
+            if costs {
+                // However often it is shown.
+                assert!(matches!(login.on_bytes(&bytes[eaten..], &mut out), (0, LoginNext::Hash)));
+                login.may_hash();
+                let (more, end) = login.on_bytes(&bytes[eaten..], &mut out);
+                (eaten, next) = (eaten + more, end);
+            }
+            assert_eq!((eaten, ending(&next)), (whole.eaten, ending(&whole.next)), "{user}");
+            assert_eq!(out, whole.out, "{user}");
+        }
+    }
 }

@@ -171,6 +171,7 @@ pub(crate) fn startup(minor: u16, parameters: &[(&str, &str)]) -> Vec<u8> {
 
 pub(crate) fn ending(next: &LoginNext) -> String {
     match next {
+        LoginNext::Hash => "→ has to hash".to_owned(),
         LoginNext::More => "… more".to_owned(),
         LoginNext::Welcome(who) => {
             let role = who.admin.map(|role| format!(" {role:?}")).unwrap_or_default();

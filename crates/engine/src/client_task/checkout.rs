@@ -199,7 +199,7 @@ impl Visit {
             Refusal::WaitTimeout { .. } => CloseReason::QueryWaitTimeout,
             Refusal::ShuttingDown => CloseReason::Shutdown,
             Refusal::Killed => CloseReason::Admin,
-            Refusal::Unavailable(_) => CloseReason::NoServer,
+            Refusal::Unavailable(_) | Refusal::LimitOfOne { .. } => CloseReason::NoServer,
         }
     }
 }

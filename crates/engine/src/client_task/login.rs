@@ -62,7 +62,8 @@ impl Visit {
         self.worker.random(&mut seeds.md5_salt);
         self.worker.random(&mut seeds.scram_nonce);
         let peer = self.peer(settings.listen.port);
-        let mut login = Login::new(settings, Arc::clone(&shared.credentials), peer.clone(), seeds);
+        let login = Login::new(settings, Arc::clone(&shared.credentials), peer.clone(), seeds);
+        let mut login = login.ask_to_hash();
         let mut replies = Vec::new();
         loop {
             let (eaten, next) = login.on_bytes(&self.conn.held, &mut replies);
@@ -77,6 +78,10 @@ impl Visit {
             match next {
                 LoginNext::More if eaten > 0 && !self.conn.held.is_empty() => {}
                 LoginNext::More => self.read_more(MAX_LOGIN_BYTES).await?,
+                LoginNext::Hash => {
+                    self.worker.turn_to_hash(|| login.has_to_hash()).await;
+                    login.may_hash();
+                }
                 LoginNext::Welcome(identity) => {
                     self.use_what_it_proved(&identity);
                     return Ok(identity);

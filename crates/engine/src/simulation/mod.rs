@@ -89,6 +89,14 @@ fn byte_by_byte() {
     });
 }
 
+/// Clients send and take a byte now and then, and servers do not.
+#[test]
+fn with_clients_that_trickle() {
+    expect_well(0..40, |plan| {
+        plan.client_pipes = PipeKind { largest_piece: 1, longest_delay: 20, capacity: 100 };
+    });
+}
+
 /// Server connections break in the middle of replies: no client takes one message for another.
 #[test]
 fn with_breaking_servers() {

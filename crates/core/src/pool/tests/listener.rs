@@ -52,14 +52,32 @@ fn a_pool_of_one_has_two_while_somebody_listens() {
 
 #[test]
 fn who_gives_up_leaves_no_exception_behind() {
-    let (mut world, pool) = World::with(PoolConfig { max_db_connections: Some(1), ..plain(1) });
-    world.warm(pool, 1);
+    let (mut world, pool) = World::with(PoolConfig { max_db_connections: Some(2), ..plain(2) });
+    world.warm(pool, 2);
     world.listener(pool);
     assert!(world.does().is_empty(), "the limits of databases and users are kept");
-    assert!(world.abandon(2));
+    assert!(world.abandon(3));
     world.give_back(1, 0);
-    assert_eq!(world.does(), ["park 1"]);
-    assert_eq!(world.counts(pool).total(), 1);
+    world.give_back(2, 0);
+    assert_eq!(world.does(), ["park 1", "park 2"]);
+    assert_eq!(world.counts(pool).total(), 2);
+}
+
+/// It would be the only one for as long as anybody listens.
+#[test]
+fn where_a_limit_is_one_there_is_no_listener() {
+    for (limit, config) in [
+        ("max_db_connections", PoolConfig { max_db_connections: Some(1), ..plain(5) }),
+        ("max_user_connections", PoolConfig { max_user_connections: Some(1), ..plain(5) }),
+    ] {
+        let (mut world, pool) = World::with(config);
+        world.idle(pool, 1);
+        assert_eq!(
+            world.listener(pool),
+            format!("refused: {limit} = 1 leaves no server connection to listen on")
+        );
+        assert!(world.checkout(pool, 0).starts_with("granted"));
+    }
 }
 
 #[test]
