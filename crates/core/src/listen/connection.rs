@@ -219,7 +219,10 @@ impl Switchboard {
 
     fn give_up(&mut self, reason: &str, fx: &mut Vec<Effect>) {
         self.connection.abandon();
-        self.awaiting.drain(..).for_each(|(_, client)| fx.push(Effect::Wake(client)));
+        for (_, client) in std::mem::take(&mut self.awaiting) {
+            self.has_caught_up(client);
+            fx.push(Effect::Wake(client));
+        }
         let warning = notice(&refusal::not_listening(reason));
         for (client, subscriber) in &mut self.subscribers {
             if subscriber.listens() && !std::mem::replace(&mut subscriber.deaf, true) {
@@ -283,13 +286,11 @@ impl Switchboard {
         connection.answered += 1;
         let (answered, wants_more) = (connection.answered, connection.wants_round);
         self.retry.succeeded();
-        self.awaiting.retain(|&(round, client)| {
-            let over = round.0 <= answered;
-            if over {
-                fx.push(Effect::Wake(client));
-            }
-            !over
-        });
+        for (_, client) in self.awaiting.extract_if(.., |(round, _)| round.0 <= answered).collect::<Vec<_>>()
+        {
+            self.has_caught_up(client);
+            fx.push(Effect::Wake(client));
+        }
         if wants_more {
             fx.push(Effect::Attend);
         }

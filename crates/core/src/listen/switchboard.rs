@@ -75,6 +75,8 @@ pub(super) struct Subscriber {
     overflow: Option<Overflow>,
     /// It has been told that it hears nothing for now.
     pub(super) deaf: bool,
+    /// What it sends, by its PID, to these channels it has heard by itself, until its next round is over.
+    overheard: BTreeSet<(u32, Channel)>,
 }
 
 /// What a client's LISTEN has come to.
@@ -128,6 +130,7 @@ impl Switchboard {
         write_notification_response(&mut message, &notification);
         let subscriber = self.subscribers.entry(client).or_default();
         subscriber.put(&message.into(), Some(channel), true);
+        subscriber.overheard.insert((sender, channel.clone()));
         self.delivered += 1;
     }
 
@@ -159,6 +162,7 @@ impl Switchboard {
         let unreachable = self.unreachable();
         let Some(subscriber) = self.subscribers.get_mut(&client) else { return };
         subscriber.inbox.settle(|channel| confirmed.contains(channel));
+        subscriber.overheard.retain(|(_, channel)| confirmed.contains(channel));
         subscriber.channels =
             confirmed.into_iter().map(|channel| (channel.clone(), Standing::Confirmed)).collect();
         for message in refused {
@@ -182,7 +186,10 @@ impl Switchboard {
 
     /// Asks for a round on the listener connection; `None`: there is none to wait for.
     pub fn begin_round(&mut self, client: u64, fx: &mut Vec<Effect>) -> Option<Round> {
-        let round = self.connection.want_round()?;
+        let Some(round) = self.connection.want_round() else {
+            self.has_caught_up(client);
+            return None;
+        };
         self.awaiting.push((round, client));
         fx.push(Effect::Attend);
         Some(round)
@@ -232,6 +239,9 @@ impl Switchboard {
         let message: Arc<[u8]> = message.into();
         for client in &line.listeners {
             let Some(subscriber) = self.subscribers.get_mut(client) else { continue };
+            if !subscriber.overheard.is_empty() && subscriber.overheard.contains(&(sender, channel.clone())) {
+                continue;
+            }
             match subscriber.channels.get(channel) {
                 Some(Standing::Confirmed) => subscriber.put(&message, Some(channel), false),
                 Some(Standing::Committing) => subscriber.put(&message, Some(channel), true),
@@ -239,6 +249,13 @@ impl Switchboard {
             }
             self.delivered += 1;
             fx.push(Effect::Wake(*client));
+        }
+    }
+
+    /// Whatever this client has sent has come on the listener connection as well, as far as it comes.
+    pub(super) fn has_caught_up(&mut self, client: u64) {
+        if let Some(subscriber) = self.subscribers.get_mut(&client) {
+            subscriber.overheard.clear();
         }
     }
 

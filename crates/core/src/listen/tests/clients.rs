@@ -57,6 +57,25 @@ fn what_is_sent_before_the_commit_is_not_for_who_listens_with_it() {
     assert_eq!(world.gets(1).len(), 2);
 }
 
+/// It comes on its server connection and on the listener connection, which others had listen to that channel.
+#[test]
+fn what_a_client_has_overheard_it_is_not_given_twice() {
+    let mut world = World::listening();
+    let news = named("news");
+    world.board.overheard(2, 2, &news, b"own");
+    world.settle(2, &["news"]);
+    assert!(world.begin_round(2));
+    world.next();
+    world.notify(902, "news", "own");
+    world.notify(903, "news", "another's");
+    assert_eq!(world.gets(2), ["news=own from 2", "news=another's from 3"]);
+    assert_eq!(world.gets(1).len(), 2);
+    world.answer();
+    assert!(world.is_over(2));
+    world.notify(902, "news", "own");
+    assert_eq!(world.gets(2), ["news=own from 2"], "from now on it is the listener connection's");
+}
+
 #[test]
 fn a_listen_that_was_rolled_back_never_was() {
     let mut world = World::listening();
