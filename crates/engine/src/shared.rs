@@ -330,7 +330,8 @@ fn log_pin(news: &PinNews<'_>) {
     match lasted {
         None => tracing::info!(client, %pool, reason = %pin, statement = &*pin.statement, "client pinned"),
         Some(lasted) => {
-            tracing::info!(client, %pool, reason = %pin, seconds = lasted.as_secs_f64(), "client unpinned");
+            let seconds = (lasted.as_secs_f64() * 1000.0).round() / 1000.0;
+            tracing::info!(client, %pool, reason = %pin, seconds, "client unpinned");
         }
     }
 }

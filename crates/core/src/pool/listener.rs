@@ -52,6 +52,9 @@ impl Pools {
         let pool = self.registry.get(pool);
         let paused = pool.paused.then_some(CloseReason::Admin);
         let starves = pool.servers == 1 && pool.backoff.is_failing() && !pool.line.is_empty();
-        closing.or(paused).or_else(|| starves.then_some(CloseReason::OverLimit)).or_else(|| self.orders.draining.then_some(CloseReason::Shutdown))
+        closing
+            .or(paused)
+            .or_else(|| starves.then_some(CloseReason::OverLimit))
+            .or_else(|| self.orders.draining.then_some(CloseReason::Shutdown))
     }
 }
