@@ -326,6 +326,16 @@ fn who_listens_is_told_when_the_listener_connection_is_lost_and_when_it_is_back(
 }
 
 #[test]
+fn the_console_shows_which_server_connection_listens() {
+    let database = Database::create();
+    let howdah = pooled(&database, 3);
+    let mut client = howdah.client(&database);
+    client.run("listen news");
+    let servers = howdah.console("show servers");
+    assert_eq!(servers.matches("howdah listener").count(), 1, "{servers}");
+}
+
+#[test]
 fn a_client_that_leaves_listens_no_more() {
     let database = Database::create();
     let howdah = pooled(&database, 2);

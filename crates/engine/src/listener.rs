@@ -68,7 +68,8 @@ async fn attend(worker: &Rc<Worker>, exchange: &Exchange, pool: PoolId) {
             Lost::Wanted(reason) => (*reason, reason.to_string()),
             Lost::Broken(text) => (CloseReason::ServerClosed, text.clone()),
         };
-        tracing::warn!(reason = text, "listener connection given up");
+        let key = worker.shared.server_key(pool).map(tracing::field::display);
+        tracing::warn!(pool = key, reason = text, "listener connection given up");
         if let Some(lease) = connection.take() {
             lease.give_back(Condition::Close(reason));
         }
@@ -94,10 +95,12 @@ fn wanted_back(worker: &Worker, lease: &Lease) -> Option<CloseReason> {
 
 async fn open(worker: &Rc<Worker>, exchange: &Exchange, pool: PoolId) -> Option<Lease> {
     let outcome = tokio::time::timeout(PATIENCE, check_out(worker, pool)).await;
+    let key = worker.shared.server_key(pool).map(tracing::field::display);
     match outcome.unwrap_or_else(|_| Err("no server connection was to be had in time".to_owned())) {
         Ok(lease) => {
             tracing::info!(
                 server = lease.conn.id.0,
+                pool = key,
                 pid = lease.conn.card.backend_pid,
                 "listener connection opened"
             );
@@ -105,7 +108,7 @@ async fn open(worker: &Rc<Worker>, exchange: &Exchange, pool: PoolId) -> Option<
             Some(lease)
         }
         Err(reason) => {
-            tracing::warn!(reason, "no listener connection");
+            tracing::warn!(pool = key, reason, "no listener connection");
             exchange.not_opened(&reason, worker.now());
             None
         }
@@ -129,6 +132,8 @@ async fn check_out(worker: &Rc<Worker>, pool: PoolId) -> Result<Lease, String> {
                 return Err(reason.to_string());
             }
         }
+        // SHOW SERVERS tells by its name what it is for.
+        lease.conn.note_facts();
         return Ok(lease);
     }
     Err(CloseReason::ServerClosed.to_string())
