@@ -335,6 +335,19 @@ fn the_console_shows_which_server_connection_listens() {
     assert_eq!(servers.matches("howdah listener").count(), 1, "{servers}");
 }
 
+/// As many as `max_pinned` allows keep their server connections, one is for those who listen: others have one still.
+#[test]
+fn pins_and_a_listener_leave_a_server_connection_for_the_others() {
+    let database = Database::create();
+    let howdah = pooled(&database, 2);
+    let (mut pinned, mut listens, mut other) =
+        (howdah.client(&database), howdah.client(&database), howdah.client(&database));
+    pinned.run("create temp table kept ()");
+    listens.run("listen news");
+    other.run("notify news, 'heard'");
+    assert_eq!(hears(&mut listens), pair("news", "heard"));
+}
+
 #[test]
 fn a_client_that_leaves_listens_no_more() {
     let database = Database::create();

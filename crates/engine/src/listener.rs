@@ -58,11 +58,12 @@ async fn attend(worker: &Rc<Worker>, exchange: &Exchange, pool: PoolId) {
             Next::Send => send(worker, connection.as_mut(), &std::mem::take(&mut out)),
             Next::Wait(until) => wait(worker, exchange, connection.as_mut(), until).await,
         };
-        let outcome =
-            outcome.and_then(|()| match connection.as_ref().and_then(|lease| wanted_back(worker, lease)) {
+        let outcome = outcome.and_then(|()| {
+            match connection.as_ref().and_then(|lease| wanted_back(worker, lease, pool)) {
                 Some(reason) => Err(Lost::Wanted(reason)),
                 None => Ok(()),
-            });
+            }
+        });
         let Err(lost) = outcome else { continue };
         let (reason, text) = match &lost {
             Lost::Wanted(reason) => (*reason, reason.to_string()),
@@ -89,7 +90,10 @@ enum Lost {
     Wanted(CloseReason),
 }
 
-fn wanted_back(worker: &Worker, lease: &Lease) -> Option<CloseReason> {
+/// Sees to it that clients have a server connection beside this one, or gives it back to them.
+fn wanted_back(worker: &Rc<Worker>, lease: &Lease, pool: PoolId) -> Option<CloseReason> {
+    let pinned = worker.shared.pinned(pool);
+    worker.run(worker.shared.pools.make_way(lease.conn.id, pinned, worker.now()));
     worker.shared.pools.lock().pools.is_wanted_back(lease.conn.id)
 }
 
