@@ -266,6 +266,10 @@ fn the_databases_own_user_and_password_serve_everybody() {
     assert!(psql(&conninfo("app", PASSWORD), ask).is_err());
     let refusal = psql(&conninfo("wrong", "ann\\'s"), ask).unwrap_err();
     assert!(refusal.contains("password authentication failed"), "{refusal}");
+    for told in ["cannot open a server connection", "no server connection for a client"] {
+        let line = howdah.wait_for_log(told);
+        assert!(line.contains(&format!("pool=wrong/{}", role.name)), "which of many: {line}");
+    }
 }
 
 #[test]

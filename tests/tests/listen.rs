@@ -326,6 +326,29 @@ fn who_listens_is_told_when_the_listener_connection_is_lost_and_when_it_is_back(
 }
 
 #[test]
+fn the_console_shows_which_server_connection_listens() {
+    let database = Database::create();
+    let howdah = pooled(&database, 3);
+    let mut client = howdah.client(&database);
+    client.run("listen news");
+    let servers = howdah.console("show servers");
+    assert_eq!(servers.matches("howdah listener").count(), 1, "{servers}");
+}
+
+/// As many as `max_pinned` allows keep their server connections, one is for those who listen: others have one still.
+#[test]
+fn pins_and_a_listener_leave_a_server_connection_for_the_others() {
+    let database = Database::create();
+    let howdah = pooled(&database, 2);
+    let (mut pinned, mut listens, mut other) =
+        (howdah.client(&database), howdah.client(&database), howdah.client(&database));
+    pinned.run("create temp table kept ()");
+    listens.run("listen news");
+    other.run("notify news, 'heard'");
+    assert_eq!(hears(&mut listens), pair("news", "heard"));
+}
+
+#[test]
 fn a_client_that_leaves_listens_no_more() {
     let database = Database::create();
     let howdah = pooled(&database, 2);

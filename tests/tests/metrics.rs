@@ -259,7 +259,8 @@ fn nobody_listens_unless_told_to() {
 #[test]
 fn a_door_that_cannot_be_opened_stops_the_start() {
     let failure = Howdah::builder().metrics().setting("metrics_addr", "192.0.2.1").try_start().unwrap_err();
-    assert!(failure.log.contains("cannot listen on 192.0.2.1:"), "{}", failure.log);
+    assert!(failure.log.contains("metrics_port: cannot listen on 192.0.2.1:"), "{}", failure.log);
+    assert_eq!(failure.log.matches("os error").count(), 1, "the reason, once: {}", failure.log);
 }
 
 #[test]

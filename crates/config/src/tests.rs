@@ -345,7 +345,13 @@ fn says_what_is_missing() {
 #[test]
 fn an_unreadable_auth_file_admits_nobody_and_is_told_apart() {
     let loaded = parse_str("[pgbouncer]\nauth_file = nowhere\n[databases]\nd = user=u");
-    assert_eq!(problems(&loaded), ["nowhere: warning: cannot read auth_file: entity not found"]);
+    assert_eq!(
+        problems(&loaded),
+        [
+            "nowhere: warning: cannot read auth_file: entity not found; no user is known (after a reload: only those known \
+          before)"
+        ]
+    );
     assert!(loaded.is_usable() && !loaded.secrets_read && loaded.settings.secrets.is_empty());
 }
 

@@ -23,7 +23,8 @@ pub(crate) fn read(
     let bytes = match source.read(path) {
         Ok(bytes) => Zeroizing::new(bytes),
         Err(error) => {
-            problems.push(Problem::warning(format!("cannot read auth_file: {error}")).at(&place));
+            let problem = Problem::warning(format!("cannot read auth_file: {error}")).at(&place);
+            problems.push(problem.hint(UNREADABLE));
             return None;
         }
     };
@@ -118,6 +119,8 @@ const HINT: &str =
 const LONGEST_NAME: usize = 128;
 const LONGEST_PASSWORD: usize = 2048;
 
+const UNREADABLE: &str = "no user is known (after a reload: only those known before)";
+
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
@@ -205,7 +208,10 @@ mod tests {
     fn an_unreadable_file_is_told_apart_from_an_empty_one() {
         let mut problems = Vec::new();
         assert_eq!(read(Path::new("none"), &BTreeMap::new(), &mut problems), None);
-        assert_eq!(problems[0].to_string(), "none: warning: cannot read auth_file: entity not found");
+        assert_eq!(
+            problems[0].to_string(),
+            format!("none: warning: cannot read auth_file: entity not found; {UNREADABLE}")
+        );
         assert_eq!(read_text("").0, BTreeMap::new());
     }
 }

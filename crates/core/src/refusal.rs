@@ -367,7 +367,7 @@ pub fn no_server(refusal: &Refusal) -> ErrorResponse {
     match refusal {
         Refusal::WaitTimeout { .. } => fatal(SqlState::TOO_MANY_CONNECTIONS, "query_wait_timeout")
             .detail(refusal.to_string())
-            .hint("Server connections are busy: see SHOW POOLS and SHOW SERVERS on the console."),
+            .hint("Server connections are busy: see SHOW POOLS, SHOW SERVERS and SHOW PINS on the console."),
         Refusal::Unavailable(error) => error.to_client(),
         Refusal::LimitOfOne { .. } => fatal(SqlState::TOO_MANY_CONNECTIONS, refusal.to_string()),
         Refusal::Killed => fatal(SqlState::ADMIN_SHUTDOWN, "closed by administrator"),

@@ -45,7 +45,7 @@ pub enum ListenError {
         address: String,
     },
     /// Any other reason.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}")]
     Other {
         /// Where.
         address: String,

@@ -58,17 +58,19 @@ async fn attend(worker: &Rc<Worker>, exchange: &Exchange, pool: PoolId) {
             Next::Send => send(worker, connection.as_mut(), &std::mem::take(&mut out)),
             Next::Wait(until) => wait(worker, exchange, connection.as_mut(), until).await,
         };
-        let outcome =
-            outcome.and_then(|()| match connection.as_ref().and_then(|lease| wanted_back(worker, lease)) {
+        let outcome = outcome.and_then(|()| {
+            match connection.as_ref().and_then(|lease| wanted_back(worker, lease, pool)) {
                 Some(reason) => Err(Lost::Wanted(reason)),
                 None => Ok(()),
-            });
+            }
+        });
         let Err(lost) = outcome else { continue };
         let (reason, text) = match &lost {
             Lost::Wanted(reason) => (*reason, reason.to_string()),
             Lost::Broken(text) => (CloseReason::ServerClosed, text.clone()),
         };
-        tracing::warn!(reason = text, "listener connection given up");
+        let key = worker.shared.server_key(pool).map(tracing::field::display);
+        tracing::warn!(pool = key, reason = text, "listener connection given up");
         if let Some(lease) = connection.take() {
             lease.give_back(Condition::Close(reason));
         }
@@ -88,16 +90,21 @@ enum Lost {
     Wanted(CloseReason),
 }
 
-fn wanted_back(worker: &Worker, lease: &Lease) -> Option<CloseReason> {
+/// Sees to it that clients have a server connection beside this one, or gives it back to them.
+fn wanted_back(worker: &Rc<Worker>, lease: &Lease, pool: PoolId) -> Option<CloseReason> {
+    let pinned = worker.shared.pinned(pool);
+    worker.run(worker.shared.pools.make_way(lease.conn.id, pinned, worker.now()));
     worker.shared.pools.lock().pools.is_wanted_back(lease.conn.id)
 }
 
 async fn open(worker: &Rc<Worker>, exchange: &Exchange, pool: PoolId) -> Option<Lease> {
     let outcome = tokio::time::timeout(PATIENCE, check_out(worker, pool)).await;
+    let key = worker.shared.server_key(pool).map(tracing::field::display);
     match outcome.unwrap_or_else(|_| Err("no server connection was to be had in time".to_owned())) {
         Ok(lease) => {
             tracing::info!(
                 server = lease.conn.id.0,
+                pool = key,
                 pid = lease.conn.card.backend_pid,
                 "listener connection opened"
             );
@@ -105,7 +112,7 @@ async fn open(worker: &Rc<Worker>, exchange: &Exchange, pool: PoolId) -> Option<
             Some(lease)
         }
         Err(reason) => {
-            tracing::warn!(reason, "no listener connection");
+            tracing::warn!(pool = key, reason, "no listener connection");
             exchange.not_opened(&reason, worker.now());
             None
         }
@@ -129,6 +136,8 @@ async fn check_out(worker: &Rc<Worker>, pool: PoolId) -> Result<Lease, String> {
                 return Err(reason.to_string());
             }
         }
+        // SHOW SERVERS tells by its name what it is for.
+        lease.conn.note_facts();
         return Ok(lease);
     }
     Err(CloseReason::ServerClosed.to_string())

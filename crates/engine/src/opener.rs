@@ -23,7 +23,7 @@ use crate::worker::Worker;
 
 /// Opens a server connection as the pools have ordered, and tells them how it went.
 pub(crate) async fn open(worker: Rc<Worker>, id: ServerId, pool: PoolId) {
-    let opening = Opening { worker: &worker, id, reported: false };
+    let opening = Opening { worker: &worker, id, pool, reported: false };
     let limit = worker.shared.settings.load().timeouts.server_connect;
     let attempt = attempt(&worker, id, pool);
     let outcome = match limit {
@@ -37,6 +37,7 @@ pub(crate) async fn open(worker: Rc<Worker>, id: ServerId, pool: PoolId) {
 struct Opening<'a> {
     worker: &'a Rc<Worker>,
     id: ServerId,
+    pool: PoolId,
     reported: bool,
 }
 
@@ -54,7 +55,8 @@ impl Opening<'_> {
                 worker.shared.pools.opened(conn, now)
             }
             Err(error) => {
-                tracing::warn!(server = self.id.0, %error, "cannot open a server connection");
+                let pool = worker.shared.server_key(self.pool).map(tracing::field::display);
+                tracing::warn!(server = self.id.0, pool, %error, "cannot open a server connection");
                 worker.shared.pools.open_failed(self.id, Arc::new(error), now)
             }
         });

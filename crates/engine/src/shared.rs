@@ -228,6 +228,11 @@ impl Shared {
         wanted.map(|r| (r.pool, Arc::clone(&r.server.database), Arc::clone(&r.lore))).collect()
     }
 
+    /// How many clients of this pool are pinned.
+    pub(crate) fn pinned(&self, pool: PoolId) -> u32 {
+        self.routes().pins.get(&pool).map_or(0, |ledger| ledger.pinned())
+    }
+
     /// Who is pinned, pool by pool.
     pub(crate) fn pin_ledgers(&self) -> Vec<Arc<PinLedger>> {
         self.routes().pins.values().cloned().collect()
@@ -330,7 +335,8 @@ fn log_pin(news: &PinNews<'_>) {
     match lasted {
         None => tracing::info!(client, %pool, reason = %pin, statement = &*pin.statement, "client pinned"),
         Some(lasted) => {
-            tracing::info!(client, %pool, reason = %pin, seconds = lasted.as_secs_f64(), "client unpinned");
+            let seconds = (lasted.as_secs_f64() * 1000.0).round() / 1000.0;
+            tracing::info!(client, %pool, reason = %pin, seconds, "client unpinned");
         }
     }
 }

@@ -190,6 +190,15 @@ impl SharedPool {
         inner.carry_out(effects, None)
     }
 
+    /// Whether those who are neither pinned nor listen have a server connection is looked at.
+    #[must_use]
+    pub(crate) fn make_way(&self, listener: ServerId, pinned: u32, now: Instant) -> Errands {
+        let mut inner = self.lock();
+        let mut effects = std::mem::take(&mut inner.effects);
+        inner.pools.make_way(listener, pinned, now, &mut effects);
+        inner.carry_out(effects, None)
+    }
+
     #[must_use]
     pub(crate) fn give_back(
         &self,

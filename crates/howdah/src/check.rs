@@ -1,29 +1,31 @@
 //! `howdah check`: would Howdah start with this configuration?
 
 use std::io::Write;
-use std::path::Path;
 
 use anyhow::anyhow;
 use howdah_config::{Loaded, Problem, Severity};
 
+use crate::cli::{ServeOptions, Target};
+use crate::configuration::Origin;
 use crate::failure::Failure;
 
 /// Lists every problem, then says in a line what follows from them.
 ///
 /// # Errors
 /// Howdah would not start with it.
-pub(crate) fn run(file: &Path, out: &mut impl Write) -> Result<(), Failure> {
-    let loaded = howdah_config::load(file);
+pub(crate) fn run(target: Target, out: &mut impl Write) -> Result<(), Failure> {
+    let origin = Origin::new(target, &ServeOptions::default());
+    let (name, loaded) = (origin.name(), origin.read());
     for problem in &loaded.problems {
         writeln!(out, "{problem}")?;
     }
     if loaded.is_usable() {
-        writeln!(out, "{}: {}", file.display(), verdict(&loaded))?;
+        writeln!(out, "{name}: {}", verdict(&loaded))?;
         return Ok(());
     }
     out.flush()?;
     let problems = count(&loaded.problems);
-    Err(Failure::configuration(anyhow!("{}: {problems}; Howdah would not start", file.display())))
+    Err(Failure::configuration(anyhow!("{name}: {problems}; Howdah would not start")))
 }
 
 fn verdict(loaded: &Loaded) -> String {

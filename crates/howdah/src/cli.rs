@@ -1,5 +1,6 @@
 //! What is asked for on the command line? Howdah's commands, and PgBouncer's own call `howdah [options] FILE`.
 
+use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -35,11 +36,26 @@ pub(crate) struct Cli {
 /// What to do.
 pub(crate) enum Action {
     Serve { target: Target, options: ServeOptions },
-    Check { file: PathBuf },
+    Check { target: Target },
     Demo(DemoOptions),
 }
 
 impl Cli {
+    /// Reads the program's arguments, the first of which is its own name.
+    ///
+    /// # Errors
+    /// Wrong usage, or help is asked for.
+    pub(crate) fn read(arguments: &[OsString]) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(arguments).map_err(|error| {
+            match arguments.get(1).and_then(|word| word.to_str()) {
+                // A mistyped command is taken for a file, and what follows it for wrong.
+                Some(word) if !error.use_stderr() || is_command(word) => error,
+                Some(word) => Target::from(word).check().err().unwrap_or(error),
+                None => error,
+            }
+        })
+    }
+
     /// What was asked for.
     ///
     /// # Errors
@@ -47,7 +63,7 @@ impl Cli {
     pub(crate) fn action(self) -> Result<Action, clap::Error> {
         match self.command {
             Some(Command::Serve { target, options }) => Ok(Action::Serve { target, options }),
-            Some(Command::Check { file }) => Ok(Action::Check { file }),
+            Some(Command::Check { target }) => Ok(Action::Check { target }),
             Some(Command::Demo(options)) => Ok(Action::Demo(options)),
             None => {
                 self.refused.check()?;
@@ -76,8 +92,9 @@ enum Command {
         after_help = "Exit code 0: Howdah would start with it, perhaps with warnings; 3: it would not."
     )]
     Check {
-        /// A pgbouncer.ini.
-        file: PathBuf,
+        /// A pgbouncer.ini, or a URL as `serve` takes it.
+        #[arg(value_name = "FILE | URL")]
+        target: Target,
     },
     /// See it work: a PostgreSQL of its own, a Howdah before it, and clients, live until Ctrl-C.
     #[command(after_help = "Leaves nothing behind. Exit code 1: a transaction failed.")]
@@ -152,8 +169,8 @@ pub(crate) enum Target {
 
 impl From<&str> for Target {
     fn from(text: &str) -> Target {
-        let is_url = ["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme));
-        if is_url { Target::Url(text.to_owned()) } else { Target::File(text.into()) }
+        // Whatever the scheme: only as a URL is it sure not to be repeated with its password.
+        if text.contains("://") { Target::Url(text.to_owned()) } else { Target::File(text.into()) }
     }
 }
 
@@ -162,8 +179,10 @@ impl Target {
     fn check(&self) -> Result<(), clap::Error> {
         match self {
             Target::File(path) if path.to_str().is_some_and(is_a_word) && !path.exists() => {
-                let word = path.display();
-                Err(refusal(&format!("there is neither a command nor a file {word}; see howdah --help")))
+                let (word, commands) = (path.display(), commands().join(", "));
+                Err(refusal(&format!(
+                    "there is neither a command nor a file {word}; the commands are {commands}"
+                )))
             }
             _ => Ok(()),
         }
@@ -172,6 +191,14 @@ impl Target {
 
 fn is_a_word(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_lowercase())
+}
+
+fn is_command(word: &str) -> bool {
+    word == "help" || commands().iter().any(|command| command == word)
+}
+
+fn commands() -> Vec<String> {
+    Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect()
 }
 
 fn refusal(message: &str) -> clap::Error {

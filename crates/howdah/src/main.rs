@@ -20,15 +20,14 @@ mod signals;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use cli::{Action, Cli};
 
 fn main() -> ExitCode {
-    let action = Cli::parse().action().unwrap_or_else(|error| error.exit());
+    let arguments: Vec<_> = std::env::args_os().collect();
+    let action = Cli::read(&arguments).and_then(Cli::action).unwrap_or_else(|error| error.exit());
     let result = match action {
         Action::Serve { target, options } => serve::run(target, &options),
-        Action::Check { file } => check::run(&file, &mut std::io::stdout()),
+        Action::Check { target } => check::run(target, &mut std::io::stdout()),
         Action::Demo(options) => demo::run(&options),
     };
     match result {

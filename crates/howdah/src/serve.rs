@@ -50,7 +50,7 @@ fn serve(settings: Settings, origin: Origin, logging: Arc<Logging>) -> anyhow::R
     }
     let _pidfile = settings.listen.pidfile.as_deref().map(PidFile::create).transpose()?;
     let signals = Signals::catch().context("cannot catch signals")?;
-    let metrics = MetricsDoors::open(&settings.listen).context("cannot start")?;
+    let metrics = MetricsDoors::open(&settings.listen).context("metrics_port").context("cannot start")?;
     let name = origin.name();
     let configuration = Arc::new(InUse::new(origin, &settings, logging));
     let howdah = Howdah::start(settings, configuration, Arc::new(Door)).context("cannot start")?;

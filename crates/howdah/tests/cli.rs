@@ -36,6 +36,11 @@ fn wrong_usage_ends_with_2_and_a_reason() {
         (&[][..], "Usage:"),
         (&["-v"], "a file is missing"),
         (&["srve"], "neither a command nor a file srve"),
+        (
+            &["srve", "pgbouncer.ini"],
+            "neither a command nor a file srve; the commands are serve, check, demo",
+        ),
+        (&["chek", "-v"], "neither a command nor a file chek"),
         (&["serve"], "required"),
         (&["check"], "required"),
         (&["serve", "--daemonise", "x"], "--daemonise"),
@@ -56,6 +61,24 @@ fn check_is_content_with_a_good_file() {
     let output = howdah(&["check", file.name()]);
     assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
     assert_eq!(stdout(&output), format!("{}: good: 1 database, 0 known users\n", file.name()));
+}
+
+#[test]
+fn check_reads_a_url_as_serve_does_and_repeats_no_password() {
+    let output = howdah(&["check", "postgres://app:hidden@db.example/shop"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(stdout(&output), "the URL: good: 1 database, 0 known users\n");
+    for command in ["check", "serve"] {
+        for url in
+            ["mysql://app:hidden@db.example/shop", "postgres://app:hidden@db.example/shop?sslmode=require"]
+        {
+            let output = howdah(&[command, url]);
+            assert_eq!(output.status.code(), Some(3), "{command} {url}");
+            let said = stdout(&output) + &stderr(&output);
+            assert!(said.contains("the URL: 1 error"), "{said}");
+            assert!(!said.contains("hidden"), "{said}");
+        }
+    }
 }
 
 #[test]

@@ -14,7 +14,7 @@ pub(super) static SETTINGS: [Setting; 4] = [
          default. Databases and users may change single kinds.\n\n\
          - `carry`: it follows the client to its next server connection.\n\
          - `pin`: the server connection stays with the client for as long as the state lives.\n\
-         - `close`: the server connection stays with the client until it leaves, and is closed then.\n\
+         - `close` (with a kind only): the server connection stays with the client until it leaves, and is closed then.\n\
          - `warn`: it is allowed, and lost with the server connection; the client gets a WARNING.\n\
          - `refuse`: the statement fails with SQLSTATE 0A000.\n\n\
          The kinds, with their default first:\n\n\

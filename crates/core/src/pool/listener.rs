@@ -4,7 +4,8 @@
 //! It counts in the pool's size and in all limits. Clients who wait for it hold connections of the same pool, so it
 //! does not wait for theirs: it goes first, and while it is waited for the pool may have one connection more, which
 //! it gives up again as soon as one is given back. A pool of one has two from then on, since a listener alone
-//! would leave nothing for its clients. The limits of databases and users are kept strictly: where one is 1 there is
+//! would leave nothing for its clients; and so does one, by one, in which pins leave nothing else
+//! ([`make_way`](Pools::make_way)). The limits of databases and users are kept strictly: where one is 1 there is
 //! no listener connection.
 
 use std::time::Instant;
@@ -41,6 +42,18 @@ impl Pools {
         }
         entry.wants_listener = entry.listener_ticket.is_some();
         checkout
+    }
+
+    /// So many clients of its pool are pinned. If that and the listener is all that the pool may have, the others get one
+    /// more; if the operator lets all of them be pinned, they are not helped by one.
+    pub fn make_way(&mut self, listener: ServerId, pinned: u32, now: Instant, fx: &mut Vec<Effect>) {
+        let Some(pool) = self.slots.find(listener).map(|entry| entry.pool) else { return };
+        let entry = self.registry.get_mut(pool);
+        let size = entry.config.size;
+        entry.crowded = pinned < size && pinned.saturating_add(1) >= size;
+        if entry.crowded && !entry.line.is_empty() {
+            self.advance(pool, now, fx);
+        }
     }
 
     /// Why the one who holds this connection for good should give it back: PAUSE, RECONNECT, KILL, shutdown, or that it

@@ -85,6 +85,8 @@ pub(super) struct Pool {
     pub(super) listener_ticket: Option<Ticket>,
     /// The listener connection, while it is out.
     pub(super) listener: Option<ServerId>,
+    /// Pins have left the others nothing but the listener connection.
+    pub(super) crowded: bool,
     pub(super) backoff: Backoff,
 }
 
@@ -105,6 +107,7 @@ impl Pool {
             wants_listener: false,
             listener_ticket: None,
             listener: None,
+            crowded: false,
             backoff: Backoff::default(),
         }
     }
@@ -138,7 +141,8 @@ impl Pool {
 
     /// How many it may have without need: `pool_size`, and what a listener adds to it.
     pub(super) fn size(&self) -> u32 {
-        let least = if self.listener.is_some() { 2 } else { 0 };
+        let crowded = if self.crowded { self.config.size.saturating_add(1) } else { 0 };
+        let least = if self.listener.is_some() { crowded.max(2) } else { 0 };
         self.config.size.max(least).saturating_add(u32::from(self.wants_listener))
     }
 

@@ -78,6 +78,12 @@ impl PinLedger {
         admitted
     }
 
+    /// How many are pinned.
+    #[must_use]
+    pub fn pinned(&self) -> u32 {
+        u32::try_from(self.lock().pinned.len()).unwrap_or(u32::MAX)
+    }
+
     /// The client is not going to be pinned: its place is free.
     pub fn withdraw(&self, client: u64) {
         self.lock().reserved.remove(&client);

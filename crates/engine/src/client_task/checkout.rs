@@ -116,7 +116,7 @@ impl Visit {
         worker.run(errands);
         let ticket = match taken {
             Taken::Granted { conn, check } => return Ok(Some((conn, check))),
-            Taken::Refused(refusal) => return Err(self.refuse_server(&refusal)),
+            Taken::Refused(refusal) => return Err(self.refuse_server(card, &refusal)),
             Taken::Queued(ticket) => ticket,
         };
         card.state.set(ClientState::Waiting);
@@ -138,7 +138,7 @@ impl Visit {
                 }
                 Line::Told(Told::Refused(refusal)) => {
                     place.leave();
-                    break Err(self.refuse_server(&refusal));
+                    break Err(self.refuse_server(card, &refusal));
                 }
                 Line::Ordered(Order::Close(reason)) => {
                     self.say(&refusal::ended(reason));
@@ -189,10 +189,11 @@ impl Visit {
         Poll::Pending
     }
 
-    fn refuse_server(&mut self, why: &Refusal) -> CloseReason {
+    fn refuse_server(&mut self, card: &ClientCard, why: &Refusal) -> CloseReason {
         let error = refusal::no_server(why);
         if self.worker.shared.settings.load().log.pooler_errors {
-            tracing::warn!(%error, "no server connection for a client");
+            let pool = &card.caller.route.server;
+            tracing::warn!(client = card.id, %pool, %error, "no server connection for a client");
         }
         self.say(&error);
         match why {

@@ -50,6 +50,31 @@ fn a_pool_of_one_has_two_while_somebody_listens() {
     );
 }
 
+/// One is pinned, one listens: that is the whole pool, and somebody waits.
+#[test]
+fn pins_beside_it_make_the_pool_one_larger() {
+    let (mut world, pool) = World::with(plain(2));
+    world.warm(pool, 2);
+    world.give_back(2, 0);
+    world.does();
+    assert_eq!(world.listener(pool), "granted 2");
+    let listener = world.servers[&2];
+    world.checkout(pool, 0);
+    world.pools.make_way(listener, 0, world.now, &mut world.fx);
+    assert!(world.does().is_empty(), "what nobody keeps comes back");
+    world.pools.make_way(listener, 1, world.now, &mut world.fx);
+    assert_eq!(world.does(), ["open 3"]);
+    world.opened(3, 0);
+    world.does();
+    world.checkout(pool, 0);
+    world.pools.make_way(listener, 1, world.now, &mut world.fx);
+    assert!(world.does().is_empty(), "by one, once");
+    world.pools.make_way(listener, 0, world.now, &mut world.fx);
+    world.poisoned(3);
+    let opened = world.does().iter().filter(|does| does.starts_with("open")).count();
+    assert_eq!(opened, 0, "the exception ends with the pin");
+}
+
 #[test]
 fn who_gives_up_leaves_no_exception_behind() {
     let (mut world, pool) = World::with(PoolConfig { max_db_connections: Some(2), ..plain(2) });
