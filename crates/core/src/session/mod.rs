@@ -6,7 +6,7 @@
 //!
 //! * `relay_client` – the client's messages: what goes on, what needs a server connection, what is ours
 //! * `relay_server` – the server's replies: whose they are
-//! * `outstanding` – replies still owed, ours and theirs; `copy_in` – what COPY does to them
+//! * `outstanding` – replies still owed, ours and theirs
 //! * `prepared` – Parse, Describe and Close with names of the client's own; `bind` – Bind
 //! * `server_names` – what such a name is on a server connection
 //! * `unread` – what may change a session without a text
@@ -25,7 +25,6 @@
 mod bind;
 mod channels;
 mod conversation;
-mod copy_in;
 mod follow;
 mod hint_book;
 mod outstanding;
