@@ -6,7 +6,6 @@ use howdah_wire::{ErrorResponse, FrameHeader};
 
 use super::conversation::{Refused, Rest};
 use super::prepared::wait;
-use super::sql_statements::run_own;
 use super::{Expected, Kind, Patch, Session, Subject, Verdict};
 use crate::facts::CloseReason;
 use crate::refusal;
@@ -202,7 +201,7 @@ impl Session {
         let correction = std::mem::take(&mut self.bound.correction);
         // In the same batch, so that nobody sees what was between.
         patch.to_server.extend_from_slice(message);
-        run_own(server, &correction, Subject::Correction, patch);
+        server.run(Subject::Correction, &correction, &mut patch.to_server);
         Step::Replace(header.total())
     }
 

@@ -232,6 +232,16 @@ pub(in crate::session) fn share(mut state: SessionState) -> Option<Arc<SessionSt
     Some(Arc::new(state))
 }
 
+/// Cheap where nothing has changed: the two share one state.
+#[inline]
+pub(in crate::session) fn same(one: Option<&Arc<SessionState>>, other: Option<&Arc<SessionState>>) -> bool {
+    match (one, other) {
+        (None, None) => true,
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other) || one == other,
+        _ => false,
+    }
+}
+
 /// Settings beside the reported ones that decide what a statement means.
 const MEANING: [&str; 7] = [
     "search_path",

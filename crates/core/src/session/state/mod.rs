@@ -23,7 +23,7 @@ mod rights;
 mod trial;
 
 pub use beginnings::{Beginning, Beginnings};
-pub(super) use carried::{Replay, share};
+pub(super) use carried::{Replay, same, share};
 pub use carried::{SessionState, Start};
 pub(super) use doubts::custom_names;
 pub use doubts::{Asks, Doubts};
