@@ -57,10 +57,6 @@ pub struct Server {
     pub(crate) survey: Option<Box<Survey>>,
     /// What its client does here may change what they do.
     pub(crate) change: Option<Change>,
-    /// The client's ReadyForQuery has come and is given with that of what corrects its query.
-    pub(crate) ready_due: bool,
-    /// The correction was cancelled instead of what it corrects.
-    pub(crate) corrected_in_vain: bool,
     /// Who it logged in as, by its own word.
     pub login: Option<Box<str>>,
     /// Which settings that one may make.
@@ -126,8 +122,6 @@ impl Server {
             trial: None,
             survey: None,
             change: None,
-            ready_due: false,
-            corrected_in_vain: false,
             login: None,
             rights: Rights::default(),
             spoiled: None,
@@ -173,8 +167,6 @@ impl Server {
     /// The client has gone: what is still to come is nobody's.
     pub fn disown(&mut self) {
         self.outstanding.disown();
-        self.ready_due = false;
-        self.corrected_in_vain = false;
         self.causes.clear();
         self.unnamed.forget();
         self.rest.forward = false;

@@ -11,6 +11,7 @@ use super::{Asks, Kind, Patch, Session, Subject, rename};
 use crate::facts::CloseReason;
 use crate::server::Server;
 
+/// ErrorResponse has come.
 #[cold]
 pub(super) fn error(
     server: &mut Server,
@@ -22,7 +23,6 @@ pub(super) fn error(
     let mut error = ErrorResponse::parse(body);
     let mut dropped = Vec::new();
     let attempting = server.outstanding.is_attempting();
-    let somebody_waits = session.is_some();
     let asked = server.outstanding.fail(|entry| dropped.push(entry));
     let changing = asked.is_ok_and(|asked| asked.is_some_and(|asked| asked.client_op));
     let renamed = session
@@ -64,7 +64,7 @@ pub(super) fn error(
             if is_out_of_date(&error) =>
         {
             server.statements.retire(id);
-            if let Some(session) = session.filter(|session| !session.is_mid_message())
+            if let Some(session) = session.as_deref_mut().filter(|session| !session.is_mid_message())
                 && let Some(reply) = session.try_again(server, asked, recall.as_deref(), patch)
             {
                 return reply;
@@ -81,7 +81,7 @@ pub(super) fn error(
     }
     if asked.subject == Subject::Correction
         && asked.kind == Kind::Query
-        && let Some(reply) = correction_failed(server, error.code, somebody_waits)
+        && let Some(reply) = correction_failed(server, session, error.code)
     {
         return Ok(reply);
     }
@@ -103,13 +103,15 @@ pub(super) fn error(
 
 /// A correction has failed that is a query of its own. `None`: there is no telling why.
 #[cold]
-fn correction_failed(server: &mut Server, code: SqlState, somebody_waits: bool) -> Option<Reply> {
+fn correction_failed(server: &mut Server, session: Option<&mut Session>, code: SqlState) -> Option<Reply> {
     let in_block = server.outstanding.status() != TransactionStatus::Idle;
     match code {
         SqlState::IN_FAILED_SQL_TRANSACTION => Some(Reply::Swallow),
         // Meant for what it corrects. What is missing is found out, and only then is the client ready.
         SqlState::QUERY_CANCELED => {
-            server.corrected_in_vain = !in_block && somebody_waits;
+            if let Some(session) = session.filter(|_| !in_block) {
+                session.was_corrected_in_vain();
+            }
             server.doubts.add(Asks::SETTINGS, b"RESET");
             server.doubts.set_reset();
             Some(if in_block { Reply::Forward } else { Reply::Swallow })

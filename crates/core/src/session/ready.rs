@@ -1,4 +1,7 @@
 //! When does the client hear that it is ready?
+//!
+//! Once its ReadyForQuery has come, and: it has its own start values again where something was reset
+//! ([`ReadyAwaits`]), as on a direct connection; and what the listener connection has for it has been heard (`channels`).
 
 use howdah_wire::backend::{self, ReadyForQuery, TransactionStatus};
 
@@ -9,6 +12,21 @@ use super::{Asks, Patch, Session, Subject};
 use crate::facts::CloseReason;
 use crate::server::Server;
 use crate::settings::PoolMode;
+
+/// The client's ReadyForQuery has come and the client has not heard of it, since it is to have its own start values
+/// first. It is never two of them that wait: what the client says next is answered after that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum ReadyAwaits {
+    /// None does.
+    #[default]
+    Nothing,
+    /// Right behind the client's query is one that corrects it, whose ReadyForQuery stands for the client's.
+    Correction,
+    /// The same, and that one was cancelled in place of what it corrects: there is more to be set right.
+    CorrectionInVain,
+    /// The server is asked what it has, or given what it lacks, and the client hears of it when that is done.
+    SettingRight,
+}
 
 impl Session {
     /// Something of this client's may have been reset that is to have the client's own start value: on a direct
@@ -27,13 +45,25 @@ impl Session {
         self.start.is_some() && server.doubts.is_due() && (role || server.doubts.has(Asks::SETTINGS))
     }
 
-    /// The client is told that it is ready once it is.
+    /// The query that was to correct the client's has been cancelled.
+    pub(super) fn was_corrected_in_vain(&mut self) {
+        if self.ready_awaits == ReadyAwaits::Correction {
+            self.ready_awaits = ReadyAwaits::CorrectionInVain;
+        }
+    }
+
+    /// ReadyForQuery of a query that corrects the client's stands for the client's own.
+    fn awaits_correction(&self) -> bool {
+        matches!(self.ready_awaits, ReadyAwaits::Correction | ReadyAwaits::CorrectionInVain)
+    }
+
+    /// What was to be set right has been, perhaps: the client is told that it is ready once it is.
     #[cold]
     pub(super) fn give_awaited_ready(&mut self, server: &Server, patch: &mut Patch) {
         if self.must_be_set_right(server) {
             return;
         }
-        self.ready_awaits = false;
+        self.ready_awaits = ReadyAwaits::Nothing;
         let status = server.outstanding.status();
         if status != TransactionStatus::Idle || !self.withholds(server) {
             backend::write_ready_for_query(&mut patch.to_client, status);
@@ -41,6 +71,7 @@ impl Session {
     }
 }
 
+/// ReadyForQuery has come.
 pub(super) fn ready(
     server: &mut Server,
     session: Option<&mut Session>,
@@ -56,14 +87,14 @@ pub(super) fn ready(
     }
     let Some(session) = session else { return Ok(Reply::Swallow) };
     if correcting && !expected.ours {
-        // The client is ready when it has its own start values.
-        server.ready_due = true;
+        session.ready_awaits = ReadyAwaits::Correction;
         return Ok(Reply::Swallow);
     }
-    let corrected = expected.subject == Subject::Correction && std::mem::take(&mut server.ready_due);
-    if expected.ours && !corrected {
+    let stands_in = expected.subject == Subject::Correction && session.awaits_correction();
+    if expected.ours && !stands_in {
         return Ok(Reply::Swallow);
     }
+    let is_right = stands_in && std::mem::take(&mut session.ready_awaits) == ReadyAwaits::Correction;
     if status == TransactionStatus::Idle && server.doubts.is_none() && server.look.is_none() {
         server.meaning_trail.clear();
     }
@@ -76,9 +107,8 @@ pub(super) fn ready(
     if status != TransactionStatus::Idle && session.rules.mode == PoolMode::Statement {
         return Err(CloseReason::TransactionInStatementMode);
     }
-    let in_vain = std::mem::take(&mut server.corrected_in_vain);
-    if (!corrected || in_vain) && session.start.is_some() && session.must_be_set_right(server) {
-        session.ready_awaits = true;
+    if !is_right && session.start.is_some() && session.must_be_set_right(server) {
+        session.ready_awaits = ReadyAwaits::SettingRight;
         return Ok(Reply::Swallow);
     }
     if status == TransactionStatus::Idle

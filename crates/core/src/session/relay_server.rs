@@ -5,6 +5,7 @@ use howdah_wire::backend::tag;
 
 use super::conversation::Rest;
 use super::outstanding::{Answer, Doubt};
+use super::ready::ReadyAwaits;
 use super::{Expected, Kind, Patch, Session, Subject, Verdict, errors, ready, reports};
 use crate::facts::CloseReason;
 use crate::server::Server;
@@ -96,7 +97,7 @@ fn has_to_speak(server: &Server, session: &Session) -> bool {
     server.outstanding.head_is_given()
         || server.doubts.is_due()
         || session.is_behind()
-        || session.ready_awaits
+        || session.ready_awaits == ReadyAwaits::SettingRight
         || session.is_withheld()
         || server.outstanding.is_in_doubt()
 }
@@ -108,7 +109,7 @@ fn between_replies(server: &mut Server, session: &mut Session, patch: &mut Patch
     if server.doubts.is_due() || session.is_behind() {
         session.follow_up(server, patch);
     }
-    if session.ready_awaits {
+    if session.ready_awaits == ReadyAwaits::SettingRight {
         session.give_awaited_ready(server, patch);
     }
     if session.is_withheld() {

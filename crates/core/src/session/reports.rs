@@ -8,6 +8,7 @@ use super::state::from_escaped;
 use super::{Asks, Expected, Kind, Session};
 use crate::server::Server;
 
+/// ParameterStatus has come.
 #[cold]
 pub(super) fn parameter(server: &mut Server, session: Option<&mut Session>, body: &[u8]) -> Reply {
     let status = ParameterStatus::parse(body).ok();
@@ -66,6 +67,7 @@ fn changes_tables(tag: &[u8]) -> bool {
     }
 }
 
+/// A CommandComplete has come that [`matters`].
 #[cold]
 pub(super) fn command_complete(
     server: &mut Server,
