@@ -6,7 +6,8 @@ use howdah_wire::sql::{Hints, HintsBuilder, Sign, Signs};
 
 #[test]
 fn a_database_without_functions_gives_no_hints() {
-    assert!(hints(&mut Database::create().direct()).is_empty());
+    let found = hints(&mut Database::create().direct());
+    assert!(found.is_empty(), "{found:?}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! It is taken from that client's pool and counts there like one in a client's hands; what is said on it is
 //! `core::listen`'s business. It is given back, to be closed, when nobody has listened for a while, when it breaks,
-//! and when the operator wants it: a PAUSE would wait for it for ever.
+//! when the operator wants it (a PAUSE would wait for it for ever), and when it is all that clients could have.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -73,8 +73,9 @@ async fn attend(worker: &Rc<Worker>, exchange: &Exchange, pool: PoolId) {
             lease.give_back(Condition::Close(reason));
         }
         match lost {
+            // Clients need it: not before they have had it for a while.
+            Lost::Wanted(CloseReason::OverLimit) | Lost::Broken(_) => exchange.lost(&text, worker.now()),
             Lost::Wanted(_) => exchange.renew(&text),
-            Lost::Broken(_) => exchange.lost(&text, worker.now()),
         }
     }
 }
@@ -83,7 +84,7 @@ async fn attend(worker: &Rc<Worker>, exchange: &Exchange, pool: PoolId) {
 enum Lost {
     /// It is broken; in words for people.
     Broken(String),
-    /// PAUSE, RECONNECT and the like.
+    /// By the operator (PAUSE, RECONNECT and the like), or by clients.
     Wanted(CloseReason),
 }
 

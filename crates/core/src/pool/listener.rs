@@ -43,12 +43,18 @@ impl Pools {
         checkout
     }
 
-    /// Why the one who holds this connection for good should give it back: PAUSE, RECONNECT, KILL, shutdown.
+    /// Why the one who holds this connection for good should give it back: PAUSE, RECONNECT, KILL, shutdown, or that it
+    /// is the last one, others cannot be opened, and clients wait.
     #[must_use]
     pub fn is_wanted_back(&mut self, server: ServerId) -> Option<CloseReason> {
         let entry = self.slots.find(server).filter(|entry| matches!(entry.state, State::Linked { .. }))?;
         let (closing, pool) = (entry.closing, entry.pool);
-        let paused = self.registry.get(pool).paused.then_some(CloseReason::Admin);
-        closing.or(paused).or_else(|| self.orders.draining.then_some(CloseReason::Shutdown))
+        let pool = self.registry.get(pool);
+        let paused = pool.paused.then_some(CloseReason::Admin);
+        let starves = pool.servers == 1 && pool.backoff.is_failing() && !pool.line.is_empty();
+        closing
+            .or(paused)
+            .or_else(|| starves.then_some(CloseReason::OverLimit))
+            .or_else(|| self.orders.draining.then_some(CloseReason::Shutdown))
     }
 }

@@ -76,7 +76,10 @@ impl Session {
         };
         let subject = match &target {
             ServerName::Unknown => return wait(server),
-            ServerName::Virtual(statement) if self.recall.is_some() => Subject::Proof(statement.id),
+            ServerName::Virtual(statement) if self.recall.is_some() => {
+                self.remember(header, input);
+                Subject::Proof(statement.id)
+            }
             ServerName::Virtual(statement) => Subject::Used(statement.id),
             ServerName::Another => Subject::Another,
             ServerName::AsIs | ServerName::Own(_) | ServerName::Missing => Subject::None,

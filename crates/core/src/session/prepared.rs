@@ -157,6 +157,7 @@ impl Session {
             self.statements_mut().describing(name, Arc::clone(statement), server.outstanding.batch());
             expected.client_op = true;
             expected.subject = if self.recall.is_some() {
+                self.remember(header, input);
                 Subject::FirstDescription(statement.id)
             } else {
                 Subject::Description(statement.id)

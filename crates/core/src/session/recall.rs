@@ -57,8 +57,15 @@ impl Recall {
     }
 }
 
+impl Recall {
+    fn keep(&mut self, header: FrameHeader, message: &[u8]) {
+        self.messages.extend_from_slice(message);
+        self.ended |= header.tag == tag::SYNC && !message.is_empty();
+    }
+}
+
 impl Session {
-    /// While what is prepared has not proven good: the client's next message has to wait.
+    /// While what is prepared has not proven good: the client's next message has to wait, or is kept.
     #[cold]
     pub(super) fn waits_for_proof(
         &mut self,
@@ -71,7 +78,9 @@ impl Session {
             return false;
         };
         if recall.takes(header, input) {
-            return input.len() < header.total();
+            let whole = input.get(..header.total());
+            recall.keep(header, whole.unwrap_or_default());
+            return whole.is_none();
         }
         if !recall.ended && !std::mem::replace(&mut recall.flushed, true) {
             frontend::write_flush(&mut patch.to_server);
@@ -80,12 +89,12 @@ impl Session {
         true
     }
 
-    /// A message of the client's that is sent, or what stands in its place.
+    /// The first of these messages is sent.
     #[cold]
     pub(super) fn remember(&mut self, header: FrameHeader, input: &[u8]) {
-        let Some(recall) = &mut self.recall else { return };
-        recall.messages.extend_from_slice(input.get(..header.total()).unwrap_or(input));
-        recall.ended = header.tag == tag::SYNC;
+        if let Some(recall) = &mut self.recall {
+            recall.keep(header, input.get(..header.total()).unwrap_or_default());
+        }
     }
 
     /// What had to prove good has done so.
@@ -129,7 +138,10 @@ impl Session {
         let mut rest = recall.messages.as_slice();
         while let Ok(Some(header)) = FrameHeader::parse(rest) {
             let Some((message, following)) = rest.split_at_checked(header.total()) else { break };
-            let sent = match self.take(server, header, rest, patch) {
+            if let Some(recall) = &mut self.recall {
+                recall.keep(header, message);
+            }
+            let sent = match self.message(server, header, rest, patch) {
                 Step::Pass => 0,
                 Step::Replace(taken) => taken,
                 Step::Drop | Step::Hold | Step::Leave(_) => return Err(CloseReason::ServerUnclean),

@@ -102,7 +102,7 @@ impl Session {
             if self.recall.is_some() && self.waits_for_proof(server, header, left, patch) {
                 return forward_or_hold(passed);
             }
-            match self.take(server, header, left, patch) {
+            match self.message(server, header, left, patch) {
                 Step::Pass => self.client_rest = Rest { bytes: header.total(), forward: true },
                 Step::Drop => self.client_rest = Rest { bytes: header.total(), forward: false },
                 Step::Replace(taken) => {
@@ -130,23 +130,15 @@ impl Session {
         }
     }
 
-    /// The client's next message.
-    #[inline]
-    pub(super) fn take(
+    // Twice it is too long to be put in place by itself, and the second time is rare.
+    #[inline(always)]
+    pub(super) fn message(
         &mut self,
         server: &mut Server,
         header: FrameHeader,
         input: &[u8],
         patch: &mut Patch,
     ) -> Step {
-        let step = self.message(server, header, input, patch);
-        if self.recall.is_some() && !matches!(step, Step::Hold | Step::Leave(_)) {
-            self.remember(header, input);
-        }
-        step
-    }
-
-    fn message(&mut self, server: &mut Server, header: FrameHeader, input: &[u8], patch: &mut Patch) -> Step {
         match header.tag {
             // The server would ignore it, and what is noted here would never be confirmed.
             tag if server.outstanding.is_skipping()

@@ -165,6 +165,7 @@ fn reply(
 }
 
 /// A notification comes to the client from the listener connection, if that is what its session is like.
+#[cold]
 fn unasked(server: &Server, session: Option<&mut Session>, header: FrameHeader, body: &[u8]) -> Reply {
     match session.filter(|session| header.tag == tag::NOTIFICATION_RESPONSE && session.hears_aside()) {
         Some(session) => {

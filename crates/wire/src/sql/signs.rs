@@ -13,7 +13,8 @@ pub struct Signs {
     bits: u32,
     names: Vec<Box<str>>,
     /// Those among them that it resets and does not set behind that.
-    resets: Vec<Box<str>>,
+    // Rare, and small where there are none, as signs are handed around.
+    resets: Option<Box<[Box<str>]>>,
 }
 
 /// One thing that running a text may do to a session.
@@ -88,7 +89,7 @@ pub enum Sign {
 
 impl Signs {
     /// Of a text that does nothing to the session.
-    pub const PLAIN: &Signs = &Signs { bits: 0, names: Vec::new(), resets: Vec::new() };
+    pub const PLAIN: &Signs = &Signs { bits: 0, names: Vec::new(), resets: None };
 
     /// What running this text may do.
     #[must_use]
@@ -125,7 +126,7 @@ impl Signs {
     /// Those among them that have been reset in the end.
     #[must_use]
     pub fn resets(&self) -> &[Box<str>] {
-        &self.resets
+        self.resets.as_deref().unwrap_or_default()
     }
 
     /// Adds what another text may do.
@@ -134,7 +135,7 @@ impl Signs {
         for name in &other.names {
             self.add_name(name);
         }
-        for name in &other.resets {
+        for name in other.resets() {
             self.add_reset(name);
         }
     }
@@ -146,9 +147,9 @@ impl Signs {
 
     /// Merges, and reports whether something was new.
     pub(super) fn merge_changes(&mut self, other: &Signs) -> bool {
-        let before = (self.bits, self.names.len(), self.resets.len());
+        let before = (self.bits, self.names.len(), self.resets().len());
         self.merge(other);
-        before != (self.bits, self.names.len(), self.resets.len())
+        before != (self.bits, self.names.len(), self.resets().len())
     }
 
     pub(super) fn without(mut self, sign: Sign) -> Signs {
@@ -192,7 +193,7 @@ impl Signs {
                 if sign == Sign::Reset {
                     self.add_reset(name);
                 } else {
-                    self.resets.retain(|reset| **reset != *name);
+                    self.is_set_after(name);
                 }
                 if MEANING.contains(&name) {
                     self.add(Sign::Meaning);
@@ -202,8 +203,17 @@ impl Signs {
     }
 
     fn add_reset(&mut self, name: &str) {
-        if self.resets.len() < MAX_NAMES && !self.resets.iter().any(|known| **known == *name) {
-            self.resets.push(name.into());
+        if self.resets().len() < MAX_NAMES && !self.resets().iter().any(|known| **known == *name) {
+            let mut resets = self.resets.take().map(<[_]>::into_vec).unwrap_or_default();
+            resets.push(name.into());
+            self.resets = Some(resets.into());
+        }
+    }
+
+    fn is_set_after(&mut self, name: &str) {
+        if let Some(resets) = self.resets.take() {
+            let left: Vec<_> = resets.into_iter().filter(|reset| **reset != *name).collect();
+            self.resets = Some(left).filter(|left| !left.is_empty()).map(Vec::into);
         }
     }
 

@@ -98,3 +98,17 @@ fn it_is_wanted_back_by_whoever_closes_connections() {
         assert!(world.pools.is_wanted_back(server).is_some());
     }
 }
+
+/// PostgreSQL allows no other connection: those who wait come first.
+#[test]
+fn it_is_wanted_back_when_it_is_all_that_can_be_had() {
+    let (mut world, pool) = World::with(plain(2));
+    world.idle(pool, 1);
+    world.listener(pool);
+    let server = world.servers[&1];
+    world.checkout(pool, 0);
+    assert_eq!(world.does(), ["open 2"]);
+    assert_eq!(world.pools.is_wanted_back(server), None, "another is being opened");
+    world.open_failed(2);
+    assert_eq!(world.pools.is_wanted_back(server), Some(CloseReason::OverLimit));
+}

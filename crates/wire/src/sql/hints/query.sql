@@ -153,7 +153,10 @@ UNION ALL
 -- Custom settings, which pg_settings does not show.
 SELECT DISTINCT 'setting', pg_catalog.split_part(entry, '=', 1), ''
 FROM (
-    SELECT pg_catalog.unnest(setconfig) AS entry FROM pg_catalog.pg_db_role_setting
+    SELECT pg_catalog.unnest(s.setconfig) AS entry
+    FROM pg_catalog.pg_db_role_setting s
+    LEFT JOIN pg_catalog.pg_database d ON d.oid OPERATOR(pg_catalog.=) s.setdatabase
+    WHERE COALESCE(d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database(), true)
     UNION ALL
     SELECT pg_catalog.unnest(proconfig) FROM pg_catalog.pg_proc
 ) entries
