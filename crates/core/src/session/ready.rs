@@ -32,7 +32,7 @@ impl Session {
     /// Something of this client's may have been reset that is to have the client's own start value: on a direct
     /// connection that is so, and told, before ReadyForQuery.
     #[cold]
-    pub(super) fn must_be_set_right(&self, server: &Server) -> bool {
+    fn must_be_set_right(&self, server: &Server) -> bool {
         let asks = self.is_behind() || self.may_be_reset(server);
         server.outstanding.head_corrects()
             || server.look.is_some()

@@ -74,7 +74,7 @@ impl Session {
                 self.client_rest.bytes -= part;
                 passed += part;
                 if self.client_rest.bytes > 0 {
-                    return forward_or_hold(passed);
+                    return Verdict::so_far(passed);
                 }
                 continue;
             }
@@ -91,16 +91,16 @@ impl Session {
                 {
                     header
                 }
-                Ok(_) => return forward_or_hold(passed),
+                Ok(_) => return Verdict::so_far(passed),
                 Err(_) if passed > 0 => return Verdict::Forward(passed),
                 Err(error) => return violation(&error, patch),
             };
             // Half of a request would keep the server connection from everybody else.
             if is_request(header.tag) && is_short_of(header, left) {
-                return forward_or_hold(passed);
+                return Verdict::so_far(passed);
             }
             if self.recall.is_some() && self.waits_for_proof(server, header, left, patch) {
-                return forward_or_hold(passed);
+                return Verdict::so_far(passed);
             }
             match self.message(server, header, left, patch) {
                 Step::Pass => self.client_rest = Rest { bytes: header.total(), forward: true },
@@ -111,7 +111,7 @@ impl Session {
                 }
                 Step::Hold => {
                     self.half_held = true;
-                    return forward_or_hold(passed);
+                    return Verdict::so_far(passed);
                 }
                 Step::Leave(reason) => return Verdict::Leave(reason),
             }
@@ -292,10 +292,6 @@ impl Session {
         server.outstanding.push(expected);
         Step::Pass
     }
-}
-
-fn forward_or_hold(passed: usize) -> Verdict {
-    if passed > 0 { Verdict::Forward(passed) } else { Verdict::Hold }
 }
 
 fn violation(error: &ErrorResponse, patch: &mut Patch) -> Verdict {

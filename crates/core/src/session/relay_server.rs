@@ -40,14 +40,14 @@ pub fn on_server(
             }
             passed += part;
             if server.rest.bytes > 0 || !patch.to_client.is_empty() || !patch.to_server.is_empty() {
-                return forward_or_hold(passed);
+                return Verdict::so_far(passed);
             }
             continue;
         }
         let header = match FrameHeader::parse(left) {
             _ if server.broken.is_some() => return broken(server, passed),
             Ok(Some(header)) => header,
-            Ok(None) => return forward_or_hold(passed),
+            Ok(None) => return Verdict::so_far(passed),
             Err(_) => {
                 server.broken = Some(CloseReason::ServerProtocol);
                 return broken(server, passed);
@@ -68,7 +68,7 @@ pub fn on_server(
         if left.len() < header.total()
             && (needs_body(header) || server.is_answering(header.tag) || server.is_describing(header))
         {
-            return forward_or_hold(passed);
+            return Verdict::so_far(passed);
         }
         let body = left.get(FrameHeader::SIZE..header.total().min(left.len())).unwrap_or_default();
         let forward = match reply(server, session.as_deref_mut(), header, body, patch) {
@@ -209,10 +209,6 @@ pub(super) fn settle(
         (None, Subject::Unnamed(generation)) if !entry.ours => session.unnamed.lost(generation),
         _ => {}
     }
-}
-
-fn forward_or_hold(passed: usize) -> Verdict {
-    if passed > 0 { Verdict::Forward(passed) } else { Verdict::Hold }
 }
 
 fn is_row(header: FrameHeader) -> bool {

@@ -35,7 +35,7 @@ pub struct Outstanding {
 
 /// What a reply means for the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub(crate) enum Answer {
     /// Part of the answer to the entry at the head.
     Part(Expected),
     /// The entry is answered and has left the queue.
@@ -48,7 +48,7 @@ pub enum Answer {
 
 /// The server sent what nobody asked for, or what cannot be told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Doubt;
+pub(crate) struct Doubt;
 
 impl Default for Outstanding {
     fn default() -> Self {
@@ -75,7 +75,7 @@ impl Outstanding {
 
     /// Notes a message that goes to the server (or a reply Howdah will give in its place).
     #[inline]
-    pub fn push(&mut self, expected: Expected) {
+    pub(crate) fn push(&mut self, expected: Expected) {
         match expected.kind {
             Kind::Sync => {
                 self.skipping = false;
@@ -110,7 +110,7 @@ impl Outstanding {
     }
 
     /// The reply Howdah itself owes next, if its turn has come.
-    pub fn next_given(&mut self) -> Option<Expected> {
+    pub(crate) fn next_given(&mut self) -> Option<Expected> {
         if !self.head_is_given() {
             return None;
         }
@@ -139,7 +139,7 @@ impl Outstanding {
     /// # Errors
     /// [`Doubt`]: the reply fits no question.
     #[inline]
-    pub fn answer(&mut self, reply: u8) -> Result<Answer, Doubt> {
+    pub(crate) fn answer(&mut self, reply: u8) -> Result<Answer, Doubt> {
         if matches!(reply, tag::NOTICE_RESPONSE | tag::PARAMETER_STATUS | tag::NOTIFICATION_RESPONSE) {
             return Ok(Answer::Unasked);
         }
@@ -185,7 +185,7 @@ impl Outstanding {
     ///
     /// # Errors
     /// [`Doubt`]: it cannot be told which Sync ends the skipping.
-    pub fn fail(&mut self, mut dropped: impl FnMut(Expected)) -> Result<Option<Expected>, Doubt> {
+    pub(crate) fn fail(&mut self, mut dropped: impl FnMut(Expected)) -> Result<Option<Expected>, Doubt> {
         let Some(&head) = self.queue.front() else { return Ok(None) };
         self.answered = true;
         self.fail_copy_in()?;
@@ -209,7 +209,7 @@ impl Outstanding {
     /// # Errors
     /// [`Doubt`]: none was owed at this place.
     #[inline]
-    pub fn ready(&mut self, status: TransactionStatus) -> Result<Expected, Doubt> {
+    pub(crate) fn ready(&mut self, status: TransactionStatus) -> Result<Expected, Doubt> {
         let owed = match self.queue.front() {
             // Nothing but an answered simple query ends so; otherwise this is somebody else's.
             Some(head) if head.kind == Kind::Sync || (head.ends_with_ready() && self.answered) => self.pop(),
@@ -226,7 +226,7 @@ impl Outstanding {
     }
 
     /// The client has gone: what the rest of the queue brings is nobody's.
-    pub fn disown(&mut self) {
+    pub(crate) fn disown(&mut self) {
         self.queue.retain(|e| !e.given);
         for entry in &mut self.queue {
             entry.client_op = false;
