@@ -121,7 +121,8 @@ impl SessionRules {
         self.mode != PoolMode::Session && self.max_prepared_statements > 0
     }
 
-    /// What the functions of the database do has to be known: no list of PostgreSQL's has the custom parameters they set.
+    /// What the functions of the database do has to be known: no list of PostgreSQL's has the custom parameters they
+    /// set.
     #[must_use]
     pub fn uses_hints(&self) -> bool {
         self.follows_state()

@@ -1,7 +1,7 @@
 //! When does the client hear that it is ready?
 //!
-//! Once its ReadyForQuery has come, and: it has its own start values again where something was reset
-//! ([`ReadyAwaits`]), as on a direct connection; and what the listener connection has for it has been heard (`channels`).
+//! Once its ReadyForQuery has come, and it has its own start values again where something was reset ([`ReadyAwaits`]),
+//! as on a direct connection, and what the listener connection has for it has been heard (`channels`).
 
 use howdah_wire::backend::{self, ReadyForQuery, TransactionStatus};
 
