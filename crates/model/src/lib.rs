@@ -10,17 +10,21 @@
 //! It does not know tables, expressions or privileges beyond whether a role is a superuser; roles whose name begins
 //! with `super` are, those beginning with `no` do not exist. Of two sessions' advisory locks none ever waits.
 //!
-//! * `session` – the statements
+//! * `session` – what a session is, and its transactions
+//! * `run` – the other statements; `call` – functions
 //! * `settings` – settings and roles, and what a transaction does to them
 //! * `question` – the answers to Howdah's questions
 //! * `token` – the words of a text
 
+mod call;
 mod question;
+mod run;
 mod session;
 mod settings;
 mod token;
 
-pub use session::{Done, Prepared, Session};
+pub use run::Done;
+pub use session::{Prepared, Session};
 pub use token::statements;
 
 /// An error as PostgreSQL would report it: its SQLSTATE and its message.

@@ -1,7 +1,8 @@
 //! The answers to Howdah's questions about a session.
 
 use crate::SqlError;
-use crate::session::{Prepared, Session, literal};
+use crate::call::literal;
+use crate::session::{Prepared, Session};
 use crate::token::Token;
 
 type Rows = Vec<Vec<Option<Vec<u8>>>>;
@@ -38,7 +39,13 @@ pub(crate) fn answer(session: &mut Session, rest: &[Token]) -> Option<Result<Row
         let arguments: Vec<_> = about[call..].split(|word| *word == Token::Sign(',')).collect();
         let [name, value, ..] = arguments.as_slice() else { return None };
         let (name, value) = (literal(name.get(2..)?).to_lowercase(), literal(value));
-        return Some(session.set_local(&name, &value).map(|()| vec![row(first, session.setting(&name))]));
+        return Some(
+            session
+                .now
+                .settings
+                .set(&name, &value, true, &session.defaults)
+                .map(|()| vec![row(first, session.setting(&name))]),
+        );
     }
     let now = &session.now;
     Some(Ok(match kind.as_str() {

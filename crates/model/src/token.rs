@@ -13,6 +13,14 @@ impl Token {
     pub(crate) fn is(&self, word: &str) -> bool {
         matches!(self, Token::Word(own) if own == word)
     }
+
+    /// What it names or means.
+    pub(crate) fn value(&self) -> String {
+        match self {
+            Token::Word(text) | Token::Text(text) => text.clone(),
+            Token::Sign(sign) => sign.to_string(),
+        }
+    }
 }
 
 /// The statements of a text, without those that are empty.

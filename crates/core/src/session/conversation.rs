@@ -10,6 +10,7 @@ use howdah_wire::sql::{Hints, Signs};
 use super::bind::Effects;
 use super::channels::Channels;
 use super::policy::Conduct;
+use super::ready::ReadyAwaits;
 use super::recall::Recall;
 use super::unnamed::Unnamed;
 use super::{
@@ -48,8 +49,8 @@ pub struct Session {
     pub(super) out_of_step: bool,
     /// It has said RESET ROLE, and not what role it wants since.
     pub(super) resets_role: bool,
-    /// ReadyForQuery has come, and the client is not to know before it has its own settings again.
-    pub(super) ready_awaits: bool,
+    /// What the client's ReadyForQuery waits for that has come.
+    pub(super) ready_awaits: ReadyAwaits,
     /// What is to be sent after the client's current message.
     pub(super) postscript: Vec<u8>,
     /// What it has to do with notifications; `None`: nothing.
@@ -120,7 +121,8 @@ impl SessionRules {
         self.mode != PoolMode::Session && self.max_prepared_statements > 0
     }
 
-    /// What the functions of the database do has to be known: no list of PostgreSQL's has the custom parameters they set.
+    /// What the functions of the database do has to be known: no list of PostgreSQL's has the custom parameters they
+    /// set.
     #[must_use]
     pub fn uses_hints(&self) -> bool {
         self.follows_state()
@@ -177,7 +179,7 @@ impl Session {
             joined: now,
             out_of_step: false,
             resets_role: false,
-            ready_awaits: false,
+            ready_awaits: ReadyAwaits::Nothing,
             postscript: Vec::new(),
             channels: None,
             statements: None,

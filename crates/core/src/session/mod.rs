@@ -4,20 +4,31 @@
 //! [`Server`](crate::server::Server) and says by span what is to be done with them ([`Verdict`]); only what
 //! changes is written anew. It owns no socket and no clock.
 //!
+//! What goes by:
+//!
 //! * `relay_client` – the client's messages: what goes on, what needs a server connection, what is ours
-//! * `relay_server` – the server's replies: whose they are
-//! * `outstanding` – replies still owed, ours and theirs; `copy_in` – what COPY does to them
+//! * `relay_server` – the server's replies: whose they are; `errors` – the same of its errors; `ready` – when the client
+//!   hears that it is ready; `reports` – what the server tells of a session by itself
+//! * `outstanding` – replies still owed, ours and theirs
+//!
+//! What is prepared:
+//!
 //! * `prepared` – Parse, Describe and Close with names of the client's own; `bind` – Bind
-//! * `server_names` – what such a name is on a server connection
-//! * `unread` – what may change a session without a text
+//! * `server_names` – what such a name is on a server connection; `rename` – in an error it is the client's again
 //! * `unnamed` – the unnamed statement, which follows its client too
 //! * `statement` – a text that is prepared; `statements` – by the client's names; `server_statements` – by the server's
+//! * `sql_statements` – those that SQL knows by name; `sql_names` – a text that means one finds it
+//! * `meaning` – what a statement means that is prepared now
 //! * `shape` – what a client was told that its statement looks like; `recall` – what it has said that may have to be
 //!   said once more, since what is prepared may be out of date
-//! * `sql_statements` – statements prepared by SQL, and names that SQL and protocol share
-//! * `parameters` – the settings that PostgreSQL reports and that follow the client
-//! * `state` – what else of its session follows the client; `follow` – when that is asked about, and how it is
-//!   given to a server connection
+//!
+//! What the session is like:
+//!
+//! * `parameters` – the settings that PostgreSQL reports and that follow the client; `state` – what else does
+//! * `raise` – what of that a text may change; `unread` – what may change without a text
+//! * `learn` – the server is asked what has changed; `correction` – what was reset is the client's own again
+//! * `follow` – how all that is given to a server connection
+//! * `hint_book` – what the functions of the database do; `survey` – how they are asked about
 //! * `channels` – LISTEN, served aside
 //! * `policy` – what `session_state` and `max_pinned` forbid, and what is said about it
 //! * `pin` – why a server connection cannot be given back yet; `pin_ledger` – whose cannot, and how many may
@@ -25,22 +36,29 @@
 mod bind;
 mod channels;
 mod conversation;
-mod copy_in;
+mod correction;
+mod errors;
 mod follow;
 mod hint_book;
+mod learn;
+mod meaning;
 mod outstanding;
 mod parameters;
 mod pin;
 mod pin_ledger;
 mod policy;
 mod prepared;
+mod raise;
+mod ready;
 mod recall;
 mod relay_client;
 mod relay_server;
 mod rename;
+mod reports;
 mod server_names;
 mod server_statements;
 mod shape;
+mod sql_names;
 mod sql_statements;
 mod state;
 mod statement;

@@ -34,6 +34,12 @@ impl Parameters {
         self.values.get(index)?.as_ref()
     }
 
+    /// PostgreSQL tells how this setting is. What is only wished to be followed (`track_extra_parameters`) it may
+    /// keep to itself.
+    pub(super) fn reports(&self, tracked: &Tracked, name: &str) -> bool {
+        tracked.index(name).is_some_and(|index| self.get(index).is_some())
+    }
+
     /// Notes a value; true if it is another than before.
     pub fn set(&mut self, index: usize, value: &str) -> bool {
         if self.values.get(index).is_none_or(|known| known.as_deref() == Some(value)) {

@@ -114,27 +114,6 @@ impl PinReason {
             | StateKind::Custom => PinReason::Policy(kind),
         }
     }
-
-    /// It lasts until the client leaves, and the server connection is closed then: nothing undoes it.
-    #[must_use]
-    pub fn until_leaving(self) -> bool {
-        match self {
-            PinReason::LargeStatement
-            | PinReason::Seed
-            | PinReason::Library
-            | PinReason::TempSchema
-            | PinReason::CustomParameter
-            | PinReason::StateUncarried => true,
-            PinReason::UnnamedStatement
-            | PinReason::TempObject
-            | PinReason::AdvisoryLock
-            | PinReason::HoldCursor
-            | PinReason::ReplicationSlot
-            | PinReason::Sequence
-            | PinReason::SettingUncarried
-            | PinReason::Policy(_) => false,
-        }
-    }
 }
 
 /// A name as far as it can be shown on one line.

@@ -55,9 +55,7 @@ impl Recall {
                 _ => false,
             }
     }
-}
 
-impl Recall {
     fn keep(&mut self, header: FrameHeader, message: &[u8]) {
         self.messages.extend_from_slice(message);
         self.ended |= header.tag == tag::SYNC && !message.is_empty();

@@ -6,7 +6,6 @@ use howdah_wire::{ErrorResponse, FrameHeader};
 
 use super::conversation::{Refused, Rest};
 use super::prepared::wait;
-use super::sql_statements::run_own;
 use super::{Expected, Kind, Patch, Session, Subject, Verdict};
 use crate::facts::CloseReason;
 use crate::refusal;
@@ -75,7 +74,7 @@ impl Session {
                 self.client_rest.bytes -= part;
                 passed += part;
                 if self.client_rest.bytes > 0 {
-                    return forward_or_hold(passed);
+                    return Verdict::so_far(passed);
                 }
                 continue;
             }
@@ -92,16 +91,16 @@ impl Session {
                 {
                     header
                 }
-                Ok(_) => return forward_or_hold(passed),
+                Ok(_) => return Verdict::so_far(passed),
                 Err(_) if passed > 0 => return Verdict::Forward(passed),
                 Err(error) => return violation(&error, patch),
             };
             // Half of a request would keep the server connection from everybody else.
             if is_request(header.tag) && is_short_of(header, left) {
-                return forward_or_hold(passed);
+                return Verdict::so_far(passed);
             }
             if self.recall.is_some() && self.waits_for_proof(server, header, left, patch) {
-                return forward_or_hold(passed);
+                return Verdict::so_far(passed);
             }
             match self.message(server, header, left, patch) {
                 Step::Pass => self.client_rest = Rest { bytes: header.total(), forward: true },
@@ -112,7 +111,7 @@ impl Session {
                 }
                 Step::Hold => {
                     self.half_held = true;
-                    return forward_or_hold(passed);
+                    return Verdict::so_far(passed);
                 }
                 Step::Leave(reason) => return Verdict::Leave(reason),
             }
@@ -194,7 +193,7 @@ impl Session {
         let correction = std::mem::take(&mut self.bound.correction);
         // In the same batch, so that nobody sees what was between.
         patch.to_server.extend_from_slice(message);
-        run_own(server, &correction, Subject::Correction, patch);
+        server.run(Subject::Correction, &correction, &mut patch.to_server);
         Step::Replace(header.total())
     }
 
@@ -293,10 +292,6 @@ impl Session {
         server.outstanding.push(expected);
         Step::Pass
     }
-}
-
-fn forward_or_hold(passed: usize) -> Verdict {
-    if passed > 0 { Verdict::Forward(passed) } else { Verdict::Hold }
 }
 
 fn violation(error: &ErrorResponse, patch: &mut Patch) -> Verdict {

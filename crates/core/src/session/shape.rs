@@ -3,9 +3,9 @@
 //! PostgreSQL refuses to run a prepared statement whose rows have come to look different ("cached plan must not
 //! change result type"): whoever was told of two columns gets no third. A pool breaks that promise silently
 //! where the statement is prepared afresh on another server connection. So whatever a client was told by
-//! Describe, of the statement or of what was bound of it, is remembered with its name, and on a server connection where nobody knows what the statement looks
-//! like, that is asked before the client's Bind is carried out; if it is something else, the Bind fails as on a
-//! direct connection. Who was told nothing takes what comes.
+//! Describe, of the statement or of what was bound of it, is remembered with its name. On a server connection where
+//! nobody knows what the statement looks like, that is asked before the client's Bind is carried out; if it is
+//! something else, the Bind fails as on a direct connection. Who was told nothing takes what comes.
 //!
 //! What that question finds may itself be out of date, and is prepared anew then.
 
@@ -31,12 +31,12 @@ pub struct Shape(u64);
 
 impl Shape {
     /// Of a ParameterDescription; more follows.
-    pub(super) fn of_parameters(header: FrameHeader, body: &[u8]) -> Shape {
+    fn of_parameters(header: FrameHeader, body: &[u8]) -> Shape {
         Shape::TOO_LONG.with(header, |hasher| hasher.write(body))
     }
 
     /// With the RowDescription or NoData that follows it.
-    pub(super) fn with_columns(self, header: FrameHeader, body: &[u8]) -> Shape {
+    fn with_columns(self, header: FrameHeader, body: &[u8]) -> Shape {
         self.with(header, |hasher| {
             let (count, mut columns) = body.split_at(body.len().min(2));
             hasher.write(count);

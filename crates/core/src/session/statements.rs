@@ -87,6 +87,12 @@ impl ClientStatements {
         self.pending.iter().any(|change| change.batch != batch && is_about(change))
     }
 
+    /// The same of any name.
+    #[must_use]
+    pub fn are_in_doubt(&self, batch: u32) -> bool {
+        self.pending.iter().any(|change| change.batch != batch)
+    }
+
     /// The statement that `name` will stand for has another number now.
     pub fn renumber(&mut self, name: &[u8], successor: &Arc<Statement>) {
         let changes = |change: &&mut NameChange| *change.name == *name && change.fate.is_change();
@@ -98,17 +104,6 @@ impl ClientStatements {
         if let Some(statement) = statement {
             *statement = Arc::clone(successor);
         }
-    }
-
-    /// A Describe for `name` has been sent.
-    pub fn describing(&mut self, name: &[u8], statement: Arc<Statement>, batch: u32) {
-        self.pend(name, batch, Fate::Described(statement));
-    }
-
-    /// The same of any name.
-    #[must_use]
-    pub fn are_in_doubt(&self, batch: u32) -> bool {
-        self.pending.iter().any(|change| change.batch != batch)
     }
 
     /// A Parse for `name` has been sent, at the time `since`.
@@ -125,6 +120,11 @@ impl ClientStatements {
     /// A Parse for `name` has been sent that must fail: it stands for `statement`.
     pub fn refused(&mut self, name: &[u8], statement: Arc<Statement>, batch: u32) {
         self.pend(name, batch, Fate::Refused(statement));
+    }
+
+    /// A Describe for `name` has been sent.
+    pub fn describing(&mut self, name: &[u8], statement: Arc<Statement>, batch: u32) {
+        self.pend(name, batch, Fate::Described(statement));
     }
 
     fn pend(&mut self, name: &[u8], batch: u32, fate: Fate) {

@@ -24,6 +24,12 @@ impl Verdict {
     /// What a client without a server connection may have sent that has not been dealt with. A longer message
     /// gets one when so much of it is there, a shorter one when it is whole: who asks slowly keeps nobody waiting.
     pub const MAX_IDLE: usize = 8 * 1024;
+
+    /// So many bytes go on as they are; nothing can be said of what follows.
+    #[inline]
+    pub(super) fn so_far(passed: usize) -> Verdict {
+        if passed > 0 { Verdict::Forward(passed) } else { Verdict::Hold }
+    }
 }
 
 /// Bytes of Howdah's own, to be sent after the span of the verdict they came with.

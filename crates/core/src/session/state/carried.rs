@@ -90,8 +90,8 @@ impl SessionState {
 }
 
 impl Replay {
-    /// From what the server connection has to what the client has, beside the reported settings, whose
-    /// assignments (`reported`: calls of `set_config`, or nothing) come first.
+    /// From what the server connection has to what the client has, beside the reported settings: the query that
+    /// sees to those comes first (`reported`, which may be empty).
     #[must_use]
     pub(in crate::session) fn new(
         has: Option<&SessionState>,
@@ -184,7 +184,7 @@ fn push_channels(query: &mut Vec<u8>, has: &SessionState, wants: &SessionState) 
 }
 
 /// A call that sets one setting, given its value in `escape` format.
-pub(super) fn push_set_config(query: &mut Vec<u8>, name: &str, value: &str) {
+fn push_set_config(query: &mut Vec<u8>, name: &str, value: &str) {
     query.extend_from_slice(b"pg_catalog.set_config(");
     super::push_literal(query, name);
     query.extend_from_slice(b", ");
@@ -230,6 +230,16 @@ pub(in crate::session) fn share(mut state: SessionState) -> Option<Arc<SessionSt
     let role = state.has_role().then_some((&state.role, &state.authorization));
     state.guise = Guise::new(role, (&state.settings, &state.channels));
     Some(Arc::new(state))
+}
+
+/// Cheap where nothing has changed: the two share one state.
+#[inline]
+pub(in crate::session) fn same(one: Option<&Arc<SessionState>>, other: Option<&Arc<SessionState>>) -> bool {
+    match (one, other) {
+        (None, None) => true,
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other) || one == other,
+        _ => false,
+    }
 }
 
 /// Settings beside the reported ones that decide what a statement means.

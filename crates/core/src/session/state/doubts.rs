@@ -113,7 +113,7 @@ impl Doubts {
         self.asks
     }
 
-    /// What of these has been asked about.
+    /// Any of these has to be asked about.
     #[must_use]
     pub fn has(&self, asks: Asks) -> bool {
         self.asks.has(asks)

@@ -7,8 +7,7 @@
 //!   since what it would answer has not been answered with anything else.
 //! * Whether a Sync among the data of a failed COPY ended the skipping cannot be told.
 
-use super::outstanding::Doubt;
-use super::{Expected, Kind, Outstanding};
+use super::{Doubt, Expected, Kind, Outstanding};
 
 /// The COPY FROM STDIN that the head of the queue has begun, and what earlier ones have left in doubt.
 #[derive(Debug, Default)]
