@@ -13,7 +13,7 @@ use crate::facts::CloseReason;
 use crate::pool::Guise;
 use crate::session::{
     Asks, Change, Doubts, Look, Outstanding, Parameters, PinReason, Rest, Rights, ServerStatements,
-    SessionState, Shape, SqlStatements, Survey, Tracked, Trial,
+    SessionState, Shape, SqlStatements, Survey, Tracked, Trial, Vain,
 };
 
 /// What is known of a server connection that is logged in.
@@ -69,6 +69,8 @@ pub struct Server {
     pub(super) causes: Vec<Cause>,
     /// What is said in place of errors that are owed, to texts that were refused.
     pub(crate) refusals: VecDeque<ErrorResponse>,
+    /// The last statement that could not be prepared for a query that names it.
+    pub(crate) vain: Option<Box<Vain>>,
     /// Whose the unnamed statement is.
     pub unnamed: UnnamedStatement,
     /// What happened since the engine last looked.
@@ -128,6 +130,7 @@ impl Server {
             unfit: false,
             causes: Vec::new(),
             refusals: VecDeque::new(),
+            vain: None,
             unnamed: UnnamedStatement::default(),
             tally: Tally::default(),
             last_error: None,

@@ -72,6 +72,7 @@ mod verdict;
 
 pub(crate) use conversation::Rest;
 pub use conversation::{Session, SessionRules};
+pub(crate) use errors::Vain;
 pub(crate) use hint_book::Change;
 pub use hint_book::{HintBook, Inquiry};
 pub use outstanding::{Expected, Kind, Outstanding, Subject};

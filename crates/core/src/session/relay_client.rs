@@ -233,7 +233,9 @@ impl Session {
             }
             self.special_query(server, &signs, text.unwrap_or_default(), patch);
         }
-        let step = Session::pass(server, Expected { commits, clears, ..Expected::theirs(Kind::Query) });
+        let subject = if patch.to_server.is_empty() { Subject::None } else { Subject::Named };
+        let query = Expected { commits, clears, subject, ..Expected::theirs(Kind::Query) };
+        let step = Session::pass(server, query);
         if patch.to_server.is_empty() {
             return step;
         }

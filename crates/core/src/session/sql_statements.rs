@@ -107,12 +107,16 @@ impl SqlStatements {
         self.under_way.pop_front();
     }
 
-    /// The next `count` of them have been dropped with their batch: each name is what it was before the first.
-    pub(super) fn dropped(&mut self, count: usize) {
+    /// The next `count` of them have been dropped with their batch: each name is what it was before the first. Returns
+    /// the name that the first is about.
+    pub(super) fn dropped(&mut self, count: usize) -> Option<Box<[u8]>> {
         let dropped: Vec<_> = self.under_way.drain(..count.min(self.under_way.len())).collect();
+        let mut first = None;
         for Errand { name, before, .. } in dropped.into_iter().rev() {
             self.put(&name, before);
+            first = Some(name);
         }
+        first
     }
 
     fn put(&mut self, name: &[u8], entry: Option<Entry>) {
