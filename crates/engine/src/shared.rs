@@ -326,8 +326,8 @@ fn server_key(database: &Database, client: &PoolKey) -> PoolKey {
 
 /// `max_pinned`. Like the pool's size it is the server's user's.
 fn max_pinned(settings: &Settings, server: &PoolKey) -> u32 {
-    let size = PoolConfig::resolve(settings, &server.database, &server.user).size;
-    StateRules::resolve(settings, &server.database, &server.user).max_pinned.of(size)
+    let pool = PoolConfig::resolve(settings, &server.database, &server.user);
+    StateRules::resolve(settings, &server.database, &server.user).max_pinned.of(pool.for_clients())
 }
 
 fn log_pin(news: &PinNews<'_>) {

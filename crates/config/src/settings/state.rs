@@ -42,7 +42,8 @@ pub(super) static SETTINGS: [Setting; 4] = [
     ),
     new("max_pinned", AUTO, Value::MaxPinned(at!(state.max_pinned))).says(
         "server connections of a pool that may be pinned",
-        "`auto` is one less than the pool's size, and at least one. 0: no limit. A client that would need one more is \
+        "`auto` is one less than the pool's size, or two less than `max_db_connections` or `max_user_connections` where \
+         that is less (those who listen may need one), and at least one. 0: no limit. A client that would need one more is \
          refused with SQLSTATE 53300, and told who pins and why. Databases and users may have their own; as with the \
          pool's size it is the user on the server that counts.",
     ),

@@ -38,6 +38,14 @@ pub struct PoolConfig {
 }
 
 impl PoolConfig {
+    /// How many connections its clients can count on while no other pool takes any of what the limits allow: one of that
+    /// may be a listener connection, which a pool's own size does not count.
+    #[must_use]
+    pub fn for_clients(&self) -> u32 {
+        let limits = [self.max_db_connections, self.max_user_connections];
+        limits.into_iter().flatten().map(|limit| limit.saturating_sub(1)).fold(self.size, u32::min)
+    }
+
     /// PgBouncer's precedence: the user's word over the database's over the defaults. `user` is the one logged in
     /// on the server, so a forced user's entry counts, not the client's.
     #[must_use]
@@ -121,6 +129,17 @@ mod tests {
 
         let neither = PoolConfig::resolve(&settings, "elsewhere", "anna");
         assert_eq!((neither.size, neither.reserve_size, neither.max_db_connections), (20, 0, Some(50)));
+    }
+
+    #[test]
+    fn clients_can_count_on_what_the_limits_leave() {
+        let pool = PoolConfig::resolve(&Settings::default(), "shop", "anna");
+        assert_eq!(pool.for_clients(), 20);
+        for (database, user, expected) in [(Some(50), None, 20), (Some(8), Some(5), 4), (Some(0), None, 0)] {
+            let limited =
+                PoolConfig { max_db_connections: database, max_user_connections: user, ..pool.clone() };
+            assert_eq!(limited.for_clients(), expected, "{database:?} {user:?}");
+        }
     }
 
     #[test]
