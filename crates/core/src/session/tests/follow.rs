@@ -1,6 +1,9 @@
 //! Settings and roles, which follow the client: when they are asked about, and how they are given.
 
 use std::sync::Arc;
+use std::time::Instant;
+
+use howdah_wire::sql::HintsBuilder;
 
 use super::notation;
 use super::stage::{Stage, rules};
@@ -267,14 +270,19 @@ fn what_is_executed_in_any_order_is_corrected_when_the_server_has_been_asked() {
     );
 }
 
-/// It may, or may not: its text only says that it can.
+/// A function may reset something, or may not: what is known of it only says that it can.
 #[test]
 fn what_a_function_resets_is_not_corrected_before_the_server_has_been_asked() {
-    let mut stage = Stage::transaction(1, 1);
+    let rules = rules(PoolMode::Transaction, 10);
+    let mut wipes = HintsBuilder::default();
+    wipes.row(b"plpgsql", b"wipe", b"begin if random() > 2 then reset work_mem; end if; end");
+    let now = Instant::now();
+    rules.hints.answer(rules.hints.inquire(now), wipes.build(), now);
+    let mut stage = Stage::new(rules, 1, 1);
     begin_with(&mut stage, &[("work_mem", "8MB")]);
-    assert_eq!(stage.client(0, "Q do 'reset'"), "server 0: Q do \\'reset\\' | 0-0");
-    let told = stage.server(0, "C DO / Z I");
-    assert!(told.starts_with("server 0: Q look everything"), "{told}");
+    assert_eq!(stage.client(0, "Q select wipe()"), "server 0: Q select wipe() | 0-0");
+    let told = stage.server(0, "T / D / C SELECT 1 / Z I");
+    assert!(told.starts_with("server 0: Q look settings"), "{told}");
     assert_eq!(
         stage.server(0, "C SELECT 0 / Z I"),
         "server 0: Q SELECT pg_catalog.set_config(\\'work_mem\\', \\'8MB\\', false) | 0-0"
