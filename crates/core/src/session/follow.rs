@@ -41,8 +41,8 @@ impl Session {
         // The value is there, but perhaps because nothing was set.
         let may_be_unset = |&(index, value): &(usize, &str)| {
             let has = server.parameters.get(index).is_some_and(|has| **has == *value);
-            let other = start_value(index).is_some_and(|start| *from_escaped(start) != *value.as_bytes());
-            other && has && own(index, value)
+            let other = |start| *from_escaped(start) != *value.as_bytes();
+            has && own(index, value) && start_value(index).is_some_and(other)
         };
         let unset = wanted.iter().filter(|known| !returns && may_be_unset(known));
         tracked.set_query(

@@ -35,7 +35,7 @@ impl Beginning {
                 let state = self.state.as_deref().filter(|state| state.role.is_some())?;
                 Some(if state.superuser { b"on".to_vec() } else { b"off".to_vec() })
             }
-            _ => self.start.as_ref()?.get(name).map(from_escaped),
+            _ => self.start.as_ref()?.get(name).map(|value| from_escaped(value).into_owned()),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! SQL text that means the same whatever the session's settings are.
 
+use std::borrow::Cow;
+
 /// A string literal that means the same whatever `standard_conforming_strings` is.
 pub(crate) fn push_literal(text: &mut Vec<u8>, value: &str) {
     text.extend_from_slice(if value.contains('\\') { b" E'" } else { b"'" });
@@ -35,8 +37,11 @@ pub(super) fn to_escaped(text: &[u8]) -> String {
     escaped
 }
 
-/// What a text in `escape` format stands for.
-pub(in crate::session) fn from_escaped(escaped: &str) -> Vec<u8> {
+/// What a text in `escape` format stands for: itself, unless there is a backslash in it.
+pub(in crate::session) fn from_escaped(escaped: &str) -> Cow<'_, [u8]> {
+    if !escaped.contains('\\') {
+        return Cow::Borrowed(escaped.as_bytes());
+    }
     let mut text = Vec::with_capacity(escaped.len());
     let mut rest = escaped.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {
@@ -56,7 +61,7 @@ pub(in crate::session) fn from_escaped(escaped: &str) -> Vec<u8> {
             _ => text.push(byte),
         }
     }
-    text
+    Cow::Owned(text)
 }
 
 /// An identifier in quotes.
@@ -88,8 +93,8 @@ mod tests {
             [("a'b", "a'b"), (r"a\b", r"a\\b"), ("é\n", "\\303\\251\n"), (r"\101", r"\\101")]
         {
             assert_eq!(to_escaped(text.as_bytes()), escaped);
-            assert_eq!(from_escaped(escaped), text.as_bytes());
+            assert_eq!(*from_escaped(escaped), *text.as_bytes());
         }
-        assert_eq!(from_escaped(r"\9\777\"), br"\9\777\");
+        assert_eq!(*from_escaped(r"\9\777\"), *br"\9\777\");
     }
 }
