@@ -61,6 +61,8 @@ pub struct Listen {
     pub unix_socket_group: Option<String>,
     /// `so_reuseport`.
     pub so_reuseport: bool,
+    /// `tcp_defer_accept`: seconds the kernel keeps back a client that says nothing; 0: none.
+    pub tcp_defer_accept: u32,
     /// `workers` (Howdah's own): worker threads; `None`: one per core.
     pub workers: Option<usize>,
     /// `io_engine` (Howdah's own): how a worker sends.
@@ -356,6 +358,7 @@ impl Default for Settings {
                 unix_socket_mode: 0o777,
                 unix_socket_group: None,
                 so_reuseport: false,
+                tcp_defer_accept: 1,
                 workers: None,
                 io_engine: IoEngine::Auto,
                 pidfile: None,

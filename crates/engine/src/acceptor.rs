@@ -5,16 +5,17 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use howdah_core::facts::CloseReason;
-use howdah_core::settings::Listen;
+use howdah_core::settings::{Listen, Settings};
 use socket2::{Domain, SockRef, Socket as RawSocket, Type};
 use thiserror::Error;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinSet;
 
-use crate::net::{Socket, apply_tcp, unix_socket_path};
+use crate::net::{Socket, apply_heritable_tcp, apply_other_tcp, defer_accept, unix_socket_path};
 use crate::worker::Worker;
 
 /// Doors that are open but not yet watched.
@@ -81,17 +82,8 @@ impl Doors {
     pub(crate) fn watch(self, here: &Rc<Worker>) -> io::Result<DoorWatch> {
         let mut watch = DoorWatch(JoinSet::new());
         for listener in self.tcp {
-            let here = Rc::clone(here);
-            let listener = TcpListener::from_std(listener)?;
-            watch.0.spawn_local(async move {
-                loop {
-                    let client = listener.accept().await.and_then(|(stream, _)| {
-                        apply_tcp(&SockRef::from(&stream), &here.shared.settings.load().tcp)?;
-                        Ok(Socket::Tcp(stream))
-                    });
-                    receive(&here, client).await;
-                }
-            });
+            let listener = TcpDoor { listener: TcpListener::from_std(listener)?, applied: None };
+            watch.0.spawn_local(listener.watch(Rc::clone(here)));
         }
         if let Some((listener, file)) = self.unix {
             let here = Rc::clone(here);
@@ -105,6 +97,39 @@ impl Doors {
             });
         }
         Ok(watch)
+    }
+}
+
+/// A TCP address where clients are let in.
+struct TcpDoor {
+    listener: TcpListener,
+    /// The settings its connections inherit, once they are made.
+    applied: Option<Arc<Settings>>,
+}
+
+impl TcpDoor {
+    async fn watch(mut self, here: Rc<Worker>) {
+        loop {
+            self.apply(&here.shared.settings.load());
+            let client = self.listener.accept().await.and_then(|(stream, _)| {
+                apply_other_tcp(&SockRef::from(&stream), &here.shared.settings.load().tcp)?;
+                Ok(Socket::Tcp(stream))
+            });
+            receive(&here, client).await;
+        }
+    }
+
+    /// Settings that have changed are those of the next clients but one: one may be accepted already.
+    fn apply(&mut self, settings: &Arc<Settings>) {
+        if self.applied.as_ref().is_some_and(|applied| Arc::ptr_eq(applied, settings)) {
+            return;
+        }
+        self.applied = Some(Arc::clone(settings));
+        let heritable = apply_heritable_tcp(&SockRef::from(&self.listener), &settings.tcp);
+        let deferred = defer_accept(&self.listener, settings.listen.tcp_defer_accept);
+        if let Err(error) = heritable.and(deferred) {
+            tracing::warn!(%error, "the kernel refuses a TCP option for clients");
+        }
     }
 }
 

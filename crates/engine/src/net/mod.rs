@@ -3,6 +3,7 @@
 //! [`Socket`] is a connection of any kind; [`Net`] opens new ones. The same client task runs over TCP, over
 //! Unix sockets and over the simulator's in-memory pipes.
 
+mod defer_accept;
 #[cfg(test)]
 mod pipe;
 mod real;
@@ -13,10 +14,11 @@ use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
 
+pub(crate) use defer_accept::defer_accept;
 #[cfg(test)]
 pub(crate) use pipe::{Pipe, PipeFaults, Scissors, pipe};
 pub use real::RealNet;
-pub(crate) use real::{apply_tcp, unix_socket_path};
+pub(crate) use real::{apply_heritable_tcp, apply_other_tcp, unix_socket_path};
 pub use socket::Socket;
 
 /// Where a PostgreSQL listens.

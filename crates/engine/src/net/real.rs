@@ -43,7 +43,24 @@ impl Net for RealNet {
 /// # Errors
 /// The kernel refuses an option.
 pub(crate) fn apply_tcp(socket: &SockRef<'_>, tcp: &Tcp) -> io::Result<()> {
+    apply_heritable_tcp(socket, tcp)?;
+    apply_other_tcp(socket, tcp)
+}
+
+/// What always has a value: connections inherit it from the socket that listens.
+///
+/// # Errors
+/// The kernel refuses an option.
+pub(crate) fn apply_heritable_tcp(socket: &SockRef<'_>, tcp: &Tcp) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
+    socket.set_keepalive(tcp.keepalive)
+}
+
+/// What may be left to the system, so that there is no value that takes it back.
+///
+/// # Errors
+/// The kernel refuses an option.
+pub(crate) fn apply_other_tcp(socket: &SockRef<'_>, tcp: &Tcp) -> io::Result<()> {
     if let Some(bytes) = tcp.socket_buffer {
         socket.set_recv_buffer_size(bytes)?;
         socket.set_send_buffer_size(bytes)?;
@@ -51,11 +68,8 @@ pub(crate) fn apply_tcp(socket: &SockRef<'_>, tcp: &Tcp) -> io::Result<()> {
     if let Some(timeout) = tcp.user_timeout {
         socket.set_tcp_user_timeout(Some(timeout))?;
     }
-    if !tcp.keepalive {
-        return Ok(());
-    }
-    socket.set_keepalive(true)?;
-    if tcp.keepidle.is_none() && tcp.keepintvl.is_none() && tcp.keepcnt.is_none() {
+    let is_default = tcp.keepidle.is_none() && tcp.keepintvl.is_none() && tcp.keepcnt.is_none();
+    if !tcp.keepalive || is_default {
         return Ok(());
     }
     let mut keepalive = TcpKeepalive::new();
