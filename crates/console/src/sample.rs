@@ -14,14 +14,14 @@ use howdah_core::settings::PoolMode;
 pub(crate) fn sample() -> Snapshot {
     let moment = UNIX_EPOCH + Duration::from_secs(1_795_197_600);
     let name = |name: &str| Arc::<str>::from(name);
-    let address = |host: &str, port| Address { host: host.to_owned(), port };
+    let address = |host: [u8; 4], port: u16| Address::Tcp((host, port).into());
     let client = |id, state, link| ClientRow {
         id,
         user: name("ann"),
         database: name("shop"),
         state,
-        peer: address("10.0.0.7", 40_000),
-        local: address("10.0.0.1", 6432),
+        peer: address([10, 0, 0, 7], 40_000),
+        local: address([10, 0, 0, 1], 6432),
         connected: moment,
         requested: moment + Duration::from_secs(1),
         wait: Duration::from_micros(2_000_345),
@@ -65,8 +65,8 @@ pub(crate) fn sample() -> Snapshot {
             user: name("ann"),
             database: name("shop"),
             state: ServerState::Login,
-            peer: address("unix", 5432),
-            local: address("unix", 5432),
+            peer: Address::Unix(5432),
+            local: Address::Unix(5432),
             connected: moment,
             requested: moment,
             close_needed: true,

@@ -105,7 +105,7 @@ impl Parameters<'_> {
     fn add_host(&mut self, peer: &Peer) {
         let name = self.kept.iter().find(|(name, _)| name.eq_ignore_ascii_case(APPLICATION_NAME));
         let name = name.map_or("app", |(_, value)| value.as_str());
-        let named = format!("{name} - {}:{}", peer.address.host, peer.address.port);
+        let named = format!("{name} - {}:{}", peer.address.host(), peer.address.port());
         self.keep(APPLICATION_NAME.to_owned(), named);
     }
 }
@@ -131,7 +131,7 @@ mod tests {
         let mut settings = Settings::default();
         change(&mut settings.auth);
         let peer = Peer {
-            address: Address { host: "10.0.0.7".into(), port: 5555 },
+            address: Address::Tcp(([10, 0, 0, 7], 5555).into()),
             unix: false,
             pid: None,
             same_user: false,

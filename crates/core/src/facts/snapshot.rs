@@ -1,6 +1,7 @@
 //! How things stand, at one moment: all that the console, metrics and `top` see of the inside.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -119,19 +120,47 @@ pub enum ServerState {
 }
 
 /// One end of a connection.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Address {
-    /// IP address, or `unix`, or `unix(PID)`.
-    pub host: String,
-    /// Port; for a Unix socket the port in its name.
-    pub port: u16,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Address {
+    /// The kernel does not tell.
+    #[default]
+    Unknown,
+    /// TCP.
+    Tcp(SocketAddr),
+    /// A Unix socket with this port in its name.
+    Unix(u16),
+}
+
+impl Address {
+    /// IP address, or `unix`.
+    #[must_use]
+    pub fn host(&self) -> String {
+        match self {
+            Address::Unknown => String::new(),
+            Address::Tcp(address) => address.ip().to_string(),
+            Address::Unix(_) => "unix".to_owned(),
+        }
+    }
+
+    /// Port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        match self {
+            Address::Unknown => 0,
+            Address::Tcp(address) => address.port(),
+            Address::Unix(port) => *port,
+        }
+    }
 }
 
 /// As it is logged: an IPv6 address in brackets.
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Address { host, port } = self;
-        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
+        match self {
+            Address::Unknown => f.write_str("unknown"),
+            Address::Tcp(address) => address.fmt(f),
+            Address::Unix(port) => write!(f, "unix:{port}"),
+        }
     }
 }
 

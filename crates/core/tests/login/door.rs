@@ -36,7 +36,7 @@ impl Door {
         for (user, text) in [("plain", "pencil"), ("md5", &**md5), ("scram", SCRAM), ("empty", "")] {
             settings.secrets.insert(user.to_owned(), Secret::parse(text));
         }
-        let address = Address { host: "10.0.0.7".to_owned(), port: 5555 };
+        let address = Address::Tcp(([10, 0, 0, 7], 5555).into());
         Door {
             settings: Arc::new(settings),
             credentials: Arc::new(Credentials::new([9; 32])),

@@ -110,8 +110,7 @@ impl Visit {
     }
 
     fn peer(&mut self, port: u16) -> Peer {
-        let addresses = self.addresses.insert(Box::new(self.conn.socket.addresses(port)));
-        let address = addresses.0.clone();
+        let (address, _) = **self.addresses.insert(Box::new(self.conn.socket.addresses(port)));
         let credentials = self.conn.socket.peer_credentials();
         Peer {
             address,
@@ -122,7 +121,7 @@ impl Visit {
     }
 
     fn peer_address(&self) -> Address {
-        self.addresses.as_ref().map(|addresses| addresses.0.clone()).unwrap_or_default()
+        self.addresses.as_ref().map(|addresses| addresses.0).unwrap_or_default()
     }
 
     /// Reads more of what the client sends; a client that has closed is gone.
@@ -195,16 +194,9 @@ impl Visit {
 
         let welcome = self.welcome_of(&card).await?;
         let beginning = self.beginning(&card, &identity, &welcome).await?;
-        let mut message = Vec::new();
-        {
-            let mut session = card.session.borrow_mut();
-            session.begin(&beginning, &welcome.parameters);
-            for (name, value) in &welcome.reported {
-                let own = beginning.reported(name);
-                let value = own.as_deref().unwrap_or(value.as_bytes());
-                backend::write_parameter_status(&mut message, name.as_bytes(), value);
-            }
-        }
+        card.session.borrow_mut().begin(&beginning, &welcome.parameters);
+        let mut message = Vec::with_capacity(beginning.statuses.len() + ROOM_FOR_THE_REST);
+        message.extend_from_slice(&beginning.statuses);
         for name in &*beginning.ignored {
             refusal::start_setting_without_effect(name).write_notice(&mut message);
         }
@@ -261,7 +253,9 @@ impl Visit {
                 self.attempt(card, trial, welcome).await?
             };
             trial = match tried {
-                Some(Tried::Well(beginning)) => return Ok(beginnings.keep(wish, beginning)),
+                Some(Tried::Well(beginning)) => {
+                    return Ok(beginnings.keep(wish, beginning.greeting(&welcome.reported)));
+                }
                 Some(Tried::Refused(error)) => return Err(self.refuse(&error, identity)),
                 Some(Tried::Again(left)) => left,
                 None => Trial::new(wish, &shared.tracked, &welcome.parameters),
@@ -300,11 +294,13 @@ impl Visit {
 }
 
 fn log_refusal(login: &Login, peer: &Peer, reason: CloseReason) {
-    let peer = format_args!("{}:{}", peer.address.host, peer.address.port);
+    let peer = peer.address;
     let (database, user) = login.claim().map(|claim| (&*claim.database, &*claim.user)).unzip();
     let error = login.refusal().map(tracing::field::display);
     tracing::info!(%peer, database, user, error, %reason, "login refused");
 }
 
+/// Of a welcome beside the statuses: BackendKeyData and ReadyForQuery.
+const ROOM_FOR_THE_REST: usize = 64;
 /// How often a client's settings are tried where server connections are lost over it.
 const MOST_ATTEMPTS: u32 = 5;

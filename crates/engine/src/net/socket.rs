@@ -1,7 +1,7 @@
 //! A connection of any kind, with the few operations the engine needs.
 
 use std::io;
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -139,24 +139,18 @@ impl Socket {
     pub fn addresses(&self, unix_port: u16) -> (Address, Address) {
         match self {
             Socket::Tcp(stream) => {
-                let address = |addr: io::Result<std::net::SocketAddr>| {
-                    addr.map_or_else(
-                        |_| Address::default(),
-                        |addr| Address { host: addr.ip().to_canonical().to_string(), port: addr.port() },
-                    )
+                let known = |address: io::Result<SocketAddr>| {
+                    address.map_or(Address::Unknown, |address| {
+                        Address::Tcp(SocketAddr::new(address.ip().to_canonical(), address.port()))
+                    })
                 };
-                (address(stream.peer_addr()), address(stream.local_addr()))
+                (known(stream.peer_addr()), known(stream.local_addr()))
             }
-            Socket::Unix(_) => unix_addresses(unix_port),
+            Socket::Unix(_) => (Address::Unix(unix_port), Address::Unix(unix_port)),
             #[cfg(test)]
-            Socket::Pipe(_) => unix_addresses(unix_port),
+            Socket::Pipe(_) => (Address::Unix(unix_port), Address::Unix(unix_port)),
         }
     }
-}
-
-fn unix_addresses(port: u16) -> (Address, Address) {
-    let unix = Address { host: "unix".to_owned(), port };
-    (unix.clone(), unix)
 }
 
 /// Unix user and process at the other end.

@@ -1,7 +1,10 @@
 //! How sessions of a pool begin: the settings of startup packets that PostgreSQL has accepted, each set once.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use howdah_wire::backend;
 
 use super::literal::from_escaped;
 use super::{SessionState, Start};
@@ -18,6 +21,8 @@ pub struct Beginning {
     pub parameters: Parameters,
     /// Settings that are without effect.
     pub ignored: Arc<[Box<str>]>,
+    /// The ParameterStatus messages that greet such a client.
+    pub statuses: Arc<[u8]>,
 }
 
 impl Beginning {
@@ -27,15 +32,26 @@ impl Beginning {
         Beginning { parameters, ..Beginning::default() }
     }
 
-    /// What PostgreSQL would report of this setting, where it is other than usual.
+    /// Adds the messages that greet such a client; `server` is what the servers of the pool report.
     #[must_use]
-    pub fn reported(&self, name: &str) -> Option<Vec<u8>> {
+    pub fn greeting(self, server: &[(String, String)]) -> Beginning {
+        let mut statuses = Vec::new();
+        for (name, value) in server {
+            let own = self.reported(name);
+            let value = own.as_deref().unwrap_or(value.as_bytes());
+            backend::write_parameter_status(&mut statuses, name.as_bytes(), value);
+        }
+        Beginning { statuses: statuses.into(), ..self }
+    }
+
+    /// What PostgreSQL would report of this setting, where it is other than usual.
+    fn reported(&self, name: &str) -> Option<Cow<'_, [u8]>> {
         match name {
             "is_superuser" => {
                 let state = self.state.as_deref().filter(|state| state.role.is_some())?;
-                Some(if state.superuser { b"on".to_vec() } else { b"off".to_vec() })
+                Some(Cow::Borrowed(if state.superuser { b"on" } else { b"off" }))
             }
-            _ => self.start.as_ref()?.get(name).map(|value| from_escaped(value).into_owned()),
+            _ => self.start.as_ref()?.get(name).map(from_escaped),
         }
     }
 }
@@ -49,7 +65,7 @@ pub struct Beginnings {
 #[derive(Debug, Default)]
 struct Known {
     by_wish: HashMap<Wish, Arc<Beginning>>,
-    /// Of all names and values in it.
+    /// Of all names, values and messages in it.
     bytes: usize,
 }
 
@@ -68,7 +84,8 @@ impl Beginnings {
         if let Some(known) = known.by_wish.get(wish) {
             return Arc::clone(known);
         }
-        let bytes: usize = wish.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let wished: usize = wish.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let bytes = wished + beginning.statuses.len();
         if known.by_wish.len() >= MAX_BEGINNINGS || known.bytes + bytes > MAX_BYTES {
             *known = Known::default();
         }
@@ -94,7 +111,7 @@ impl Beginnings {
 
 /// Most sets of settings remembered in a pool; one more, and all are tried again.
 const MAX_BEGINNINGS: usize = 1_000;
-/// Most bytes of names and values remembered in a pool.
+/// Most bytes of names, values and messages remembered in a pool.
 const MAX_BYTES: usize = 1024 * 1024;
 
 #[cfg(test)]

@@ -190,7 +190,13 @@ impl Trial {
         state.superuser = self.superuser && state.role.is_some();
         start.sort();
         let start = (!start.is_empty() || state.role.is_some()).then(|| Start { settings: start }.into());
-        Beginning { start, state: share(state), parameters, ignored: self.ignored.into() }
+        Beginning {
+            start,
+            state: share(state),
+            parameters,
+            ignored: self.ignored.into(),
+            ..Beginning::default()
+        }
     }
 }
 
