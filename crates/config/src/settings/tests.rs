@@ -239,3 +239,11 @@ fn the_check_query_is_a_query_an_empty_one_or_none() {
         assert_eq!(setting.show(&settings), text);
     }
 }
+
+#[test]
+fn permissions_of_four_digits_are_shown_in_octal_too() {
+    let setting = find("unix_socket_mode").unwrap();
+    let mut settings = Settings::default();
+    assert_eq!(setting.value.set(&mut settings, "01770"), Ok(()));
+    assert_eq!(setting.show(&settings), "01770");
+}

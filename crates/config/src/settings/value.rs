@@ -159,7 +159,7 @@ impl Value {
             Value::Limit(at) => at.read(settings).map_or_else(zero, |limit| limit.to_string()),
             Value::Count(at, _) => at.read(settings).map_or_else(zero, |count| count.to_string()),
             Value::Port(at) => at.read(settings).to_string(),
-            Value::Permissions(at) => format!("{:04o}", at.read(settings)),
+            Value::Permissions(at) => format!("0{:03o}", at.read(settings)),
             Value::Seconds(at) => text::show_seconds(*at.read(settings)),
             Value::Timeout(at) | Value::Age(at) => at.read(settings).map_or_else(zero, text::show_seconds),
             Value::Milliseconds(at) => {
