@@ -124,6 +124,8 @@ impl Link<'_> {
     /// Moves what can be moved. The end of the link is the error.
     fn step(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Result<(), LinkEnd> {
         self.obey()?;
+        // A socket with nothing to read stays so until the reactor looks at it again.
+        let (mut server_is_dry, mut client_is_dry) = (false, false);
         loop {
             self.flush(cx)?;
             self.begin_cancel();
@@ -134,11 +136,14 @@ impl Link<'_> {
                 // What could not be sent at once has to be seen to before this task sleeps.
                 moved = true;
             }
-            if self.client_may_say_more() {
-                moved |= self.read(Origin::Client, cx, scratch)?;
+            // The server first: with its answer the link mostly ends, and nobody need ask the client's socket.
+            if !server_is_dry && self.client.is_flushed() {
+                server_is_dry = !self.read(Origin::Server, cx, scratch)?;
+                moved |= !server_is_dry;
             }
-            if self.client.is_flushed() {
-                moved |= self.read(Origin::Server, cx, scratch)?;
+            if !client_is_dry && self.client_may_say_more() {
+                client_is_dry = !self.read(Origin::Client, cx, scratch)?;
+                moved |= !client_is_dry;
             }
             if !moved {
                 return Ok(());
