@@ -365,9 +365,14 @@ pub fn canceled_in_line() -> ErrorResponse {
 #[must_use]
 pub fn no_server(refusal: &Refusal) -> ErrorResponse {
     match refusal {
-        Refusal::WaitTimeout { .. } => fatal(SqlState::TOO_MANY_CONNECTIONS, "query_wait_timeout")
+        Refusal::WaitTimeout { paused, .. } => fatal(SqlState::TOO_MANY_CONNECTIONS, "query_wait_timeout")
             .detail(refusal.to_string())
-            .hint("Server connections are busy: see SHOW POOLS, SHOW SERVERS and SHOW PINS on the console."),
+            .hint(match paused {
+                true => "PAUSE holds all queries back until RESUME is said on the console.",
+                false => {
+                    "Server connections are busy: see SHOW POOLS, SHOW SERVERS and SHOW PINS on the console."
+                }
+            }),
         Refusal::Unavailable(error) => error.to_client(),
         Refusal::LimitOfOne { .. } => fatal(SqlState::TOO_MANY_CONNECTIONS, refusal.to_string()),
         Refusal::Killed => fatal(SqlState::ADMIN_SHUTDOWN, "closed by administrator"),

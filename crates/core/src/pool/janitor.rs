@@ -37,7 +37,8 @@ impl Pools {
             let (ticket, waited) = (waiter.ticket, waiter.waited(now));
             self.queue.leave(&mut pool.line, ticket);
             pool.forget_listener(ticket);
-            let refusal = Refusal::WaitTimeout { pool: pool.key.clone(), waited, servers, waiting };
+            let (key, paused) = (pool.key.clone(), pool.paused);
+            let refusal = Refusal::WaitTimeout { pool: key, waited, servers, waiting, paused };
             fx.push(Effect::Refuse { ticket, refusal });
         }
     }

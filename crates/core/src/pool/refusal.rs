@@ -13,7 +13,7 @@ pub type OpenFailure = Arc<OpenError>;
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Refusal {
     /// `query_wait_timeout`.
-    #[error("no server connection of pool {pool} within {:.1} s: {waiting} in line, server connections: {servers}", waited.as_secs_f64())]
+    #[error("no server connection of pool {pool} within {:.1} s: {waiting} in line, server connections: {servers}{}", waited.as_secs_f64(), if *paused { "; it is paused" } else { "" })]
     WaitTimeout {
         /// Whose line it stood in.
         pool: PoolKey,
@@ -23,6 +23,8 @@ pub enum Refusal {
         servers: ServerCounts,
         /// How many stood in line, itself included.
         waiting: usize,
+        /// PAUSE holds the pool back.
+        paused: bool,
     },
     /// None is open and the last try to open one failed.
     #[error("{0}")]
