@@ -61,8 +61,6 @@ pub struct Listen {
     pub unix_socket_group: Option<String>,
     /// `so_reuseport`.
     pub so_reuseport: bool,
-    /// `tcp_defer_accept`: seconds the kernel keeps back a client that says nothing; 0: none.
-    pub tcp_defer_accept: u32,
     /// `workers` (Howdah's own): worker threads; `None`: one per core.
     pub workers: Option<usize>,
     /// `io_engine` (Howdah's own): how a worker sends.
@@ -257,6 +255,8 @@ pub enum LogFormat {
 /// `tcp_*`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tcp {
+    /// `tcp_defer_accept`: seconds the kernel keeps back a client that says nothing; 0: none.
+    pub defer_accept: u32,
     /// `tcp_keepalive`.
     pub keepalive: bool,
     /// `tcp_keepcnt`.
@@ -358,7 +358,6 @@ impl Default for Settings {
                 unix_socket_mode: 0o777,
                 unix_socket_group: None,
                 so_reuseport: false,
-                tcp_defer_accept: 1,
                 workers: None,
                 io_engine: IoEngine::Auto,
                 pidfile: None,
@@ -421,6 +420,7 @@ impl Default for Settings {
                 stats_period: seconds(60),
             },
             tcp: Tcp {
+                defer_accept: 1,
                 keepalive: true,
                 keepcnt: None,
                 keepidle: None,

@@ -126,7 +126,7 @@ impl TcpDoor {
         }
         self.applied = Some(Arc::clone(settings));
         let heritable = apply_heritable_tcp(&SockRef::from(&self.listener), &settings.tcp);
-        let deferred = defer_accept(&self.listener, settings.listen.tcp_defer_accept);
+        let deferred = defer_accept(&self.listener, settings.tcp.defer_accept);
         if let Err(error) = heritable.and(deferred) {
             tracing::warn!(%error, "the kernel refuses a TCP option for clients");
         }
@@ -262,3 +262,33 @@ fn listen_error(address: String, source: io::Error) -> ListenError {
 
 /// Pause after a failed accept.
 const AFTER_FAILURE: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    async fn next_client(door: &TcpDoor) -> TcpStream {
+        let mut client = std::net::TcpStream::connect(door.listener.local_addr().unwrap()).unwrap();
+        client.write_all(b"not kept back").unwrap();
+        door.listener.accept().await.unwrap().0
+    }
+
+    #[tokio::test]
+    async fn clients_inherit_what_the_settings_say() {
+        let listener = tcp_listener(([127, 0, 0, 1], 0).into(), 8, false).unwrap();
+        let mut door = TcpDoor { listener: TcpListener::from_std(listener).unwrap(), applied: None };
+        for keepalive in [true, false, true] {
+            let mut settings = Settings::default();
+            settings.tcp.keepalive = keepalive;
+            door.apply(&Arc::new(settings));
+            let client = next_client(&door).await;
+            let options = SockRef::from(&client);
+            assert_eq!(options.keepalive().unwrap(), keepalive);
+            assert!(options.tcp_nodelay().unwrap());
+        }
+    }
+}

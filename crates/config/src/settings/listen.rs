@@ -35,7 +35,7 @@ pub(super) static SETTINGS: [Setting; 18] = [
         "several processes on one port",
         "Howdah uses every core in one process; this is for running two versions side by side.",
     ),
-    new("tcp_defer_accept", "1", Value::Number(at!(listen.tcp_defer_accept), 0)).says(
+    new("tcp_defer_accept", "1", Value::Number(at!(tcp.defer_accept), 0)).says(
         "seconds the kernel waits for a client's first bytes",
         "A client that speaks at once, as all do, costs one wake-up less. One that says nothing is let in about so \
          many seconds later, and `client_login_timeout` ends it. `0`: everybody is let in at once.",
