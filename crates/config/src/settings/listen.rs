@@ -38,7 +38,8 @@ pub(super) static SETTINGS: [Setting; 18] = [
     new("tcp_defer_accept", "1", Value::Number(at!(tcp.defer_accept), 0)).says(
         "seconds the kernel waits for a client's first bytes",
         "A client that speaks at once, as all do, costs one wake-up less. One that says nothing is let in about so \
-         many seconds later, and `client_login_timeout` ends it. `0`: everybody is let in at once.",
+         many seconds later, and `client_login_timeout` ends it; until then it takes a place of `listen_backlog`. `0`: \
+         everybody is let in at once.",
     ),
     new("workers", "0", Value::Count(at!(listen.workers), 1024))
         .fixed()
