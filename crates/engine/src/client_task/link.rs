@@ -136,14 +136,14 @@ impl Link<'_> {
                 // What could not be sent at once has to be seen to before this task sleeps.
                 moved = true;
             }
-            // The server first: with its answer the link mostly ends, and nobody need ask the client's socket.
-            if !server_is_dry && self.client.is_flushed() {
-                server_is_dry = !self.read(Origin::Server, cx, scratch)?;
-                moved |= !server_is_dry;
-            }
             if !client_is_dry && self.client_may_say_more() {
                 client_is_dry = !self.read(Origin::Client, cx, scratch)?;
                 moved |= !client_is_dry;
+            }
+            // After the client, whose held bytes would otherwise grow: an answer may have made room for them.
+            if !server_is_dry && self.client.is_flushed() {
+                server_is_dry = !self.read(Origin::Server, cx, scratch)?;
+                moved |= !server_is_dry;
             }
             if !moved {
                 return Ok(());
