@@ -367,11 +367,10 @@ pub fn no_server(refusal: &Refusal) -> ErrorResponse {
     match refusal {
         Refusal::WaitTimeout { paused, .. } => fatal(SqlState::TOO_MANY_CONNECTIONS, "query_wait_timeout")
             .detail(refusal.to_string())
-            .hint(match paused {
-                true => "PAUSE holds all queries back until RESUME is said on the console.",
-                false => {
-                    "Server connections are busy: see SHOW POOLS, SHOW SERVERS and SHOW PINS on the console."
-                }
+            .hint(if *paused {
+                "PAUSE holds all queries back until RESUME is said on the console."
+            } else {
+                "Server connections are busy: see SHOW POOLS, SHOW SERVERS and SHOW PINS on the console."
             }),
         Refusal::Unavailable(error) => error.to_client(),
         Refusal::LimitOfOne { .. } => fatal(SqlState::TOO_MANY_CONNECTIONS, refusal.to_string()),

@@ -5,11 +5,10 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use howdah_core::facts::CloseReason;
-use howdah_core::settings::{Listen, Settings};
+use howdah_core::settings::{Listen, Tcp};
 use socket2::{Domain, SockRef, Socket as RawSocket, Type};
 use thiserror::Error;
 use tokio::net::{TcpListener, UnixListener};
@@ -103,14 +102,14 @@ impl Doors {
 /// A TCP address where clients are let in.
 struct TcpDoor {
     listener: TcpListener,
-    /// The settings its connections inherit, once they are made.
-    applied: Option<Arc<Settings>>,
+    /// What its connections inherit, once it is made so.
+    applied: Option<Tcp>,
 }
 
 impl TcpDoor {
     async fn watch(mut self, here: Rc<Worker>) {
         loop {
-            self.apply(&here.shared.settings.load());
+            self.apply(&here.shared.settings.load().tcp);
             let client = self.listener.accept().await.and_then(|(stream, _)| {
                 apply_other_tcp(&SockRef::from(&stream), &here.shared.settings.load().tcp)?;
                 Ok(Socket::Tcp(stream))
@@ -120,13 +119,13 @@ impl TcpDoor {
     }
 
     /// Settings that have changed are those of the next clients but one: one may be accepted already.
-    fn apply(&mut self, settings: &Arc<Settings>) {
-        if self.applied.as_ref().is_some_and(|applied| Arc::ptr_eq(applied, settings)) {
+    fn apply(&mut self, tcp: &Tcp) {
+        if self.applied.as_ref() == Some(tcp) {
             return;
         }
-        self.applied = Some(Arc::clone(settings));
-        let heritable = apply_heritable_tcp(&SockRef::from(&self.listener), &settings.tcp);
-        let deferred = defer_accept(&self.listener, settings.tcp.defer_accept);
+        self.applied = Some(tcp.clone());
+        let heritable = apply_heritable_tcp(&SockRef::from(&self.listener), tcp);
+        let deferred = defer_accept(&self.listener, tcp.defer_accept);
         if let Err(error) = heritable.and(deferred) {
             tracing::warn!(%error, "the kernel refuses a TCP option for clients");
         }
@@ -267,6 +266,7 @@ const AFTER_FAILURE: Duration = Duration::from_millis(100);
 mod tests {
     use std::io::Write;
 
+    use howdah_core::settings::Settings;
     use tokio::net::TcpStream;
 
     use super::*;
@@ -282,9 +282,7 @@ mod tests {
         let listener = tcp_listener(([127, 0, 0, 1], 0).into(), 8, false).unwrap();
         let mut door = TcpDoor { listener: TcpListener::from_std(listener).unwrap(), applied: None };
         for keepalive in [true, false, true] {
-            let mut settings = Settings::default();
-            settings.tcp.keepalive = keepalive;
-            door.apply(&Arc::new(settings));
+            door.apply(&Tcp { keepalive, ..Settings::default().tcp });
             let client = next_client(&door).await;
             let options = SockRef::from(&client);
             assert_eq!(options.keepalive().unwrap(), keepalive);
