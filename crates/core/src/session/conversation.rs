@@ -37,6 +37,8 @@ pub struct Session {
     pub(super) state: Option<Arc<SessionState>>,
     /// The settings it began with.
     pub(super) start: Option<Arc<Start>>,
+    /// None of the reported ones among them is known to be other than it began.
+    pub(super) starts_stand: bool,
     /// The same as it began.
     pub(super) began: Option<Arc<SessionState>>,
     /// What it was allowed and told.
@@ -174,6 +176,7 @@ impl Session {
             parameters,
             state: None,
             start: None,
+            starts_stand: false,
             began: None,
             conduct: Conduct::default(),
             joined: now,
@@ -282,7 +285,7 @@ impl Session {
 
     /// The server connection is being given back: keeps what the client will need on the next one.
     pub fn part(&mut self, server: &mut Server) {
-        self.parameters.share_from(&server.parameters);
+        self.parameters.agree_with(&mut server.parameters);
         self.untie();
         self.half_held = false;
         self.bound = Effects::default();

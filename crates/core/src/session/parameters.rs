@@ -94,11 +94,16 @@ impl Parameters {
         Arc::ptr_eq(&self.values, &other.values)
     }
 
-    /// Shares the server's values if all are equal.
+    /// Shares the other's values, or gives it these to share, if all are equal. Always those at the lower address: so
+    /// all clients and servers with the same values end with one and the same allocation, whoever meets whom.
     #[inline]
-    pub fn share_from(&mut self, server: &Parameters) {
-        if !self.is_shared_with(server) && self.values == server.values {
-            self.values = Arc::clone(&server.values);
+    pub fn agree_with(&mut self, other: &mut Parameters) {
+        if !self.is_shared_with(other) && self.values == other.values {
+            if self.values.as_ptr() < other.values.as_ptr() {
+                other.values = Arc::clone(&self.values);
+            } else {
+                self.values = Arc::clone(&other.values);
+            }
         }
     }
 }
@@ -172,6 +177,29 @@ const APPLICATION_NAME: usize = 4;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_meets_whom_all_with_the_same_values_share_them_in_the_end() {
+        let tracked = Tracked::new(&[]);
+        let with = |name: &str| {
+            let mut parameters = Parameters::new(&tracked);
+            parameters.set(tracked.application_name(), name);
+            parameters
+        };
+        let mut clients: Vec<Parameters> = (0..4).map(|_| with("psql")).collect();
+        let mut servers: Vec<Parameters> = (0..3).map(|_| with("psql")).collect();
+        for _ in 0..clients.len() + servers.len() {
+            for client in &mut clients {
+                servers.iter_mut().for_each(|server| client.agree_with(server));
+            }
+        }
+        assert!(clients.iter().chain(&servers).all(|one| one.is_shared_with(&clients[0])));
+
+        let mut other = with("pgbench");
+        clients[0].agree_with(&mut other);
+        assert!(!other.is_shared_with(&clients[0]));
+        assert_eq!((&clients[0], &other), (&with("psql"), &with("pgbench")));
+    }
 
     #[test]
     fn only_what_the_client_wants_otherwise_is_set() {
