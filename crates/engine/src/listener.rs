@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use howdah_core::facts::CloseReason;
 use howdah_core::listen::Next;
-use howdah_core::pool::{Condition, PoolId};
+use howdah_core::pool::{Condition, PoolId, Refusal};
 use howdah_core::refusal;
 
 use crate::client_task::{InLine, Lease, catch_unwind, check, settle_in};
@@ -128,8 +128,8 @@ fn send(worker: &Worker, connection: Option<&mut Lease>, bytes: &[u8]) -> Result
 /// Takes a connection from the pool and makes it forget what clients have done to it.
 async fn check_out(worker: &Rc<Worker>, pool: PoolId) -> Result<Lease, String> {
     for _ in 0..MOST_DEAD {
-        let (conn, needs_check) = take(worker, pool).await?;
-        let Some(mut lease) = settle_in(worker, conn, needs_check).await else { continue };
+        let granted = take(worker, pool).await?;
+        let Some(mut lease) = settle_in(worker, granted).await else { continue };
         for query in PREPARATION {
             if let Err(reason) = check(worker, &mut lease.conn, query).await {
                 lease.give_back(Condition::Close(reason));
@@ -144,7 +144,7 @@ async fn check_out(worker: &Rc<Worker>, pool: PoolId) -> Result<Lease, String> {
 }
 
 async fn take(worker: &Rc<Worker>, pool: PoolId) -> Result<(Box<ServerConn>, bool), String> {
-    let refused = |why| Err(refusal::no_server(&why).message);
+    let refused = |why: &Refusal| Err(refusal::no_server(why).message);
     let (taken, errands) = std::future::poll_fn(|cx| {
         Poll::Ready(worker.shared.pools.checkout_listener(pool, worker.id, cx.waker(), worker.now()))
     })
@@ -152,7 +152,7 @@ async fn take(worker: &Rc<Worker>, pool: PoolId) -> Result<(Box<ServerConn>, boo
     worker.run(errands);
     let ticket = match taken {
         Taken::Granted { conn, check } => return Ok((conn, check)),
-        Taken::Refused(why) => return refused(why),
+        Taken::Refused(why) => return refused(&why),
         Taken::Queued(ticket) => ticket,
     };
     let mut place = InLine::new(worker, ticket);
@@ -165,7 +165,7 @@ async fn take(worker: &Rc<Worker>, pool: PoolId) -> Result<(Box<ServerConn>, boo
             }
             Told::Refused(why) => {
                 place.leave();
-                return refused(why);
+                return refused(&why);
             }
         }
     }

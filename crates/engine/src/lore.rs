@@ -58,10 +58,10 @@ pub(crate) fn refresh(worker: &Rc<Worker>) {
         }
         let used_since = used_since.filter(|_| !lore.hints.is_due(now));
         let Ok(asking) = Arc::clone(&lore.asking).try_lock_owned() else { continue };
-        let Some((conn, check)) = worker.shared.pools.borrow(pool, used_since, now) else { continue };
+        let Some(granted) = worker.shared.pools.borrow(pool, used_since, now) else { continue };
         let worker = Rc::clone(worker);
         tokio::task::spawn_local(async move {
-            let Some(mut lease) = settle_in(&worker, conn, check).await else { return };
+            let Some(mut lease) = settle_in(&worker, granted).await else { return };
             worker.set_testing(lease.conn.id, true);
             let asked = ask(&worker, &mut lease.conn, &database, &lore, asking).await;
             lease.give_back(asked.map_or_else(Condition::Close, |()| Condition::Fit));

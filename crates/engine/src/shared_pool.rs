@@ -28,7 +28,10 @@ pub(crate) struct Inner {
     pub(crate) pools: Pools,
     /// Connections nobody uses. Each is registered with its worker's keeper.
     parked: FxHashMap<ServerId, Box<ServerConn>>,
-    waiting: FxHashMap<Ticket, Waiting>,
+    /// Those in line, by their tickets' slots.
+    waiting: Vec<Option<Waiting>>,
+    /// For those who are in line no more and have not heard of it: few, so that they stay in the cache.
+    news: FxHashMap<Ticket, News>,
     pub(crate) cards: FxHashMap<ServerId, Arc<ServerCard>>,
     /// Of each worker's keeper, by number.
     keepers: Vec<Waker>,
@@ -36,28 +39,28 @@ pub(crate) struct Inner {
 }
 
 struct Waiting {
+    ticket: Ticket,
     waker: Waker,
-    news: Option<News>,
     /// In line for so long that the client is to be told.
     notice: Option<Duration>,
 }
 
 enum News {
     Granted { conn: Box<ServerConn>, check: bool },
-    Refused(Refusal),
+    Refused(Box<Refusal>),
 }
 
 /// What a checkout came to.
 pub(crate) enum Taken {
     Granted { conn: Box<ServerConn>, check: bool },
     Queued(Ticket),
-    Refused(Refusal),
+    Refused(Box<Refusal>),
 }
 
 /// What somebody in line is told.
 pub(crate) enum Told {
     Granted { conn: Box<ServerConn>, check: bool },
-    Refused(Refusal),
+    Refused(Box<Refusal>),
     StillWaiting(Duration),
 }
 
@@ -80,7 +83,8 @@ impl SharedPool {
             inner: Mutex::new(Inner {
                 pools: Pools::new(seed),
                 parked: FxHashMap::default(),
-                waiting: FxHashMap::default(),
+                waiting: Vec::new(),
+                news: FxHashMap::default(),
                 cards: FxHashMap::default(),
                 keepers: vec![Waker::noop().clone(); keepers],
                 effects: Vec::new(),
@@ -143,29 +147,30 @@ impl SharedPool {
     /// News for somebody in line.
     pub(crate) fn poll_ticket(&self, ticket: Ticket, cx: &Context<'_>) -> Poll<Told> {
         let mut inner = self.lock();
-        let Some(waiting) = inner.waiting.get_mut(&ticket) else {
-            return Poll::Ready(Told::Refused(Refusal::Killed));
+        if let Some(news) = inner.news.remove(&ticket) {
+            return Poll::Ready(match news {
+                News::Granted { conn, check } => Told::Granted { conn, check },
+                News::Refused(refusal) => Told::Refused(refusal),
+            });
+        }
+        let Some(waiting) = inner.waiting(ticket) else {
+            return Poll::Ready(Told::Refused(Box::new(Refusal::Killed)));
         };
         if let Some(waited) = waiting.notice.take() {
             return Poll::Ready(Told::StillWaiting(waited));
         }
-        let Some(news) = waiting.news.take() else {
-            waiting.waker.clone_from(cx.waker());
-            return Poll::Pending;
-        };
-        inner.waiting.remove(&ticket);
-        Poll::Ready(match news {
-            News::Granted { conn, check } => Told::Granted { conn, check },
-            News::Refused(refusal) => Told::Refused(refusal),
-        })
+        waiting.waker.clone_from(cx.waker());
+        Poll::Pending
     }
 
     /// Somebody leaves the line. What it has been granted meanwhile goes back.
     #[must_use]
     pub(crate) fn abandon(&self, ticket: Ticket, worker: WorkerId, now: Instant) -> Errands {
         let mut inner = self.lock();
-        inner.pools.abandon(ticket);
-        match inner.waiting.remove(&ticket).and_then(|waiting| waiting.news) {
+        if inner.pools.abandon(ticket) {
+            inner.leave(ticket);
+        }
+        match inner.news.remove(&ticket) {
             Some(News::Granted { conn, .. }) => inner.give_back(conn, worker, Condition::Fit, now),
             _ => Errands::default(),
         }
@@ -275,13 +280,13 @@ impl Inner {
         let taken = match checkout(&mut self.pools, &mut effects) {
             Checkout::Granted { server, check } => match self.parked.remove(&server) {
                 Some(conn) => Taken::Granted { conn, check },
-                None => Taken::Refused(Refusal::Killed),
+                None => Taken::Refused(Box::new(Refusal::Killed)),
             },
             Checkout::Queued(ticket) => {
-                self.waiting.insert(ticket, Waiting { waker: waker.clone(), news: None, notice: None });
+                self.join(Waiting { ticket, waker: waker.clone(), notice: None });
                 Taken::Queued(ticket)
             }
-            Checkout::Refused(refusal) => Taken::Refused(refusal),
+            Checkout::Refused(refusal) => Taken::Refused(Box::new(refusal)),
         };
         let errands = self.carry_out(effects, None);
         (taken, errands)
@@ -332,20 +337,13 @@ impl Inner {
                 }
                 Effect::Grant { ticket, server, check } => {
                     let conn = hand.take_if(|conn| conn.id == server).or_else(|| self.parked.remove(&server));
-                    let waiting = self.waiting.get_mut(&ticket);
-                    if let (Some(conn), Some(waiting)) = (conn, waiting) {
-                        waiting.news = Some(News::Granted { conn, check });
-                        waiting.waker.wake_by_ref();
+                    if let Some(conn) = conn {
+                        self.tell(ticket, News::Granted { conn, check });
                     }
                 }
-                Effect::Refuse { ticket, refusal } => {
-                    if let Some(waiting) = self.waiting.get_mut(&ticket) {
-                        waiting.news = Some(News::Refused(refusal));
-                        waiting.waker.wake_by_ref();
-                    }
-                }
+                Effect::Refuse { ticket, refusal } => self.tell(ticket, News::Refused(Box::new(refusal))),
                 Effect::Notify { ticket, waited } => {
-                    if let Some(waiting) = self.waiting.get_mut(&ticket) {
+                    if let Some(waiting) = self.waiting(ticket) {
                         waiting.notice = Some(waited);
                         waiting.waker.wake_by_ref();
                     }
@@ -359,6 +357,32 @@ impl Inner {
             errands.close.push((conn, CloseReason::Obsolete));
         }
         errands
+    }
+
+    fn join(&mut self, waiting: Waiting) {
+        let slot = waiting.ticket.slot();
+        if self.waiting.len() <= slot {
+            self.waiting.resize_with(slot + 1, || None);
+        }
+        if let Some(place) = self.waiting.get_mut(slot) {
+            *place = Some(waiting);
+        }
+    }
+
+    fn waiting(&mut self, ticket: Ticket) -> Option<&mut Waiting> {
+        self.waiting.get_mut(ticket.slot())?.as_mut().filter(|waiting| waiting.ticket == ticket)
+    }
+
+    fn leave(&mut self, ticket: Ticket) -> Option<Waiting> {
+        self.waiting.get_mut(ticket.slot())?.take_if(|waiting| waiting.ticket == ticket)
+    }
+
+    /// Somebody's time in line has ended.
+    fn tell(&mut self, ticket: Ticket, news: News) {
+        if let Some(waiting) = self.leave(ticket) {
+            self.news.insert(ticket, news);
+            waiting.waker.wake();
+        }
     }
 
     /// From now on its worker's keeper hears what it says.

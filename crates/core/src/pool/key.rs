@@ -52,6 +52,14 @@ pub struct Ticket {
     pub(super) slot: u32,
 }
 
+impl Ticket {
+    /// Told apart by this from all others in line now; whoever joins next may have the one of who has left.
+    #[must_use]
+    pub fn slot(self) -> usize {
+        self.slot as usize
+    }
+}
+
 /// A worker thread, counted from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct WorkerId(pub u16);

@@ -39,14 +39,14 @@ impl Queue {
 
     /// Leaves the line, whose turn or will it may be.
     pub(super) fn leave(&mut self, line: &mut Line, ticket: Ticket) {
-        let slot = ticket.slot as usize;
+        let slot = ticket.slot();
         line.lanes.remove(&mut self.waiters, slot);
         self.waiters.remove(slot);
     }
 
     /// The waiter with this ticket, unless it is in line no more.
     pub(super) fn find(&mut self, ticket: Ticket) -> Option<&mut Waiter> {
-        self.waiters.get_mut(ticket.slot as usize).filter(|waiter| waiter.ticket == ticket)
+        self.waiters.get_mut(ticket.slot()).filter(|waiter| waiter.ticket == ticket)
     }
 
     /// Who has been in this line longest.

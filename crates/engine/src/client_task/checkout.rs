@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use howdah_core::facts::{ClientState, CloseReason};
 use howdah_core::pool::{Condition, Refusal, Ticket};
@@ -25,16 +26,12 @@ pub(crate) struct Lease {
 /// The connection itself; there until the lease ends.
 pub(crate) struct LeasedConn(Option<Box<ServerConn>>);
 
-/// What a client in line learns.
-enum Line {
-    Told(Told),
-    Ordered(Order),
-    Vanished,
-}
+/// A server connection, and whether it is to be checked first.
+type Granted = (Box<ServerConn>, bool);
 
 /// A place in line, left when dropped.
-pub(crate) struct InLine<'a> {
-    worker: &'a Rc<Worker>,
+pub(crate) struct InLine {
+    worker: Rc<Worker>,
     ticket: Option<Ticket>,
 }
 
@@ -86,93 +83,85 @@ impl Visit {
     /// # Errors
     /// There is none for it, or the client has gone; what there was to say has been said.
     pub(super) async fn checkout(&mut self, card: &Rc<ClientCard>) -> Result<Option<Lease>, CloseReason> {
-        let asked = self.worker.time();
         for _ in 0..MOST_DEAD {
-            let Some((conn, needs_check)) = self.take(card).await? else { return Ok(None) };
-            let Some(lease) = settle_in(&self.worker, conn, needs_check).await else { continue };
-            card.state.set(ClientState::Active);
-            card.link.set(Some(lease.conn.id));
-            let mut counters = card.counters.borrow_mut();
-            counters.server_assignments += 1;
-            let now = self.worker.time();
-            counters.wait_time += u64::try_from((now - asked).as_micros()).unwrap_or(u64::MAX);
-            lease.conn.card.link.store(card.id, Ordering::Relaxed);
-            lease.conn.card.holder.store(card.caller.cancel_pid, Ordering::Relaxed);
-            lease.conn.card.note_request(now);
-            drop(counters);
-            return Ok(Some(lease));
+            let granted = match self.take(card)? {
+                Ok(granted) => granted,
+                Err(ticket) => {
+                    let mut place = InLine::new(&self.worker, ticket);
+                    match std::future::poll_fn(|cx| self.poll_line(card, &mut place, cx)).await? {
+                        Some(granted) => granted,
+                        None => return Ok(None),
+                    }
+                }
+            };
+            if let Some(lease) = settle_in(&self.worker, granted).await {
+                note_assignment(card, &lease, self.worker.time());
+                return Ok(Some(lease));
+            }
         }
         // A server that lets everybody in and then hangs up would be asked without end.
         self.say(&refusal::server_lost(CloseReason::ServerClosed, None));
         Err(CloseReason::NoServer)
     }
-
-    async fn take(&mut self, card: &Rc<ClientCard>) -> Result<Option<(Box<ServerConn>, bool)>, CloseReason> {
-        let worker = Rc::clone(&self.worker);
+    /// Asks the pools for a server connection. The inner error: there is none at once, and this is the place in line.
+    fn take(&mut self, card: &ClientCard) -> Result<Result<Granted, Ticket>, CloseReason> {
+        let worker = &self.worker;
         let now = worker.time();
         let (pool, guise) = (card.caller.route.pool, card.session.borrow().guise());
         let (taken, errands) =
             card.with_waker(|waker| worker.shared.pools.checkout(pool, worker.id, guise, waker, now));
         worker.run(errands);
-        let ticket = match taken {
-            Taken::Granted { conn, check } => return Ok(Some((conn, check))),
-            Taken::Refused(refusal) => return Err(self.refuse_server(card, &refusal)),
-            Taken::Queued(ticket) => ticket,
-        };
-        card.state.set(ClientState::Waiting);
-        card.waiting_since.set(Some(now));
-        let mut place = InLine::new(&worker, ticket);
-        let outcome = loop {
-            match std::future::poll_fn(|cx| self.poll_line(card, &place, cx)).await {
-                Line::Told(Told::StillWaiting(waited)) => {
-                    let mut notice = Vec::new();
-                    refusal::still_waiting(waited).write_notice(&mut notice);
-                    if self.conn.send(&worker.outbox, &notice).is_err() {
-                        break Err(CloseReason::ClientVanished);
-                    }
-                }
-                Line::Told(Told::Granted { conn, check }) => {
-                    worker.now();
-                    place.leave();
-                    break Ok(Some((conn, check)));
-                }
-                Line::Told(Told::Refused(refusal)) => {
-                    place.leave();
-                    break Err(self.refuse_server(card, &refusal));
-                }
-                Line::Ordered(Order::Close(reason)) => {
-                    self.say(&refusal::ended(reason));
-                    break Err(reason);
-                }
-                // Only clients at rest move.
-                Line::Ordered(Order::Move(_)) => {}
-                Line::Ordered(Order::Cancel(_)) => {
-                    let mut patch = Patch::default();
-                    card.session.borrow_mut().refuse_request(&refusal::canceled_in_line(), &mut patch);
-                    break match self.conn.send(&worker.outbox, &patch.to_client) {
-                        Ok(()) => Ok(None),
-                        Err(_) => Err(CloseReason::ClientVanished),
-                    };
-                }
-                Line::Vanished => break Err(CloseReason::ClientVanished),
+        match taken {
+            Taken::Granted { conn, check } => Ok(Ok((conn, check))),
+            Taken::Refused(refusal) => Err(self.refuse_server(card, &refusal)),
+            Taken::Queued(ticket) => {
+                card.state.set(ClientState::Waiting);
+                card.waiting_since.set(Some(card.waiting_since.get().unwrap_or(now)));
+                Ok(Err(ticket))
             }
-        };
-        card.waiting_since.set(None);
-        outcome
+        }
     }
 
-    fn poll_line(&mut self, card: &ClientCard, place: &InLine<'_>, cx: &mut Context<'_>) -> Poll<Line> {
-        if let Some(order) = card.take_order() {
-            return Poll::Ready(Line::Ordered(order));
+    fn poll_line(
+        &mut self,
+        card: &ClientCard,
+        place: &mut InLine,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Granted>, CloseReason>> {
+        match card.take_order() {
+            Some(Order::Close(reason)) => {
+                self.say(&refusal::ended(reason));
+                return Poll::Ready(Err(reason));
+            }
+            Some(Order::Cancel(_)) => return Poll::Ready(self.take_back_request(card).map(|()| None)),
+            // Only clients at rest move.
+            Some(Order::Move(_)) | None => {}
         }
-        if let Some(ticket) = place.ticket
+        while let Some(ticket) = place.ticket
             && let Poll::Ready(told) = self.worker.shared.pools.poll_ticket(ticket, cx)
         {
-            return Poll::Ready(Line::Told(told));
+            match told {
+                Told::Granted { conn, check } => {
+                    self.worker.now();
+                    place.leave();
+                    return Poll::Ready(Ok(Some((conn, check))));
+                }
+                Told::Refused(refusal) => {
+                    place.leave();
+                    return Poll::Ready(Err(self.refuse_server(card, &refusal)));
+                }
+                Told::StillWaiting(waited) => {
+                    let mut notice = Vec::new();
+                    refusal::still_waiting(waited).write_notice(&mut notice);
+                    if self.conn.send(&self.worker.outbox, &notice).is_err() {
+                        return Poll::Ready(Err(CloseReason::ClientVanished));
+                    }
+                }
+            }
         }
         let broken = self.conn.hear(&self.worker.outbox).is_err();
         if broken || !self.conn.is_flushed() && matches!(self.conn.poll_flush(cx), Poll::Ready(Err(_))) {
-            return Poll::Ready(Line::Vanished);
+            return Poll::Ready(Err(CloseReason::ClientVanished));
         }
         // A client that gives up must not be served; one that says more is heard later.
         while self.conn.held.len() < Verdict::MAX_IDLE && !self.ended {
@@ -182,11 +171,19 @@ impl Visit {
                 Poll::Pending => break,
                 // Goodbye said in good order: what was asked for before is still carried out.
                 Poll::Ready(Ok(0)) if self.conn.held.ends_with(TERMINATE) => self.ended = true,
-                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Line::Vanished),
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(CloseReason::ClientVanished)),
                 Poll::Ready(Ok(_)) => {}
             }
         }
         Poll::Pending
+    }
+
+    /// The client has cancelled what it waits for.
+    fn take_back_request(&mut self, card: &ClientCard) -> Result<(), CloseReason> {
+        let mut patch = Patch::default();
+        card.session.borrow_mut().refuse_request(&refusal::canceled_in_line(), &mut patch);
+        card.waiting_since.set(None);
+        self.conn.send(&self.worker.outbox, &patch.to_client).map_err(|_| CloseReason::ClientVanished)
     }
 
     fn refuse_server(&mut self, card: &ClientCard, why: &Refusal) -> CloseReason {
@@ -205,12 +202,22 @@ impl Visit {
     }
 }
 
+/// The connection is this client's from now on.
+fn note_assignment(card: &ClientCard, lease: &Lease, now: Instant) {
+    card.state.set(ClientState::Active);
+    card.link.set(Some(lease.conn.id));
+    let counters = &mut *card.counters.borrow_mut();
+    counters.server_assignments += 1;
+    if let Some(since) = card.waiting_since.take() {
+        counters.wait_time += u64::try_from((now - since).as_micros()).unwrap_or(u64::MAX);
+    }
+    lease.conn.card.link.store(card.id, Ordering::Relaxed);
+    lease.conn.card.holder.store(card.caller.cancel_pid, Ordering::Relaxed);
+    lease.conn.card.note_request(now);
+}
+
 /// Makes a connection from the pool this worker's own and sees whether it is alive. `None`: it was not.
-pub(crate) async fn settle_in(
-    worker: &Rc<Worker>,
-    mut conn: Box<ServerConn>,
-    needs_check: bool,
-) -> Option<Lease> {
+pub(crate) async fn settle_in(worker: &Rc<Worker>, (mut conn, needs_check): Granted) -> Option<Lease> {
     if conn.worker != worker.id {
         let id = conn.id;
         let Ok(moved) = conn.rehome(worker.id) else {
@@ -251,9 +258,9 @@ pub(crate) async fn settle_in(
     }
 }
 
-impl<'a> InLine<'a> {
-    pub(crate) fn new(worker: &'a Rc<Worker>, ticket: Ticket) -> InLine<'a> {
-        InLine { worker, ticket: Some(ticket) }
+impl InLine {
+    pub(crate) fn new(worker: &Rc<Worker>, ticket: Ticket) -> InLine {
+        InLine { worker: Rc::clone(worker), ticket: Some(ticket) }
     }
 
     /// The place is no more: its turn has come.
@@ -262,7 +269,7 @@ impl<'a> InLine<'a> {
     }
 }
 
-impl Drop for InLine<'_> {
+impl Drop for InLine {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket.take() {
             let errands = self.worker.shared.pools.abandon(ticket, self.worker.id, self.worker.now());

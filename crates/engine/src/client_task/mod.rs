@@ -47,23 +47,26 @@ use link::LinkEnd;
 
 /// Serves one client: a new one, or a guest of another worker's. A panic ends this client, with an error, and
 /// nobody else.
-pub(crate) async fn run(worker: Rc<Worker>, socket: Socket, place: Place, guest: Option<Box<Guest>>) {
+///
+/// The task, of which there are as many as clients, is small: what it needs is captured once, where arguments of an
+/// `async fn` would be kept beside what is made of them.
+pub(crate) fn run(
+    worker: Rc<Worker>,
+    socket: Socket,
+    place: Place,
+    guest: Option<Box<Guest>>,
+) -> impl Future<Output = ()> {
     let conn = Conn::new(socket);
     let mut visit = Visit { worker, conn, place: Some(place), addresses: None, card: None, ended: false };
-    let outcome = catch_unwind(std::pin::pin!(visit.serve(guest))).await;
-    let reason = match outcome {
-        Ok(Departure::Moves(to)) => return visit.move_to(to),
-        Ok(Departure::Gone(reason)) => reason,
-        Err(()) => {
-            tracing::error!(client = visit.card.as_ref().map(|c| c.id), "panic while serving a client");
-            visit.worker.shared.panics.fetch_add(1, Ordering::Relaxed);
-            if !visit.card.as_ref().is_some_and(|card| card.mid_reply.get()) {
-                visit.say(&refusal::ended(CloseReason::Panic));
-            }
-            CloseReason::Panic
-        }
-    };
-    Box::pin(visit.leave(reason)).await;
+    async move {
+        let outcome = catch_unwind(std::pin::pin!(visit.serve(guest))).await;
+        let reason = match outcome {
+            Ok(Departure::Moves(to)) => return visit.move_to(to),
+            Ok(Departure::Gone(reason)) => reason,
+            Err(()) => visit.has_panicked(),
+        };
+        Box::pin(visit.leave(reason)).await;
+    }
 }
 
 /// How a client's time with a worker ends.
@@ -88,18 +91,10 @@ struct Visit {
 }
 
 impl Visit {
-    /// What is awaited once in a client's life is boxed: the task itself, of which there are as many as
-    /// clients, holds no room for it.
+    /// What is awaited once in a client's life is boxed: the task holds no room for it.
     async fn serve(&mut self, guest: Option<Box<Guest>>) -> Departure {
-        let admitted = match guest {
-            Some(guest) => self.adopt(guest).await,
-            None => Box::pin(self.login()).await,
-        };
-        let card = match admitted {
-            Ok(login::Admitted::Client(card)) => card,
-            Ok(login::Admitted::Console(identity)) => {
-                return Departure::Gone(Box::pin(self.serve_console(&identity)).await);
-            }
+        let card = match Box::pin(self.arrive(guest)).await {
+            Ok(card) => card,
             Err(reason) => return Departure::Gone(reason),
         };
         loop {
@@ -139,13 +134,29 @@ impl Visit {
         }
     }
 
-    /// Takes on a client that has been let in by another worker.
-    async fn adopt(&mut self, guest: Box<Guest>) -> Result<login::Admitted, CloseReason> {
-        self.worker.shared.cancel_keys.moved(guest.caller.cancel_pid, self.worker.id);
-        let card = self.worker.register(*guest);
-        self.card = Some(Rc::clone(&card));
-        card.adopt_task().await;
-        Ok(login::Admitted::Client(card))
+    /// Lets the client in, or takes it on from another worker. Console clients are served here.
+    async fn arrive(&mut self, guest: Option<Box<Guest>>) -> Result<Rc<ClientCard>, CloseReason> {
+        if let Some(guest) = guest {
+            self.worker.shared.cancel_keys.moved(guest.caller.cancel_pid, self.worker.id);
+            let card = self.worker.register(*guest);
+            self.card = Some(Rc::clone(&card));
+            card.adopt_task().await;
+            return Ok(card);
+        }
+        match self.login().await? {
+            login::Admitted::Client(card) => Ok(card),
+            login::Admitted::Console(identity) => Err(Box::pin(self.serve_console(&identity)).await),
+        }
+    }
+
+    /// Says so, as far as the client can be told.
+    fn has_panicked(&mut self) -> CloseReason {
+        tracing::error!(client = self.card.as_ref().map(|c| c.id), "panic while serving a client");
+        self.worker.shared.panics.fetch_add(1, Ordering::Relaxed);
+        if !self.card.as_ref().is_some_and(|card| card.mid_reply.get()) {
+            self.say(&refusal::ended(CloseReason::Panic));
+        }
+        CloseReason::Panic
     }
 
     /// Hands the client over to another worker.
