@@ -4,6 +4,7 @@
 //! what could not be sent or judged is copied. A side that does not take its bytes stops the reading of the
 //! other side, nothing else.
 
+use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -66,52 +67,68 @@ enum Origin {
 
 impl Visit {
     /// Serves the client over this server connection for as long as it needs it.
-    pub(super) async fn link(&mut self, card: &Rc<ClientCard>, mut lease: Lease) -> (LinkEnd, Lease) {
-        let worker = Rc::clone(&self.worker);
-        let mut preface = Vec::new();
-        card.session.borrow_mut().join(&mut lease.conn.server, worker.time(), &mut preface);
-        if lease.conn.server.outstanding.is_full() && lease.conn.conn.send(&worker.outbox, &preface).is_ok() {
+    pub(super) fn link(
+        &mut self,
+        card: &Rc<ClientCard>,
+        mut lease: Lease,
+    ) -> impl Future<Output = (LinkEnd, Lease)> {
+        let Visit { worker, conn: client, ended, .. } = self;
+        async move {
+            let mut link = Link {
+                worker,
+                card,
+                client,
+                server: &mut lease.conn,
+                preface: Vec::new(),
+                cancel_asked: None,
+                cancel: None,
+                leaving: *ended,
+                pinned: None,
+                judge_held: true,
+            };
+            link.join();
+            let end = std::future::poll_fn(|cx| link.poll(cx)).await;
+            let end = link.part(end);
+            (end, lease)
+        }
+    }
+}
+
+impl Link<'_> {
+    fn join(&mut self) {
+        let Link { worker, card, server, preface, .. } = self;
+        card.session.borrow_mut().join(&mut server.server, worker.time(), preface);
+        if server.server.outstanding.is_full() && server.conn.send(&worker.outbox, preface).is_ok() {
             // The client may say nothing before that is answered; what cannot be sent now is sent no more.
             preface.clear();
         }
-        let mut link = Link {
-            worker: &worker,
-            card,
-            client: &mut self.conn,
-            server: &mut lease.conn,
-            preface,
-            cancel_asked: None,
-            cancel: None,
-            leaving: self.ended,
-            pinned: None,
-            judge_held: true,
-        };
-        let mut end = std::future::poll_fn(|cx| link.poll(cx)).await;
+    }
+
+    /// What the end of the link means for the server connection.
+    fn part(&mut self, mut end: LinkEnd) -> LinkEnd {
+        let Link { worker, card, server, preface, .. } = self;
         // A client that went before it could say anything: what is counted as sent for it has to be sent.
-        if !link.preface.is_empty() && link.server.conn.send(&worker.outbox, &link.preface).is_err() {
+        if !preface.is_empty() && server.conn.send(&worker.outbox, preface).is_err() {
             end = LinkEnd::ServerGone(CloseReason::ServerClosed);
         }
-        let pinned = link.pinned.is_some();
-        if link.cancel.as_ref().is_some_and(|job| job.is_in_doubt()) {
-            return (LinkEnd::ServerGone(CloseReason::ServerUncleanable), lease);
+        if self.cancel.as_ref().is_some_and(|job| job.is_in_doubt()) {
+            return LinkEnd::ServerGone(CloseReason::ServerUncleanable);
         }
-        let owes_nothing = lease.conn.server.held_by(&card.session.borrow()).is_none();
+        let mut session = card.session.borrow_mut();
+        let owes_nothing = server.server.held_by(&session).is_none();
         let end = match end {
             LinkEnd::ServerGone(reason) if owes_nothing => LinkEnd::Spent(reason),
             end => end,
         };
         if matches!(end, LinkEnd::Released | LinkEnd::Spent(_)) {
-            let mut session = card.session.borrow_mut();
-            session.part(&mut lease.conn.server);
-            if pinned {
+            session.part(&mut server.server);
+            if self.pinned.is_some() {
                 session.rules().pins.unpin(card.id, worker.time());
             }
         }
-        (end, lease)
+        end
     }
-}
 
-impl Link<'_> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<LinkEnd> {
         let worker = Rc::clone(self.worker);
         let scratch = &mut *worker.scratch.borrow_mut();
@@ -136,14 +153,14 @@ impl Link<'_> {
                 // What could not be sent at once has to be seen to before this task sleeps.
                 moved = true;
             }
-            if !client_is_dry && self.client_may_say_more() {
-                client_is_dry = !self.read(Origin::Client, cx, scratch)?;
-                moved |= !client_is_dry;
-            }
-            // After the client, whose held bytes would otherwise grow: an answer may have made room for them.
+            // Mostly its answer is what there is, and ends the link.
             if !server_is_dry && self.client.is_flushed() {
                 server_is_dry = !self.read(Origin::Server, cx, scratch)?;
                 moved |= !server_is_dry;
+            }
+            if !client_is_dry && self.client_may_say_more() {
+                client_is_dry = !self.read(Origin::Client, cx, scratch)?;
+                moved |= !client_is_dry;
             }
             if !moved {
                 return Ok(());
@@ -199,9 +216,11 @@ impl Link<'_> {
         }
     }
 
-    /// What the client says now would be looked at, and could be sent.
+    /// What the client says now would be looked at, and could be sent. What it has said already comes first: read
+    /// behind it after every answer, held bytes would grow without end.
     fn client_may_say_more(&self) -> bool {
         self.client_may_speak()
+            && !self.judge_held
             && !self.card.session.borrow().has_said_enough()
             && self.server.conn.is_flushed()
             && !self.leaving
