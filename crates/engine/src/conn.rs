@@ -64,6 +64,21 @@ impl Conn {
         self.send(outbox, bytes)
     }
 
+    /// The same behind what was held back.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    pub(crate) fn post_behind_held_back(
+        &mut self,
+        outbox: &Outbox,
+        bytes: &[u8],
+        owner: &Rc<ClientCard>,
+    ) -> io::Result<()> {
+        let mut together = std::mem::take(&mut self.unsent);
+        together.extend_from_slice(bytes);
+        self.post(outbox, &together, owner)
+    }
+
     /// What was queued has been sent when this returns, or is left over as with any send.
     ///
     /// # Errors
@@ -96,7 +111,7 @@ impl Conn {
         }
     }
 
-    /// These bytes go out with those that are sent next, or with the next flush.
+    /// These bytes go out with those that are sent or posted next, or with the next flush.
     pub(crate) fn hold_back(&mut self, bytes: &[u8]) {
         self.unsent.extend_from_slice(bytes);
     }

@@ -13,9 +13,9 @@ use crate::cancel_key::CancelKey;
 
 /// A first packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StartupPacket {
+pub enum StartupPacket<'a> {
     /// Who wants in, where, and how.
-    Startup(Startup),
+    Startup(Startup<'a>),
     /// "Do you speak TLS?", answered with one byte.
     SslRequest,
     /// "Do you speak GSSAPI encryption?", answered with one byte.
@@ -24,13 +24,13 @@ pub enum StartupPacket {
     CancelRequest(CancelKey),
 }
 
-impl StartupPacket {
+impl<'a> StartupPacket<'a> {
     /// Reads the packet at the start of `bytes` and says how many bytes it took; `None` while it is incomplete.
     /// Packets of more than `max` bytes are refused as soon as their length is seen.
     ///
     /// # Errors
     /// The bytes are not a first packet, or one of a protocol other than 3.
-    pub fn parse(bytes: &[u8], max: usize) -> Result<Option<(StartupPacket, usize)>, StartupError> {
+    pub fn parse(bytes: &'a [u8], max: usize) -> Result<Option<(StartupPacket<'a>, usize)>, StartupError> {
         let Ok(claimed) = Reader(bytes).i32() else { return Ok(None) };
         let length = StartupError::Length(claimed);
         let total = usize::try_from(claimed).map_err(|_| length.clone())?;
@@ -56,18 +56,18 @@ impl StartupPacket {
 
 /// The startup packet proper.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Startup {
+pub struct Startup<'a> {
     /// The version the client would like to speak; the major number is always 3.
     pub version: ProtocolVersion,
     /// Name and value in the order sent, `_pq_.` options included; of a name sent twice only the last value.
-    pub parameters: Vec<(String, String)>,
+    pub parameters: Vec<(&'a str, &'a str)>,
 }
 
-impl Startup {
+impl<'a> Startup<'a> {
     /// The value of a parameter.
     #[must_use]
-    pub fn parameter(&self, name: &str) -> Option<&str> {
-        self.parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    pub fn parameter(&self, name: &str) -> Option<&'a str> {
+        self.parameters.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
     }
 }
 
@@ -165,27 +165,41 @@ fn packet(out: &mut Vec<u8>, code: ProtocolVersion, fill: impl FnOnce(&mut Vec<u
     });
 }
 
-/// The parameters of a startup packet. The index keeps ten thousand bytes of one-letter names from costing
-/// millions of comparisons.
-fn parameters(mut reader: Reader<'_>) -> Result<Vec<(String, String)>, StartupError> {
-    let mut list: Vec<(String, String)> = Vec::new();
-    let mut index: BTreeMap<&[u8], usize> = BTreeMap::new();
+/// The parameters of a startup packet. The index keeps ten thousand bytes of short names from costing millions of
+/// comparisons.
+fn parameters<'a>(mut reader: Reader<'a>) -> Result<Vec<(&'a str, &'a str)>, StartupError> {
+    let mut list: Vec<(&'a str, &'a str)> = Vec::with_capacity(FEW);
+    let mut index: BTreeMap<&'a str, usize> = BTreeMap::new();
     loop {
         let name = reader.cstr().map_err(|_| StartupError::Terminator)?;
         if name.is_empty() {
             return reader.end().map(|()| list).map_err(|_| StartupError::Terminator);
         }
         let value = reader.cstr().map_err(|_| StartupError::Terminator)?;
-        let (Ok(name_text), Ok(value)) = (str::from_utf8(name), str::from_utf8(value)) else {
+        let (Ok(name), Ok(value)) = (str::from_utf8(name), str::from_utf8(value)) else {
             return Err(StartupError::NotUtf8(String::from_utf8_lossy(name).into_owned()));
         };
-        let place = *index.entry(name).or_insert(list.len());
-        match list.get_mut(place) {
-            Some((_, known)) => *known = value.to_owned(),
-            None => list.push((name_text.to_owned(), value.to_owned())),
+        let place = if index.is_empty() {
+            list.iter().position(|(known, _)| *known == name)
+        } else {
+            index.get(name).copied()
+        };
+        if let Some(known) = place.and_then(|place| list.get_mut(place)) {
+            known.1 = value;
+            continue;
         }
+        if list.len() == FEW {
+            index = list.iter().enumerate().map(|(place, (name, _))| (*name, place)).collect();
+        }
+        if list.len() >= FEW {
+            index.insert(name, list.len());
+        }
+        list.push((name, value));
     }
 }
+
+/// More parameters than drivers send by themselves: up to here each is compared with each.
+const FEW: usize = 8;
 
 /// The longest first packet accepted; PostgreSQL's own bound.
 pub const MAX_STARTUP_LEN: usize = 10_000;
@@ -205,7 +219,7 @@ mod tests {
     use super::*;
     use crate::cancel_key::CancelSecret;
 
-    fn parse(bytes: &[u8]) -> Result<Option<(StartupPacket, usize)>, StartupError> {
+    fn parse(bytes: &[u8]) -> Result<Option<(StartupPacket<'_>, usize)>, StartupError> {
         StartupPacket::parse(bytes, MAX_STARTUP_LEN)
     }
 
@@ -272,7 +286,22 @@ mod tests {
     fn of_a_name_sent_twice_the_last_value_counts() {
         let bytes = with_list(b"user\0ann\0a\x001\0user\0bob\0_pq_.x\0on\0\0");
         let Ok(Some((StartupPacket::Startup(startup), _))) = parse(&bytes) else { panic!() };
-        let expected = [("user", "bob"), ("a", "1"), ("_pq_.x", "on")].map(|(n, v)| (n.into(), v.into()));
+        assert_eq!(startup.parameters, [("user", "bob"), ("a", "1"), ("_pq_.x", "on")]);
+    }
+
+    #[test]
+    fn nor_does_it_count_twice_among_many() {
+        let names: Vec<String> = (0..3 * FEW).map(|n| format!("a.b{n}")).collect();
+        let mut list = Vec::new();
+        for (value, name) in names.iter().chain(&names).enumerate() {
+            list.extend_from_slice(format!("{name}\0{value}\0").as_bytes());
+        }
+        list.push(0);
+        let bytes = with_list(&list);
+        let Ok(Some((StartupPacket::Startup(startup), _))) = parse(&bytes) else { panic!() };
+        let values: Vec<String> = (names.len()..2 * names.len()).map(|value| value.to_string()).collect();
+        let expected: Vec<(&str, &str)> =
+            names.iter().zip(&values).map(|(n, v)| (n.as_str(), v.as_str())).collect();
         assert_eq!(startup.parameters, expected);
     }
 
@@ -292,7 +321,9 @@ mod tests {
             let version = ProtocolVersion { major: 3, minor };
             let parameters: Vec<(String, String)> = parameters.into_iter().collect();
             let mut out = Vec::new();
-            write_startup(&mut out, version, parameters.iter().map(|(n, v)| (n.as_str(), v.as_str())));
+            let parameters: Vec<(&str, &str)> =
+                parameters.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+            write_startup(&mut out, version, parameters.iter().copied());
             let len = out.len();
             for end in 0..len {
                 prop_assert_eq!(parse(&out[..end]), Ok(None));

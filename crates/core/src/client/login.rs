@@ -188,10 +188,10 @@ impl Login {
         }
     }
 
-    fn start(&mut self, startup: Startup, n: usize, out: &mut Vec<u8>) -> Result<Step, ErrorResponse> {
+    fn start(&mut self, startup: Startup<'_>, n: usize, out: &mut Vec<u8>) -> Result<Step, ErrorResponse> {
         let wish = Wish::read(startup, &self.settings.auth, &self.peer)?;
         if let Some(unknown) = &wish.negotiate {
-            backend::write_negotiate_protocol_version(out, wish.version, unknown.iter().map(String::as_str));
+            backend::write_negotiate_protocol_version(out, wish.version, unknown.iter().copied());
         }
         let mut identity = Box::new(Identity {
             database: wish.database.into(),

@@ -11,42 +11,39 @@ use crate::settings::Auth;
 
 /// A startup packet with its meaning.
 #[derive(Debug)]
-pub(super) struct Wish {
-    pub(super) user: String,
-    pub(super) database: String,
+pub(super) struct Wish<'a> {
+    pub(super) user: &'a str,
+    pub(super) database: &'a str,
     pub(super) version: ProtocolVersion,
     /// The version asked for is not spoken here, or these options are unknown: the client must be told.
-    pub(super) negotiate: Option<Vec<String>>,
+    pub(super) negotiate: Option<Vec<&'a str>>,
     pub(super) parameters: Vec<(String, String)>,
 }
 
-impl Wish {
-    pub(super) fn read(startup: Startup, auth: &Auth, peer: &Peer) -> Result<Wish, ErrorResponse> {
+impl<'a> Wish<'a> {
+    pub(super) fn read(startup: Startup<'a>, auth: &Auth, peer: &Peer) -> Result<Wish<'a>, ErrorResponse> {
         let mut parameters = Parameters { auth, kept: Vec::new() };
-        let (mut named, mut unknown) = (Vec::new(), Vec::new());
-        let (mut user, mut database, mut options) = (String::new(), String::new(), String::new());
+        let mut unknown = Vec::new();
+        let (mut user, mut database) = ("", "");
+        parameters.options(startup.parameter("options").unwrap_or_default())?;
         for (name, value) in startup.parameters {
-            match name.as_str() {
+            match name {
                 "user" => user = value,
                 "database" => database = value,
-                "options" => options = value,
-                "replication" if !parameters.ignores(&name) && !is_false(&value) => {
+                "options" => {}
+                "replication" if !parameters.ignores(name) && !is_false(value) => {
                     return Err(refusal::replication());
                 }
                 "replication" => {}
                 option if option.starts_with("_pq_.") => unknown.push(name),
-                _ => named.push((name, value)),
+                _ => parameters.keep(name.to_owned(), value.to_owned()),
             }
-        }
-        parameters.options(&options)?;
-        for (name, value) in named {
-            parameters.keep(name, value);
         }
         if user.is_empty() {
             return Err(refusal::no_user());
         }
         if database.is_empty() {
-            database.clone_from(&user);
+            database = user;
         }
         if auth.application_name_add_host {
             parameters.add_host(peer);
@@ -127,7 +124,10 @@ mod tests {
     use crate::facts::Address;
     use crate::settings::Settings;
 
-    fn read(change: impl FnOnce(&mut Auth), parameters: &[(&str, &str)]) -> Result<Wish, ErrorResponse> {
+    fn read<'a>(
+        change: impl FnOnce(&mut Auth),
+        parameters: &[(&'a str, &'a str)],
+    ) -> Result<Wish<'a>, ErrorResponse> {
         let mut settings = Settings::default();
         change(&mut settings.auth);
         let peer = Peer {
@@ -136,9 +136,8 @@ mod tests {
             pid: None,
             same_user: false,
         };
-        let mut list = vec![("user".to_owned(), "ann".to_owned())];
-        list.extend(parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        let startup = Startup { version: ProtocolVersion::V3_0, parameters: list };
+        let parameters = [&[("user", "ann")], parameters].concat();
+        let startup = Startup { version: ProtocolVersion::V3_0, parameters };
         Wish::read(startup, &settings.auth, &peer)
     }
 

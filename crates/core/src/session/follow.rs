@@ -22,20 +22,13 @@ impl Session {
         if self.starts_stand && self.parameters.is_shared_with(&server.parameters) {
             return;
         }
-        self.starts_stand = self.has_its_start_values();
+        let start = self.start.as_deref();
+        self.starts_stand =
+            start.is_none_or(|start| self.parameters.have_values_of(start, &self.rules.tracked));
         let query = self.set_query(server, &self.parameters, returns);
         if !query.is_empty() {
             server.query(Subject::None, &query, to_server);
         }
-    }
-
-    /// Each reported setting that the client began with a value of has that value.
-    fn has_its_start_values(&self) -> bool {
-        let Some(start) = self.start.as_deref() else { return true };
-        let start_value = |index| self.rules.tracked.name(index).and_then(|name| start.get(name));
-        self.parameters.iter().all(|(index, value)| {
-            start_value(index).is_none_or(|start| *from_escaped(start) == *value.as_bytes())
-        })
     }
 
     /// Gives the server the reported settings that are `wanted` and that it does not have. What the client has a start
@@ -85,7 +78,7 @@ impl Session {
     /// What the settings of its startup packet make of the session; `plain`: what its pool's servers report.
     pub fn begin(&mut self, beginning: &Beginning, plain: &Parameters) {
         self.start.clone_from(&beginning.start);
-        self.starts_stand = false;
+        self.starts_stand = beginning.starts_stand;
         self.state.clone_from(&beginning.state);
         self.began.clone_from(&beginning.state);
         self.parameters.clone_from(&beginning.parameters);

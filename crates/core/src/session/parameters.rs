@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use super::state::{push_identifier, push_literal};
+use super::Start;
+use super::state::{from_escaped, push_identifier, push_literal};
 
 /// Values of the tracked settings, of one client or of one server connection. Those that have the same share
 /// them, so that most comparisons are of pointers and an idle client keeps none of its own.
@@ -84,6 +85,14 @@ impl Parameters {
                 Some((index, mine.as_ref()))
             }
             _ => None,
+        })
+    }
+
+    /// Each setting that begins with a value here has that value.
+    pub(super) fn have_values_of(&self, start: &Start, tracked: &Tracked) -> bool {
+        self.iter().all(|(index, value)| {
+            let start = tracked.name(index).and_then(|name| start.get(name));
+            start.is_none_or(|start| *from_escaped(start) == *value.as_bytes())
         })
     }
 

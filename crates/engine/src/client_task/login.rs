@@ -168,7 +168,8 @@ impl Visit {
             return Err(self.refuse(&refusal::no_such_database(&client.database), &identity));
         };
         let now = self.worker.now();
-        let parameters = Parameters::new(&shared.tracked);
+        // What it begins with is known only when the pool's servers have been heard.
+        let parameters = Parameters::default();
         let session = Session::new(shared.next_client(), route.rules.load_full(), parameters, now);
         let settings = shared.settings.load_full();
         let (peer, local) = self.addresses.take().map(|addresses| *addresses).unwrap_or_default();
@@ -206,7 +207,8 @@ impl Visit {
                 .write_notice(&mut message);
         }
         backend::write_ready_for_query(&mut message, TransactionStatus::Idle);
-        self.conn.send(&self.worker.outbox, &message).map_err(|_| CloseReason::ClientVanished)?;
+        let outbox = &self.worker.outbox;
+        self.conn.post_behind_held_back(outbox, &message, &card).map_err(|_| CloseReason::ClientVanished)?;
         self.conn.flush().await.map_err(|_| CloseReason::ClientVanished)?;
         card.counters.borrow_mut().logins += 1;
         if settings.log.connections {
@@ -250,11 +252,13 @@ impl Visit {
             let tried = if trial.is_settled() {
                 Some(trial.verdict(&shared.tracked))
             } else {
-                self.attempt(card, trial, welcome).await?
+                // Boxed: it happens once for many clients, and every login would hold room for it.
+                Box::pin(self.attempt(card, trial, welcome)).await?
             };
             trial = match tried {
                 Some(Tried::Well(beginning)) => {
-                    return Ok(beginnings.keep(wish, beginning.greeting(&welcome.reported)));
+                    let (reported, usual) = (&welcome.reported, &welcome.parameters);
+                    return Ok(beginnings.keep(wish, beginning.greeting(reported, usual, &shared.tracked)));
                 }
                 Some(Tried::Refused(error)) => return Err(self.refuse(&error, identity)),
                 Some(Tried::Again(left)) => left,

@@ -143,16 +143,13 @@ async fn greet(world: Rc<World>, mut wire: Wire, mut chance: super::Chance) {
         let Ok(bytes) = wire.more().await else { return };
         match StartupPacket::parse(bytes, MAX_STARTUP_LEN) {
             Ok(None) => {}
-            Ok(Some((packet, taken))) => {
-                bytes.drain(..taken);
-                break packet;
-            }
+            Ok(Some((_, taken))) => break bytes.drain(..taken).collect::<Vec<u8>>(),
             Err(error) => return world.fail(format!("Howdah begins with nonsense: {error}")),
         }
     };
-    let startup = match packet {
-        StartupPacket::Startup(startup) => startup,
-        StartupPacket::CancelRequest(key) => {
+    let startup = match StartupPacket::parse(&packet, MAX_STARTUP_LEN) {
+        Ok(Some((StartupPacket::Startup(startup), _))) => startup,
+        Ok(Some((StartupPacket::CancelRequest(key), _))) => {
             tokio::time::sleep(chance.millis(0, 3)).await;
             return cancel(&world, &key);
         }

@@ -8,7 +8,7 @@ use howdah_wire::backend;
 
 use super::literal::from_escaped;
 use super::{SessionState, Start};
-use crate::session::Parameters;
+use crate::session::{Parameters, Tracked};
 
 /// What a client's settings make of its session. Clients with equal settings share all of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,8 +17,10 @@ pub struct Beginning {
     pub start: Option<Arc<Start>>,
     /// Beside the reported settings; `None`: as every session of the pool begins.
     pub state: Option<Arc<SessionState>>,
-    /// The reported settings among them; the others are unknown here.
+    /// The reported settings among them; the others are unknown here until it is shared ([`Beginning::greeting`]).
     pub parameters: Parameters,
+    /// The reported settings are as the client spelled them.
+    pub(crate) starts_stand: bool,
     /// Settings that are without effect.
     pub ignored: Arc<[Box<str>]>,
     /// The ParameterStatus messages that greet such a client.
@@ -32,9 +34,18 @@ impl Beginning {
         Beginning { parameters, ..Beginning::default() }
     }
 
-    /// Adds the messages that greet such a client; `server` is what the servers of the pool report.
+    /// Adds the messages that greet such a client, and the settings that are as usual; `server` and `usual` are what
+    /// the servers of the pool report.
     #[must_use]
-    pub fn greeting(self, server: &[(String, String)]) -> Beginning {
+    pub fn greeting(
+        mut self,
+        server: &[(String, String)],
+        usual: &Parameters,
+        tracked: &Tracked,
+    ) -> Beginning {
+        self.parameters.fill_from(usual);
+        let start = self.start.as_deref();
+        self.starts_stand = start.is_none_or(|start| self.parameters.have_values_of(start, tracked));
         let mut statuses = Vec::new();
         for (name, value) in server {
             let own = self.reported(name);
