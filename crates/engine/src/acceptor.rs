@@ -14,7 +14,9 @@ use thiserror::Error;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinSet;
 
-use crate::net::{Socket, apply_heritable_tcp, apply_other_tcp, defer_accept, unix_socket_path};
+use crate::net::{
+    Socket, apply_heritable_tcp, apply_other_tcp, defer_accept, take_off_pacing, unix_socket_path,
+};
 use crate::worker::Worker;
 
 /// Doors that are open but not yet watched.
@@ -204,6 +206,7 @@ fn tcp_listener(address: SocketAddr, backlog: u32, reuse_port: bool) -> io::Resu
         socket.set_reuse_port(true)?;
     }
     socket.set_nonblocking(true)?;
+    take_off_pacing(&SockRef::from(&socket), address.ip())?;
     socket.bind(&address.into())?;
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
     Ok(socket.into())

@@ -8,6 +8,7 @@ mod defer_accept;
 mod pipe;
 mod real;
 mod socket;
+mod unpaced;
 
 use std::future::Future;
 use std::io;
@@ -20,6 +21,7 @@ pub(crate) use pipe::{Pipe, PipeFaults, Scissors, pipe};
 pub use real::RealNet;
 pub(crate) use real::{apply_heritable_tcp, apply_other_tcp, unix_socket_path};
 pub use socket::Socket;
+pub(crate) use unpaced::take_off_pacing;
 
 /// Where a PostgreSQL listens.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -8,7 +8,7 @@ use howdah_core::settings::{Settings, Tcp};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpStream, UnixStream};
 
-use super::{Connecting, Endpoint, Net, Socket};
+use super::{Connecting, Endpoint, Net, Socket, take_off_pacing};
 
 /// TCP and Unix sockets, with the socket options of the settings in force.
 pub struct RealNet {
@@ -29,7 +29,9 @@ impl Net for RealNet {
             match endpoint {
                 Endpoint::Tcp(host, port) => {
                     let stream = TcpStream::connect((host.as_str(), *port)).await?;
-                    apply_tcp(&SockRef::from(&stream), &self.settings.load().tcp)?;
+                    let socket = SockRef::from(&stream);
+                    apply_tcp(&socket, &self.settings.load().tcp)?;
+                    take_off_pacing(&socket, stream.local_addr()?.ip())?;
                     Ok(Socket::Tcp(stream))
                 }
                 Endpoint::Unix(path) => Ok(Socket::Unix(connect_unix(path).await?)),
