@@ -30,6 +30,7 @@ class Pooler:
         os.makedirs(folder)
         port = processes.free_port()
         upstream = stage.fake if workload.fake else stage.cluster
+        host = upstream.folder if workload.unix else upstream.host
         settings = {
             "listen_addr": "127.0.0.1", "listen_port": port, "unix_socket_dir": "", "listen_backlog": 4096,
             "auth_type": "scram-sha-256" if workload.scram else "trust", "auth_file": f"{folder}/users.txt",
@@ -38,7 +39,7 @@ class Pooler:
         }
         if "workers" in settings and workload.workers:
             settings["workers"] = workload.workers
-        lines = ["[databases]", f"{postgres.DATABASE} = host={upstream.host} port={upstream.port}", "[pgbouncer]",
+        lines = ["[databases]", f"{postgres.DATABASE} = host={host} port={upstream.port}", "[pgbouncer]",
                  *(f"{name} = {value}" for name, value in settings.items())]
         for name, text in (("users.txt", f'"{postgres.USER}" "{stage.keys.verifier}"'), ("ini", "\n".join(lines))):
             with open(f"{folder}/{name}", "w") as file:

@@ -19,6 +19,7 @@ class Workload:
     fake: bool = False          # before the fake PostgreSQL
     scram: bool = False         # clients have a password
     prepared: bool = False      # needs prepared statements in transaction mode
+    unix: bool = False          # the server is reached over its Unix socket
     workers: int = 0            # instead of what the command line says
 
 
@@ -47,6 +48,10 @@ WORKLOADS = {
     "prepared_100": Workload("pgbench -S -M prepared, 100 clients",
                              _pgbench("-S", "-M", "prepared", *pgbench.clients(100)),
                              goal="0.80 / 0.65", prepared=True),
+    "unix_20": Workload("pgbench -S, 20 clients, Unix socket to the server", _pgbench("-S", *pgbench.clients(20)),
+                        unix=True),
+    "unix_100": Workload("pgbench -S, 100 clients, Unix socket to the server",
+                         _pgbench("-S", *pgbench.clients(100)), unix=True),
     "tpcb_20": Workload("pgbench TPC-B, 20 clients", _pgbench(*pgbench.clients(20)), goal="0.95 / 0.85"),
     "one_client": Workload("pgbench -S, one client", _pgbench("-S", *pgbench.clients(1)), goal="p50 ≤ 1"),
     "rows_1k": Workload("100 MB result, rows of 1 kB",
