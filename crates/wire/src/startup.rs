@@ -188,13 +188,11 @@ fn parameters<'a>(mut reader: Reader<'a>) -> Result<Vec<(&'a str, &'a str)>, Sta
             known.1 = value;
             continue;
         }
-        if list.len() == FEW {
-            index = list.iter().enumerate().map(|(place, (name, _))| (*name, place)).collect();
-        }
-        if list.len() >= FEW {
-            index.insert(name, list.len());
-        }
         list.push((name, value));
+        if list.len() > FEW {
+            let indexed = index.len();
+            index.extend(list.iter().enumerate().skip(indexed).map(|(place, (name, _))| (*name, place)));
+        }
     }
 }
 

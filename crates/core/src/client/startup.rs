@@ -3,6 +3,8 @@
 //! Settings may be any; PostgreSQL itself is asked later what it thinks of them. As there, those in `options`
 //! come first, and the last value of a setting counts. Those in `ignore_startup_parameters` are dropped.
 
+use std::collections::BTreeMap;
+
 use howdah_wire::{ErrorResponse, ProtocolVersion, Startup};
 
 use super::{Peer, options};
@@ -22,7 +24,7 @@ pub(super) struct Wish<'a> {
 
 impl<'a> Wish<'a> {
     pub(super) fn read(startup: Startup<'a>, auth: &Auth, peer: &Peer) -> Result<Wish<'a>, ErrorResponse> {
-        let mut parameters = Parameters { auth, kept: Vec::new() };
+        let mut parameters = Parameters { auth, kept: Vec::new(), places: BTreeMap::new() };
         let mut unknown = Vec::new();
         let (mut user, mut database) = ("", "");
         parameters.options(startup.parameter("options").unwrap_or_default())?;
@@ -59,6 +61,8 @@ impl<'a> Wish<'a> {
 struct Parameters<'a> {
     auth: &'a Auth,
     kept: Vec<(String, String)>,
+    /// Their places by name in lower case, once they are more than a [`FEW`]: strangers may send thousands.
+    places: BTreeMap<String, usize>,
 }
 
 impl Parameters<'_> {
@@ -66,9 +70,19 @@ impl Parameters<'_> {
         if self.ignores(&name) {
             return;
         }
-        match self.kept.iter_mut().find(|(kept, _)| kept.eq_ignore_ascii_case(&name)) {
-            Some(kept) => *kept = (name, value),
-            None => self.kept.push((name, value)),
+        let known = if self.places.is_empty() {
+            self.kept.iter().position(|(kept, _)| kept.eq_ignore_ascii_case(&name))
+        } else {
+            self.places.get(&name.to_ascii_lowercase()).copied()
+        };
+        if let Some(kept) = known.and_then(|place| self.kept.get_mut(place)) {
+            *kept = (name, value);
+            return;
+        }
+        self.kept.push((name, value));
+        if self.kept.len() > FEW {
+            let new = self.kept.iter().enumerate().skip(self.places.len());
+            self.places.extend(new.map(|(place, (name, _))| (name.to_ascii_lowercase(), place)));
         }
     }
 
@@ -117,6 +131,8 @@ fn is_false(value: &str) -> bool {
 const ALWAYS_FOLLOWED: [&str; 5] =
     ["client_encoding", "DateStyle", "TimeZone", "standard_conforming_strings", APPLICATION_NAME];
 const APPLICATION_NAME: &str = "application_name";
+/// More settings than drivers send: up to here each is compared with each.
+const FEW: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -157,6 +173,16 @@ mod tests {
     fn any_setting_is_kept_and_the_last_value_counts() {
         let sent = [("datestyle", "ISO"), ("work_mem", "1MB"), ("app.user", "ann"), ("DateStyle", "SQL")];
         assert_eq!(kept(as_is, &sent), "DateStyle=SQL; work_mem=1MB; app.user=ann");
+    }
+
+    #[test]
+    fn nor_does_a_setting_count_twice_among_many() {
+        let names: Vec<String> = (0..3 * FEW).map(|n| format!("app.x{n}")).collect();
+        let loud: Vec<String> = names.iter().map(|name| name.to_ascii_uppercase()).collect();
+        let first = names.iter().map(|name| (name.as_str(), "1"));
+        let sent: Vec<(&str, &str)> = first.chain(loud.iter().map(|name| (name.as_str(), "2"))).collect();
+        let expected: Vec<String> = loud.iter().map(|name| format!("{name}=2")).collect();
+        assert_eq!(kept(as_is, &sent), expected.join("; "));
     }
 
     #[test]
