@@ -57,6 +57,8 @@ impl Server {
     /// Appends the question what is to be thought of these settings; it changes nothing here.
     pub fn try_settings(&mut self, trial: Trial, to_server: &mut Vec<u8>) {
         let query = trial.query();
+        // Whoever tries them sets nothing here, and comes as a stranger the next time.
+        self.visitor = None;
         self.trial = Some(Box::new(trial));
         self.query(Subject::Trial, &query, to_server);
     }

@@ -83,6 +83,8 @@ impl Session {
         self.began.clone_from(&beginning.state);
         self.parameters.clone_from(&beginning.parameters);
         self.parameters.fill_from(plain);
+        // It may have begun with nothing while its settings were tried.
+        self.forget_beginning();
         self.keep_beginning();
     }
 }

@@ -95,6 +95,11 @@ impl Session {
         }
     }
 
+    /// It begins anew.
+    pub(super) fn forget_beginning(&mut self) {
+        self.conduct.began_with = None;
+    }
+
     /// It brings along custom parameters whose names are not to be found by anybody.
     pub(super) fn leaves_names(&self) -> bool {
         let mut names = self.state.iter().flat_map(|state| state.settings.keys());

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::stage::{Stage, rules};
 use crate::facts::CloseReason;
 use crate::pool::PoolKey;
-use crate::session::{Beginning, Parameters, Pin, PinLedger, PinReason, SessionRules};
+use crate::session::{Beginning, Parameters, Pin, PinLedger, PinReason, SessionRules, Start};
 use crate::settings::{Policy, PoolMode, StateCheck, StateChoice, StateKind};
 
 use Policy::{Close, Refuse, Warn};
@@ -240,6 +240,21 @@ fn a_reported_setting_is_lost_too_and_the_client_told_so() {
     assert!(sent.contains(reset), "{sent}");
     let told = stage.server(0, "C SELECT 1 / S TimeZone UTC / Z I");
     assert!(told.starts_with("client 0: S TimeZone UTC"), "{told}");
+}
+
+#[test]
+fn what_a_client_began_with_is_not_lost_though_its_settings_were_tried_first() {
+    // `stage` has let it in with nothing, as it is while its settings are tried.
+    let mut stage = stage(StateKind::Settings, Warn);
+    let plain = stage.servers[0].server.parameters.clone();
+    let mut wanted = plain.clone();
+    wanted.set(2, "x");
+    let start = Some(Arc::new(Start { settings: vec![("timezone".into(), "x".into())] }));
+    stage.clients[0].session.begin(&Beginning { start, ..Beginning::plain(wanted) }, &plain);
+    let given = r"SELECT pg_catalog.set_config(\'TimeZone\', \'x\', false)";
+    assert_eq!(stage.client(0, "Q select 1"), format!("server 0: Q {given} / Q select 1 | 0-0"));
+    stage.server(0, "T / D / C SELECT 1 / S TimeZone x / Z I / C SELECT 1 / Z I");
+    assert_eq!(stage.client(0, "Q select 1"), "server 0: Q select 1 | 0-0");
 }
 
 #[test]
