@@ -206,7 +206,7 @@ fn tcp_listener(address: SocketAddr, backlog: u32, reuse_port: bool) -> io::Resu
         socket.set_reuse_port(true)?;
     }
     socket.set_nonblocking(true)?;
-    take_off_pacing(&SockRef::from(&socket), address.ip())?;
+    take_off_pacing(&SockRef::from(&socket), address.ip());
     socket.bind(&address.into())?;
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
     Ok(socket.into())

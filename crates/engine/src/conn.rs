@@ -111,7 +111,7 @@ impl Conn {
         }
     }
 
-    /// These bytes go out with those that are sent or posted next, or with the next flush.
+    /// These bytes go out by [`post_behind_held_back`](Self::post_behind_held_back), or with the next flush.
     pub(crate) fn hold_back(&mut self, bytes: &[u8]) {
         self.unsent.extend_from_slice(bytes);
     }

@@ -17,6 +17,7 @@ mod control;
 mod duties;
 mod exchange;
 mod howdah;
+mod line;
 mod listener;
 mod lore;
 pub mod net;

@@ -15,10 +15,11 @@ use howdah_core::listen::Next;
 use howdah_core::pool::{Condition, PoolId, Refusal};
 use howdah_core::refusal;
 
-use crate::client_task::{InLine, Lease, catch_unwind, check, settle_in};
+use crate::client_task::{Granted, InLine, Lease, catch_unwind, check, settle_in};
 use crate::exchange::{Exchange, NeedsAttendant};
+use crate::line::Told;
 use crate::server_conn::ServerConn;
-use crate::shared_pool::{Taken, Told};
+use crate::shared_pool::Taken;
 use crate::worker::Worker;
 
 /// Looks after a listener connection if that is needed and nobody does.
@@ -143,7 +144,7 @@ async fn check_out(worker: &Rc<Worker>, pool: PoolId) -> Result<Lease, String> {
     Err(CloseReason::ServerClosed.to_string())
 }
 
-async fn take(worker: &Rc<Worker>, pool: PoolId) -> Result<(Box<ServerConn>, bool), String> {
+async fn take(worker: &Rc<Worker>, pool: PoolId) -> Result<Granted, String> {
     let refused = |why: &Refusal| Err(refusal::no_server(why).message);
     let (taken, errands) = std::future::poll_fn(|cx| {
         Poll::Ready(worker.shared.pools.checkout_listener(pool, worker.id, cx.waker(), worker.now()))

@@ -1,5 +1,5 @@
-//! The pools, shared by all workers: `core::pool` behind a mutex, with the connections it speaks of and the
-//! wakers of those in line.
+//! The pools, shared by all workers: `core::pool` behind a mutex, with the connections it speaks of and those in
+//! line for them.
 //!
 //! The lock is held for tens of nanoseconds and never across an await. What an effect wants done outside it
 //! (opening, closing) is handed to the caller as [`Errands`].
@@ -7,7 +7,7 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use howdah_core::facts::CloseReason;
 use howdah_core::pool::{
@@ -16,6 +16,7 @@ use howdah_core::pool::{
 };
 use rustc_hash::FxHashMap;
 
+use crate::line::{Line, Told};
 use crate::net::Endpoint;
 use crate::server_conn::{ServerCard, ServerConn};
 
@@ -28,26 +29,11 @@ pub(crate) struct Inner {
     pub(crate) pools: Pools,
     /// Connections nobody uses. Each is registered with its worker's keeper.
     parked: FxHashMap<ServerId, Box<ServerConn>>,
-    /// Those in line, by their tickets' slots.
-    waiting: Vec<Option<Waiting>>,
-    /// For those who are in line no more and have not heard of it: few, so that they stay in the cache.
-    news: FxHashMap<Ticket, News>,
+    line: Line,
     pub(crate) cards: FxHashMap<ServerId, Arc<ServerCard>>,
     /// Of each worker's keeper, by number.
     keepers: Vec<Waker>,
     effects: Vec<Effect>,
-}
-
-struct Waiting {
-    ticket: Ticket,
-    waker: Waker,
-    /// In line for so long that the client is to be told.
-    notice: Option<Duration>,
-}
-
-enum News {
-    Granted { conn: Box<ServerConn>, check: bool },
-    Refused(Box<Refusal>),
 }
 
 /// What a checkout came to.
@@ -55,13 +41,6 @@ pub(crate) enum Taken {
     Granted { conn: Box<ServerConn>, check: bool },
     Queued(Ticket),
     Refused(Box<Refusal>),
-}
-
-/// What somebody in line is told.
-pub(crate) enum Told {
-    Granted { conn: Box<ServerConn>, check: bool },
-    Refused(Box<Refusal>),
-    StillWaiting(Duration),
 }
 
 /// What is to be done after the lock has been let go.
@@ -83,8 +62,7 @@ impl SharedPool {
             inner: Mutex::new(Inner {
                 pools: Pools::new(seed),
                 parked: FxHashMap::default(),
-                waiting: Vec::new(),
-                news: FxHashMap::default(),
+                line: Line::default(),
                 cards: FxHashMap::default(),
                 keepers: vec![Waker::noop().clone(); keepers],
                 effects: Vec::new(),
@@ -146,32 +124,16 @@ impl SharedPool {
 
     /// News for somebody in line.
     pub(crate) fn poll_ticket(&self, ticket: Ticket, cx: &Context<'_>) -> Poll<Told> {
-        let mut inner = self.lock();
-        if let Some(news) = inner.news.remove(&ticket) {
-            return Poll::Ready(match news {
-                News::Granted { conn, check } => Told::Granted { conn, check },
-                News::Refused(refusal) => Told::Refused(refusal),
-            });
-        }
-        let Some(waiting) = inner.waiting(ticket) else {
-            return Poll::Ready(Told::Refused(Box::new(Refusal::Killed)));
-        };
-        if let Some(waited) = waiting.notice.take() {
-            return Poll::Ready(Told::StillWaiting(waited));
-        }
-        waiting.waker.clone_from(cx.waker());
-        Poll::Pending
+        self.lock().line.poll(ticket, cx)
     }
 
     /// Somebody leaves the line. What it has been granted meanwhile goes back.
     #[must_use]
     pub(crate) fn abandon(&self, ticket: Ticket, worker: WorkerId, now: Instant) -> Errands {
         let mut inner = self.lock();
-        if inner.pools.abandon(ticket) {
-            inner.leave(ticket);
-        }
-        match inner.news.remove(&ticket) {
-            Some(News::Granted { conn, .. }) => inner.give_back(conn, worker, Condition::Fit, now),
+        inner.pools.abandon(ticket);
+        match inner.line.leave(ticket) {
+            Some(Told::Granted { conn, .. }) => inner.give_back(conn, worker, Condition::Fit, now),
             _ => Errands::default(),
         }
     }
@@ -224,6 +186,12 @@ impl SharedPool {
         inner.carry_out(effects, None)
     }
 
+    /// A connection that was taken out is no more.
+    #[must_use]
+    pub(crate) fn lost(&self, server: ServerId, now: Instant) -> Errands {
+        self.lock().lost(server, now)
+    }
+
     /// Looks after the parked connections of one worker: hears what they say, and buries the dead.
     #[must_use]
     pub(crate) fn keep(
@@ -260,10 +228,7 @@ impl SharedPool {
     pub(crate) fn condemn(&self, server: ServerId, now: Instant) -> Errands {
         let mut inner = self.lock();
         let Some(conn) = inner.parked.remove(&server) else { return Errands::default() };
-        let mut effects = std::mem::take(&mut inner.effects);
-        inner.pools.lost(server, now, &mut effects);
-        inner.cards.remove(&server);
-        let mut errands = inner.carry_out(effects, None);
+        let mut errands = inner.lost(server, now);
         errands.close.push((conn, CloseReason::ServerUncleanable));
         errands
     }
@@ -283,7 +248,7 @@ impl Inner {
                 None => Taken::Refused(Box::new(Refusal::Killed)),
             },
             Checkout::Queued(ticket) => {
-                self.join(Waiting { ticket, waker: waker.clone(), notice: None });
+                self.line.join(ticket, waker.clone());
                 Taken::Queued(ticket)
             }
             Checkout::Refused(refusal) => Taken::Refused(Box::new(refusal)),
@@ -318,6 +283,13 @@ impl Inner {
         self.carry_out(effects, Some(conn))
     }
 
+    fn lost(&mut self, server: ServerId, now: Instant) -> Errands {
+        let mut effects = std::mem::take(&mut self.effects);
+        self.pools.lost(server, now, &mut effects);
+        self.cards.remove(&server);
+        self.carry_out(effects, None)
+    }
+
     /// Carries out what the pools decided, as far as it concerns what is kept here. `hand`: the connection
     /// that was just opened or given back.
     fn carry_out(&mut self, mut effects: Vec<Effect>, mut hand: Option<Box<ServerConn>>) -> Errands {
@@ -338,16 +310,13 @@ impl Inner {
                 Effect::Grant { ticket, server, check } => {
                     let conn = hand.take_if(|conn| conn.id == server).or_else(|| self.parked.remove(&server));
                     if let Some(conn) = conn {
-                        self.tell(ticket, News::Granted { conn, check });
+                        self.line.end(ticket, Told::Granted { conn, check });
                     }
                 }
-                Effect::Refuse { ticket, refusal } => self.tell(ticket, News::Refused(Box::new(refusal))),
-                Effect::Notify { ticket, waited } => {
-                    if let Some(waiting) = self.waiting(ticket) {
-                        waiting.notice = Some(waited);
-                        waiting.waker.wake_by_ref();
-                    }
+                Effect::Refuse { ticket, refusal } => {
+                    self.line.end(ticket, Told::Refused(Box::new(refusal)));
                 }
+                Effect::Notify { ticket, waited } => self.line.notify(ticket, waited),
             }
         }
         self.effects = effects;
@@ -357,32 +326,6 @@ impl Inner {
             errands.close.push((conn, CloseReason::Obsolete));
         }
         errands
-    }
-
-    fn join(&mut self, waiting: Waiting) {
-        let slot = waiting.ticket.slot();
-        if self.waiting.len() <= slot {
-            self.waiting.resize_with(slot + 1, || None);
-        }
-        if let Some(place) = self.waiting.get_mut(slot) {
-            *place = Some(waiting);
-        }
-    }
-
-    fn waiting(&mut self, ticket: Ticket) -> Option<&mut Waiting> {
-        self.waiting.get_mut(ticket.slot())?.as_mut().filter(|waiting| waiting.ticket == ticket)
-    }
-
-    fn leave(&mut self, ticket: Ticket) -> Option<Waiting> {
-        self.waiting.get_mut(ticket.slot())?.take_if(|waiting| waiting.ticket == ticket)
-    }
-
-    /// Somebody's time in line has ended.
-    fn tell(&mut self, ticket: Ticket, news: News) {
-        if let Some(waiting) = self.leave(ticket) {
-            self.news.insert(ticket, news);
-            waiting.waker.wake();
-        }
     }
 
     /// From now on its worker's keeper hears what it says.

@@ -12,8 +12,9 @@ use howdah_core::session::{Patch, Verdict};
 
 use super::Visit;
 use crate::client_card::{ClientCard, Order};
+use crate::line::Told;
 use crate::server_conn::ServerConn;
-use crate::shared_pool::{Taken, Told};
+use crate::shared_pool::Taken;
 use crate::worker::Worker;
 
 /// The right to use a server connection. Given back on purpose, with a word on its condition; dropped
@@ -27,7 +28,13 @@ pub(crate) struct Lease {
 pub(crate) struct LeasedConn(Option<Box<ServerConn>>);
 
 /// A server connection, and whether it is to be checked first.
-type Granted = (Box<ServerConn>, bool);
+pub(crate) type Granted = (Box<ServerConn>, bool);
+
+/// When it is a client's turn that has not been refused.
+enum Turn {
+    Now(Granted),
+    Later(Ticket),
+}
 
 /// A place in line, left when dropped.
 pub(crate) struct InLine {
@@ -85,8 +92,8 @@ impl Visit {
     pub(super) async fn checkout(&mut self, card: &Rc<ClientCard>) -> Result<Option<Lease>, CloseReason> {
         for _ in 0..MOST_DEAD {
             let granted = match self.take(card)? {
-                Ok(granted) => granted,
-                Err(ticket) => {
+                Turn::Now(granted) => granted,
+                Turn::Later(ticket) => {
                     let mut place = InLine::new(&self.worker, ticket);
                     match std::future::poll_fn(|cx| self.poll_line(card, &mut place, cx)).await? {
                         Some(granted) => granted,
@@ -103,21 +110,28 @@ impl Visit {
         self.say(&refusal::server_lost(CloseReason::ServerClosed, None));
         Err(CloseReason::NoServer)
     }
-    /// Asks the pools for a server connection. The inner error: there is none at once, and this is the place in line.
-    fn take(&mut self, card: &ClientCard) -> Result<Result<Granted, Ticket>, CloseReason> {
+
+    /// Asks the pools for a server connection.
+    fn take(&mut self, card: &ClientCard) -> Result<Turn, CloseReason> {
         let worker = &self.worker;
         let now = worker.time();
         let (pool, guise) = (card.caller.route.pool, card.session.borrow().guise());
         let (taken, errands) =
             card.with_waker(|waker| worker.shared.pools.checkout(pool, worker.id, guise, waker, now));
         worker.run(errands);
+        let waits = || card.waiting_since.set(Some(card.waiting_since.get().unwrap_or(now)));
         match taken {
-            Taken::Granted { conn, check } => Ok(Ok((conn, check))),
+            Taken::Granted { conn, check } => {
+                if check {
+                    waits();
+                }
+                Ok(Turn::Now((conn, check)))
+            }
             Taken::Refused(refusal) => Err(self.refuse_server(card, &refusal)),
             Taken::Queued(ticket) => {
+                waits();
                 card.state.set(ClientState::Waiting);
-                card.waiting_since.set(Some(card.waiting_since.get().unwrap_or(now)));
-                Ok(Err(ticket))
+                Ok(Turn::Later(ticket))
             }
         }
     }
@@ -221,7 +235,7 @@ pub(crate) async fn settle_in(worker: &Rc<Worker>, (mut conn, needs_check): Gran
     if conn.worker != worker.id {
         let id = conn.id;
         let Ok(moved) = conn.rehome(worker.id) else {
-            worker.run(worker.shared.pools.with(|pools, fx| pools.lost(id, worker.now(), fx)));
+            worker.run(worker.shared.pools.lost(id, worker.now()));
             return None;
         };
         conn = moved;

@@ -216,11 +216,11 @@ impl Link<'_> {
         }
     }
 
-    /// What the client says now would be looked at, and could be sent. What it has said already comes first: read
-    /// behind it after every answer, held bytes would grow without end.
+    /// What the client says now would be looked at, and could be sent. What it has said already comes first, but for
+    /// the beginning of a message: read behind it after every answer, held bytes would grow without end.
     fn client_may_say_more(&self) -> bool {
         self.client_may_speak()
-            && !self.judge_held
+            && !(self.judge_held && self.card.session.borrow().has_asked(&self.client.held))
             && !self.card.session.borrow().has_said_enough()
             && self.server.conn.is_flushed()
             && !self.leaving

@@ -37,7 +37,7 @@ use howdah_core::facts::{Address, ClientState, CloseReason};
 use howdah_core::pool::{Condition, WorkerId};
 use howdah_core::refusal;
 
-pub(crate) use checkout::{InLine, Lease, check, settle, settle_in};
+pub(crate) use checkout::{Granted, InLine, Lease, check, settle, settle_in};
 
 use crate::client_card::{ClientCard, Guest};
 use crate::conn::Conn;

@@ -31,7 +31,7 @@ impl Net for RealNet {
                     let stream = TcpStream::connect((host.as_str(), *port)).await?;
                     let socket = SockRef::from(&stream);
                     apply_tcp(&socket, &self.settings.load().tcp)?;
-                    take_off_pacing(&socket, stream.local_addr()?.ip())?;
+                    take_off_pacing(&socket, stream.local_addr()?.ip());
                     Ok(Socket::Tcp(stream))
                 }
                 Endpoint::Unix(path) => Ok(Socket::Unix(connect_unix(path).await?)),

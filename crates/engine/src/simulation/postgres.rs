@@ -153,7 +153,7 @@ async fn greet(world: Rc<World>, mut wire: Wire, mut chance: super::Chance) {
             tokio::time::sleep(chance.millis(0, 3)).await;
             return cancel(&world, &key);
         }
-        _ => return world.fail("Howdah asks for encryption"),
+        other => return world.fail(format!("Howdah begins with {other:?}")),
     };
     tokio::time::sleep(chance.millis(0, 5)).await;
     if world.cluster.starting_up.get() {
