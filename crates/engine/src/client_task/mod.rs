@@ -8,6 +8,7 @@
 //! * `checkout` – waiting for a server connection
 //! * `link` – client and server joined
 //! * `mover` – the bytes between them
+//! * `parting` – when they part
 //! * `hearing` – what the client is to get that it has LISTENed to
 //! * `farewell` – the client has gone; its server connection is made fit again
 //! * `cancel` – a cancel request on its way to a server
@@ -22,6 +23,7 @@ mod idle;
 mod link;
 mod login;
 mod mover;
+mod parting;
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -43,7 +45,7 @@ use crate::client_card::{ClientCard, Guest};
 use crate::conn::Conn;
 use crate::net::Socket;
 use crate::worker::{Arrival, Message, Worker};
-use link::LinkEnd;
+use parting::LinkEnd;
 
 /// Serves one client: a new one, or a guest of another worker's. A panic ends this client, with an error, and
 /// nobody else.

@@ -6,7 +6,8 @@ use howdah_core::facts::CloseReason;
 use howdah_core::session::{Patch, Verdict, on_server};
 
 use super::hearing;
-use super::link::{Link, LinkEnd};
+use super::link::Link;
+use super::parting::LinkEnd;
 use crate::client_card::ClientCard;
 use crate::conn::Conn;
 use crate::outbox::Outbox;
