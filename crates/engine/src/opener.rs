@@ -25,7 +25,15 @@ use crate::worker::Worker;
 pub(crate) async fn open(worker: Rc<Worker>, id: ServerId, pool: PoolId) {
     let opening = Opening { worker: &worker, id, pool, reported: false };
     let limit = worker.shared.settings.load().timeouts.server_connect;
-    let attempt = attempt(&worker, id, pool);
+    let attempt = async {
+        match attempt(&worker, id, pool).await {
+            // It came while the server was asking for it: who has just brought it must not be told that it is missing.
+            Err(OpenError::NotYetKnown { .. }) if knows_secret(&worker, pool) => {
+                attempt(&worker, id, pool).await
+            }
+            outcome => outcome,
+        }
+    };
     let outcome = match limit {
         Some(limit) => tokio::time::timeout(limit, attempt).await.unwrap_or(Err(OpenError::Timeout)),
         None => attempt.await,
@@ -146,6 +154,16 @@ async fn connect(
         }
     }
     Err(OpenError::Connect { reason: reasons.join("; ") })
+}
+
+/// There is something now to log in with as the pool's user.
+fn knows_secret(worker: &Worker, pool: PoolId) -> bool {
+    let shared = &worker.shared;
+    let Some(key) = shared.server_key(pool) else { return false };
+    let settings = shared.settings.load();
+    settings.database(&key.database).is_some_and(|entry| {
+        !matches!(shared.credentials.server_secret(&settings, entry, &key.user), ServerSecret::NotYetKnown)
+    })
 }
 
 fn plan(worker: &Worker, settings: &Settings, entry: &Database, key: &PoolKey) -> ServerLoginPlan {
