@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -9,13 +10,15 @@ use std::time::Duration;
 
 use howdah_core::facts::CloseReason;
 use howdah_core::settings::{Listen, Tcp};
+use rustix::net::{SocketFlags, accept_with};
 use socket2::{Domain, SockRef, Socket as RawSocket, Type};
 use thiserror::Error;
-use tokio::net::{TcpListener, UnixListener};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::task::JoinSet;
 
 use crate::net::{
-    Socket, apply_heritable_tcp, apply_other_tcp, defer_accept, take_off_pacing, unix_socket_path,
+    Socket, apply_heritable_tcp, apply_other_tcp, defer_accept, take_off_pacing, unix_socket_path, watch,
 };
 use crate::worker::Worker;
 
@@ -83,16 +86,16 @@ impl Doors {
     pub(crate) fn watch(self, here: &Rc<Worker>) -> io::Result<DoorWatch> {
         let mut watch = DoorWatch(JoinSet::new());
         for listener in self.tcp {
-            let listener = TcpDoor { listener: TcpListener::from_std(listener)?, applied: None };
+            let listener = TcpDoor { listener: listening(listener)?, applied: None };
             watch.0.spawn_local(listener.watch(Rc::clone(here)));
         }
         if let Some((listener, file)) = self.unix {
             let here = Rc::clone(here);
-            let listener = UnixListener::from_std(listener)?;
+            let listener = listening(listener)?;
             watch.0.spawn_local(async move {
                 let _file = file;
                 loop {
-                    let client = listener.accept().await.map(|(stream, _)| Socket::Unix(stream));
+                    let client = accept(&listener).await.and_then(Socket::unix);
                     receive(&here, client).await;
                 }
             });
@@ -103,7 +106,7 @@ impl Doors {
 
 /// A TCP address where clients are let in.
 struct TcpDoor {
-    listener: TcpListener,
+    listener: AsyncFd<OwnedFd>,
     /// What its connections inherit, once it is made so.
     applied: Option<Tcp>,
 }
@@ -112,9 +115,9 @@ impl TcpDoor {
     async fn watch(mut self, here: Rc<Worker>) {
         loop {
             self.apply(&here.shared.settings.load().tcp);
-            let client = self.listener.accept().await.and_then(|(stream, _)| {
-                apply_other_tcp(&SockRef::from(&stream), &here.shared.settings.load().tcp)?;
-                Ok(Socket::Tcp(stream))
+            let client = accept(&self.listener).await.and_then(|socket| {
+                apply_other_tcp(&SockRef::from(&socket), &here.shared.settings.load().tcp)?;
+                Socket::tcp(socket)
             });
             receive(&here, client).await;
         }
@@ -132,6 +135,15 @@ impl TcpDoor {
             tracing::warn!(%error, "the kernel refuses a TCP option for clients");
         }
     }
+}
+
+fn listening(listener: impl Into<OwnedFd>) -> io::Result<AsyncFd<OwnedFd>> {
+    watch(listener.into(), Interest::READABLE)
+}
+
+async fn accept(listener: &AsyncFd<OwnedFd>) -> io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    listener.async_io(Interest::READABLE, |listener| Ok(accept_with(listener, flags)?)).await
 }
 
 /// Open doors. Dropped, they are closed: who knocks afterwards may find another Howdah on the same port.
@@ -270,20 +282,20 @@ mod tests {
     use std::io::Write;
 
     use howdah_core::settings::Settings;
-    use tokio::net::TcpStream;
 
     use super::*;
 
-    async fn next_client(door: &TcpDoor) -> TcpStream {
-        let mut client = std::net::TcpStream::connect(door.listener.local_addr().unwrap()).unwrap();
+    async fn next_client(door: &TcpDoor) -> OwnedFd {
+        let address = SockRef::from(&door.listener).local_addr().unwrap().as_socket().unwrap();
+        let mut client = std::net::TcpStream::connect(address).unwrap();
         client.write_all(b"not kept back").unwrap();
-        door.listener.accept().await.unwrap().0
+        accept(&door.listener).await.unwrap()
     }
 
     #[tokio::test]
     async fn clients_inherit_what_the_settings_say() {
         let listener = tcp_listener(([127, 0, 0, 1], 0).into(), 8, false).unwrap();
-        let mut door = TcpDoor { listener: TcpListener::from_std(listener).unwrap(), applied: None };
+        let mut door = TcpDoor { listener: listening(listener).unwrap(), applied: None };
         for keepalive in [true, false, true] {
             door.apply(&Tcp { keepalive, ..Settings::default().tcp });
             let client = next_client(&door).await;

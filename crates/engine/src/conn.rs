@@ -151,11 +151,26 @@ impl Conn {
         scratch: &mut [u8],
         limit: usize,
     ) -> Poll<io::Result<usize>> {
-        let room = limit.saturating_sub(self.held.len()).min(scratch.len());
-        let buffer = scratch.get_mut(..room).unwrap_or_default();
+        let buffer = self.room(scratch, limit);
         let read = ready!(self.socket.poll_read(cx, buffer))?;
         self.held.extend_from_slice(buffer.get(..read).unwrap_or_default());
         Poll::Ready(Ok(read))
+    }
+
+    /// The same without asking the reactor, see [`Socket::read_now`].
+    ///
+    /// # Errors
+    /// `WouldBlock` when there is nothing; otherwise the connection is broken.
+    pub(crate) fn fill_now(&mut self, scratch: &mut [u8], limit: usize) -> io::Result<usize> {
+        let buffer = self.room(scratch, limit);
+        let read = self.socket.read_now(buffer)?;
+        self.held.extend_from_slice(buffer.get(..read).unwrap_or_default());
+        Ok(read)
+    }
+
+    fn room<'a>(&self, scratch: &'a mut [u8], limit: usize) -> &'a mut [u8] {
+        let room = limit.saturating_sub(self.held.len()).min(scratch.len());
+        scratch.get_mut(..room).unwrap_or_default()
     }
 
     /// Drops the first `n` held bytes, and the memory with the last of them.

@@ -1,6 +1,7 @@
 //! A worker: one thread, one runtime, the clients it serves.
 
 use std::cell::{Cell, RefCell};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -87,8 +88,8 @@ pub(crate) enum Message {
 
 /// A socket on its way to a worker.
 pub(crate) enum Arrival {
-    Tcp(std::net::TcpStream),
-    Unix(std::os::unix::net::UnixStream),
+    Tcp(OwnedFd),
+    Unix(OwnedFd),
     #[cfg(test)]
     Pipe(crate::net::Pipe),
 }
@@ -342,20 +343,20 @@ impl Arrival {
     /// A socket that leaves its worker.
     pub(crate) fn of(socket: Socket) -> std::io::Result<Arrival> {
         Ok(match socket {
-            Socket::Tcp(stream) => Arrival::Tcp(stream.into_std()?),
-            Socket::Unix(stream) => Arrival::Unix(stream.into_std()?),
+            Socket::Tcp(stream) => Arrival::Tcp(stream.into_socket()?),
+            Socket::Unix(stream) => Arrival::Unix(stream.into_socket()?),
             #[cfg(test)]
             Socket::Pipe(pipe) => Arrival::Pipe(pipe),
         })
     }
 
     fn settle(self) -> std::io::Result<Socket> {
-        Ok(match self {
-            Arrival::Tcp(stream) => Socket::Tcp(tokio::net::TcpStream::from_std(stream)?),
-            Arrival::Unix(stream) => Socket::Unix(tokio::net::UnixStream::from_std(stream)?),
+        match self {
+            Arrival::Tcp(socket) => Socket::tcp(socket),
+            Arrival::Unix(socket) => Socket::unix(socket),
             #[cfg(test)]
-            Arrival::Pipe(pipe) => Socket::Pipe(pipe),
-        })
+            Arrival::Pipe(pipe) => Ok(Socket::Pipe(pipe)),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! From the first byte to a place inside.
 
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -65,6 +66,7 @@ impl Visit {
         let login = Login::new(settings, Arc::clone(&shared.credentials), peer.clone(), seeds);
         let mut login = login.ask_to_hash();
         let mut replies = Vec::new();
+        self.read_at_once(MAX_LOGIN_BYTES)?;
         loop {
             let (eaten, next) = login.on_bytes(&self.conn.held, &mut replies);
             self.conn.consume(eaten);
@@ -122,6 +124,16 @@ impl Visit {
 
     fn peer_address(&self) -> Address {
         self.addresses.as_ref().map(|addresses| addresses.0).unwrap_or_default()
+    }
+
+    /// Reads what a new client has said by now: most have, since the kernel keeps back those that have not.
+    fn read_at_once(&mut self, limit: usize) -> Result<(), CloseReason> {
+        match self.conn.fill_now(&mut self.worker.scratch.borrow_mut().buffer, limit) {
+            Ok(0) => Err(CloseReason::ClientVanished),
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(_) => Err(CloseReason::ClientVanished),
+        }
     }
 
     /// Reads more of what the client sends; a client that has closed is gone.

@@ -8,7 +8,9 @@ mod defer_accept;
 mod pipe;
 mod real;
 mod socket;
+mod stream;
 mod unpaced;
+mod watch;
 
 use std::future::Future;
 use std::io;
@@ -21,7 +23,9 @@ pub(crate) use pipe::{Pipe, PipeFaults, Scissors, pipe};
 pub use real::RealNet;
 pub(crate) use real::{apply_heritable_tcp, apply_other_tcp, unix_socket_path};
 pub use socket::Socket;
+pub use stream::Stream;
 pub(crate) use unpaced::take_off_pacing;
+pub(crate) use watch::watch;
 
 /// Where a PostgreSQL listens.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
