@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-use howdah_core::facts::CloseReason;
+use howdah_core::facts::{Address, CloseReason};
 use howdah_core::settings::{Listen, Tcp};
-use rustix::net::{SocketFlags, accept_with};
+use rustix::net::{SocketAddrAny, SocketFlags, acceptfrom_with};
 use socket2::{Domain, SockRef, Socket as RawSocket, Type};
 use thiserror::Error;
 use tokio::io::Interest;
@@ -18,7 +18,8 @@ use tokio::io::unix::AsyncFd;
 use tokio::task::JoinSet;
 
 use crate::net::{
-    Socket, apply_heritable_tcp, apply_other_tcp, defer_accept, take_off_pacing, unix_socket_path, watch,
+    Ends, Socket, apply_heritable_tcp, apply_other_tcp, defer_accept, known, local_of, take_off_pacing,
+    unix_socket_path, watch,
 };
 use crate::worker::Worker;
 
@@ -86,8 +87,7 @@ impl Doors {
     pub(crate) fn watch(self, here: &Rc<Worker>) -> io::Result<DoorWatch> {
         let mut watch = DoorWatch(JoinSet::new());
         for listener in self.tcp {
-            let listener = TcpDoor { listener: listening(listener)?, applied: None };
-            watch.0.spawn_local(listener.watch(Rc::clone(here)));
+            watch.0.spawn_local(TcpDoor::new(listener)?.watch(Rc::clone(here)));
         }
         if let Some((listener, file)) = self.unix {
             let here = Rc::clone(here);
@@ -95,8 +95,9 @@ impl Doors {
             watch.0.spawn_local(async move {
                 let _file = file;
                 loop {
-                    let client = accept(&listener).await.and_then(Socket::unix);
-                    receive(&here, client).await;
+                    let client = accept(&listener).await.and_then(|(socket, _)| Socket::unix(socket));
+                    let port = here.shared.settings.load().listen.port;
+                    receive(&here, client.map(|socket| (socket, Ends::unix(port)))).await;
                 }
             });
         }
@@ -107,18 +108,32 @@ impl Doors {
 /// A TCP address where clients are let in.
 struct TcpDoor {
     listener: AsyncFd<OwnedFd>,
+    /// Its clients' other end; `None`: one of many addresses.
+    local: Option<Address>,
     /// What its connections inherit, once it is made so.
     applied: Option<Tcp>,
 }
 
 impl TcpDoor {
+    fn new(listener: std::net::TcpListener) -> io::Result<TcpDoor> {
+        let address = listener.local_addr().ok().filter(|address| !address.ip().is_unspecified());
+        let local = address.map(|address| known(Some(address)));
+        Ok(TcpDoor { listener: listening(listener)?, local, applied: None })
+    }
+
     async fn watch(mut self, here: Rc<Worker>) {
+        self.apply(&here.shared.settings.load().tcp);
         loop {
-            self.apply(&here.shared.settings.load().tcp);
-            let client = accept(&self.listener).await.and_then(|socket| {
-                apply_other_tcp(&SockRef::from(&socket), &here.shared.settings.load().tcp)?;
-                Socket::tcp(socket)
+            let accepted = accept(&self.listener).await;
+            let settings = here.shared.settings.load();
+            self.apply(&settings.tcp);
+            let client = accepted.and_then(|(socket, peer)| {
+                apply_other_tcp(&SockRef::from(&socket), &settings.tcp)?;
+                let peer = known(peer.and_then(|peer| SocketAddr::try_from(peer).ok()));
+                let local = self.local.unwrap_or_else(|| local_of(&socket));
+                Ok((Socket::tcp(socket)?, Ends { peer, local }))
             });
+            drop(settings);
             receive(&here, client).await;
         }
     }
@@ -141,18 +156,18 @@ fn listening(listener: impl Into<OwnedFd>) -> io::Result<AsyncFd<OwnedFd>> {
     watch(listener.into(), Interest::READABLE)
 }
 
-async fn accept(listener: &AsyncFd<OwnedFd>) -> io::Result<OwnedFd> {
+async fn accept(listener: &AsyncFd<OwnedFd>) -> io::Result<(OwnedFd, Option<SocketAddrAny>)> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    listener.async_io(Interest::READABLE, |listener| Ok(accept_with(listener, flags)?)).await
+    listener.async_io(Interest::READABLE, |listener| Ok(acceptfrom_with(listener, flags)?)).await
 }
 
 /// Open doors. Dropped, they are closed: who knocks afterwards may find another Howdah on the same port.
 pub(crate) struct DoorWatch(JoinSet<()>);
 
 /// Brings one client to a worker, or turns it away.
-pub(crate) async fn receive(here: &Rc<Worker>, accepted: io::Result<Socket>) {
-    let mut socket = match accepted {
-        Ok(socket) => socket,
+pub(crate) async fn receive(here: &Rc<Worker>, accepted: io::Result<(Socket, Ends)>) {
+    let (mut socket, ends) = match accepted {
+        Ok(accepted) => accepted,
         Err(error) => {
             // Out of file descriptors, most likely: the next try would fail at once as well.
             tracing::warn!(%error, "cannot accept a client");
@@ -163,7 +178,7 @@ pub(crate) async fn receive(here: &Rc<Worker>, accepted: io::Result<Socket>) {
     let shared = &here.shared;
     let arrived = shared.admission().arrive(&shared.settings.load().clients);
     match arrived {
-        Ok(place) => here.place(socket, place),
+        Ok(place) => here.place(socket, ends, place),
         Err(error) => {
             let mut message = Vec::new();
             error.write(&mut message);
@@ -289,13 +304,13 @@ mod tests {
         let address = SockRef::from(&door.listener).local_addr().unwrap().as_socket().unwrap();
         let mut client = std::net::TcpStream::connect(address).unwrap();
         client.write_all(b"not kept back").unwrap();
-        accept(&door.listener).await.unwrap()
+        accept(&door.listener).await.unwrap().0
     }
 
     #[tokio::test]
     async fn clients_inherit_what_the_settings_say() {
         let listener = tcp_listener(([127, 0, 0, 1], 0).into(), 8, false).unwrap();
-        let mut door = TcpDoor { listener: listening(listener).unwrap(), applied: None };
+        let mut door = TcpDoor::new(listener).unwrap();
         for keepalive in [true, false, true] {
             door.apply(&Tcp { keepalive, ..Settings::default().tcp });
             let client = next_client(&door).await;

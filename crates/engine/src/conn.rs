@@ -64,21 +64,6 @@ impl Conn {
         self.send(outbox, bytes)
     }
 
-    /// The same behind what was held back.
-    ///
-    /// # Errors
-    /// The connection is broken.
-    pub(crate) fn post_behind_held_back(
-        &mut self,
-        outbox: &Outbox,
-        bytes: &[u8],
-        owner: &Rc<ClientCard>,
-    ) -> io::Result<()> {
-        let mut together = std::mem::take(&mut self.unsent);
-        together.extend_from_slice(bytes);
-        self.post(outbox, &together, owner)
-    }
-
     /// What was queued has been sent when this returns, or is left over as with any send.
     ///
     /// # Errors
@@ -111,9 +96,18 @@ impl Conn {
         }
     }
 
-    /// These bytes go out by [`post_behind_held_back`](Self::post_behind_held_back), or with the next flush.
-    pub(crate) fn hold_back(&mut self, bytes: &[u8]) {
-        self.unsent.extend_from_slice(bytes);
+    /// These bytes go out in front of what is sent next.
+    pub(crate) fn hold_back(&mut self, mut bytes: Vec<u8>) {
+        if self.unsent.is_empty() {
+            self.unsent = bytes;
+        } else {
+            self.unsent.append(&mut bytes);
+        }
+    }
+
+    /// What was held back, to be sent by the caller together with more.
+    pub(crate) fn take_held_back(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.unsent)
     }
 
     /// All that was sent is with the kernel.

@@ -18,9 +18,9 @@ use tokio::sync::oneshot;
 
 use crate::acceptor::{DoorWatch, Doors};
 use crate::client_card::{ClientCard, Guest, Order};
-use crate::client_task;
+use crate::client_task::{self, Comer};
 use crate::consoles::Consoles;
-use crate::net::Socket;
+use crate::net::{Ends, Socket};
 use crate::opener;
 use crate::outbox::Outbox;
 use crate::shared::{Shared, WorkerDoor};
@@ -63,7 +63,7 @@ pub(crate) struct Scratch {
 /// What a worker can be told from elsewhere.
 pub(crate) enum Message {
     /// Serve a new client.
-    Client { socket: Arrival, place: Place },
+    Client { socket: Arrival, ends: Box<Ends>, place: Place },
     /// Let clients in.
     OpenDoors(Doors),
     /// Let nobody in any more.
@@ -217,13 +217,17 @@ impl Worker {
     ) {
         while let Some(message) = mailbox.recv().await {
             match message {
-                Message::Client { socket, place } => self.take_over(socket, place, None),
+                Message::Client { socket, ends, place } => {
+                    self.take_over(socket, place, Comer::Stranger(ends));
+                }
                 Message::OpenDoors(doors) => match doors.watch(&self) {
                     Ok(watch) => *self.doors.borrow_mut() = Some(watch),
                     Err(error) => tracing::error!(%error, "cannot watch the doors"),
                 },
                 Message::CloseDoors => drop(self.doors.take()),
-                Message::Adopt { socket, place, guest } => self.take_over(socket, place, Some(guest)),
+                Message::Adopt { socket, place, guest } => {
+                    self.take_over(socket, place, Comer::Guest(guest));
+                }
                 Message::Relieve { to, clients } => self.let_go(to, clients),
                 Message::Cancel { client, done } => {
                     if let Some(card) = self.clients.borrow().get(&client) {
@@ -249,7 +253,8 @@ impl Worker {
     }
 
     /// Sees to it that a new client is served, here or by another worker.
-    pub(crate) fn place(self: &Rc<Self>, socket: Socket, place: Place) {
+    pub(crate) fn place(self: &Rc<Self>, socket: Socket, ends: Ends, place: Place) {
+        let ends = Box::new(ends);
         let doors = self.shared.workers.get().map(Vec::as_slice).unwrap_or_default();
         let chosen = placement::place(doors.iter().map(WorkerDoor::load));
         let Some((number, door)) = chosen.and_then(|chosen| Some((chosen, doors.get(chosen)?))) else {
@@ -257,12 +262,12 @@ impl Worker {
         };
         door.clients.fetch_add(1, Ordering::Relaxed);
         if number == usize::from(self.id.0) {
-            tokio::task::spawn_local(client_task::run(Rc::clone(self), socket, place, None));
+            tokio::task::spawn_local(client_task::run(Rc::clone(self), socket, place, Comer::Stranger(ends)));
             return;
         }
         match Arrival::of(socket) {
             // A worker that has stopped takes nobody on; then Howdah is stopping.
-            Ok(socket) => drop(door.mailbox.send(Message::Client { socket, place })),
+            Ok(socket) => drop(door.mailbox.send(Message::Client { socket, ends, place })),
             Err(error) => {
                 tracing::warn!(%error, "cannot hand a client's socket over");
                 door.clients.fetch_sub(1, Ordering::Relaxed);
@@ -272,10 +277,10 @@ impl Worker {
     }
 
     /// Serves a client from now on: a new one, or a guest of another worker's.
-    fn take_over(self: &Rc<Self>, socket: Arrival, place: Place, guest: Option<Box<Guest>>) {
+    fn take_over(self: &Rc<Self>, socket: Arrival, place: Place, comer: Comer) {
         match socket.settle() {
             Ok(socket) => {
-                tokio::task::spawn_local(client_task::run(Rc::clone(self), socket, place, guest));
+                tokio::task::spawn_local(client_task::run(Rc::clone(self), socket, place, comer));
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot take over a client's socket");

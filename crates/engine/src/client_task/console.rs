@@ -40,14 +40,14 @@ impl Visit {
         reason
     }
 
-    fn enter(&self, identity: &Identity) -> Desk {
+    fn enter(&mut self, identity: &Identity) -> Desk {
         let shared = &self.worker.shared;
         let application_name =
             identity.parameters.iter().find(|(name, _)| name.eq_ignore_ascii_case("application_name"));
         let card = ConsoleCard::new(
             shared.next_client(),
             identity.user.clone(),
-            self.conn.socket.addresses(shared.settings.load().listen.port),
+            self.ends.take().map(|ends| *ends).unwrap_or_default(),
             self.conn.socket.peer_credentials().and_then(|credentials| credentials.pid),
             application_name.map(|(_, value)| value.clone()).unwrap_or_default(),
         );

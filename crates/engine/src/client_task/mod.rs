@@ -35,7 +35,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use howdah_core::client::Place;
-use howdah_core::facts::{Address, ClientState, CloseReason};
+use howdah_core::facts::{ClientState, CloseReason};
 use howdah_core::pool::{Condition, WorkerId};
 use howdah_core::refusal;
 
@@ -43,7 +43,7 @@ pub(crate) use checkout::{Granted, InLine, Lease, check, settle, settle_in};
 
 use crate::client_card::{ClientCard, Guest};
 use crate::conn::Conn;
-use crate::net::Socket;
+use crate::net::{Ends, Socket};
 use crate::worker::{Arrival, Message, Worker};
 use parting::LinkEnd;
 
@@ -56,12 +56,12 @@ pub(crate) fn run(
     worker: Rc<Worker>,
     socket: Socket,
     place: Place,
-    guest: Option<Box<Guest>>,
+    comer: Comer,
 ) -> impl Future<Output = ()> {
     let conn = Conn::new(socket);
-    let mut visit = Visit { worker, conn, place: Some(place), addresses: None, card: None, ended: false };
+    let mut visit = Visit { worker, conn, place: Some(place), ends: None, card: None, ended: false };
     async move {
-        let outcome = catch_unwind(std::pin::pin!(visit.serve(guest))).await;
+        let outcome = catch_unwind(std::pin::pin!(visit.serve(comer))).await;
         let reason = match outcome {
             Ok(Departure::Moves(to)) => return visit.move_to(to),
             Ok(Departure::Gone(reason)) => reason,
@@ -69,6 +69,14 @@ pub(crate) fn run(
         };
         Box::pin(visit.leave(reason)).await;
     }
+}
+
+/// Who is to be served.
+pub(crate) enum Comer {
+    /// Somebody who has not said anything yet, and the ends of the connection.
+    Stranger(Box<Ends>),
+    /// A client of another worker's.
+    Guest(Box<Guest>),
 }
 
 /// How a client's time with a worker ends.
@@ -84,8 +92,8 @@ struct Visit {
     worker: Rc<Worker>,
     conn: Conn,
     place: Option<Place>,
-    /// The client's end and ours, from the first look at the socket until the card has them.
-    addresses: Option<Box<(Address, Address)>>,
+    /// Of the connection, until the card has them.
+    ends: Option<Box<Ends>>,
     /// Once it is let in.
     card: Option<Rc<ClientCard>>,
     /// It has closed its side after saying goodbye; what it asked for before is still carried out.
@@ -94,8 +102,8 @@ struct Visit {
 
 impl Visit {
     /// What is awaited once in a client's life is boxed: the task holds no room for it.
-    async fn serve(&mut self, guest: Option<Box<Guest>>) -> Departure {
-        let card = match Box::pin(self.arrive(guest)).await {
+    async fn serve(&mut self, comer: Comer) -> Departure {
+        let card = match Box::pin(self.arrive(comer)).await {
             Ok(card) => card,
             Err(reason) => return Departure::Gone(reason),
         };
@@ -137,13 +145,16 @@ impl Visit {
     }
 
     /// Lets the client in, or takes it on from another worker. Console clients are served here.
-    async fn arrive(&mut self, guest: Option<Box<Guest>>) -> Result<Rc<ClientCard>, CloseReason> {
-        if let Some(guest) = guest {
-            self.worker.shared.cancel_keys.moved(guest.caller.cancel_pid, self.worker.id);
-            let card = self.worker.register(*guest);
-            self.card = Some(Rc::clone(&card));
-            card.adopt_task().await;
-            return Ok(card);
+    async fn arrive(&mut self, comer: Comer) -> Result<Rc<ClientCard>, CloseReason> {
+        match comer {
+            Comer::Stranger(ends) => self.ends = Some(ends),
+            Comer::Guest(guest) => {
+                self.worker.shared.cancel_keys.moved(guest.caller.cancel_pid, self.worker.id);
+                let card = self.worker.register(*guest);
+                self.card = Some(Rc::clone(&card));
+                card.adopt_task().await;
+                return Ok(card);
+            }
         }
         match self.login().await? {
             login::Admitted::Client(card) => Ok(card),

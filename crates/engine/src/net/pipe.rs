@@ -84,11 +84,7 @@ pub(crate) fn pipe(faults: PipeFaults) -> (Pipe, Pipe) {
 }
 
 impl Pipe {
-    pub(super) fn poll_read(
-        &mut self,
-        cx: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
+    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut half = lock(&self.incoming);
         let arrived = ready!(half.poll_arrived(cx))?;
         let piece = half.piece().min(buffer.len()).min(arrived);

@@ -2,12 +2,12 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::task::{Context, Poll};
 
 use howdah_core::facts::Address;
 use rustix::net::sockopt::socket_peercred;
-use socket2::{SockAddr, SockRef};
+use socket2::SockRef;
 
 #[cfg(test)]
 use super::Pipe;
@@ -151,27 +151,52 @@ impl Socket {
         Some(PeerCredentials { uid: credentials.uid.as_raw(), pid })
     }
 
-    /// The two ends: the other's and ours. `unix_port` stands for a Unix socket's port.
+    /// The two ends, by the kernel's word. `unix_port` stands for a Unix socket's port.
     #[must_use]
-    pub fn addresses(&self, unix_port: u16) -> (Address, Address) {
+    pub fn ends(&self, unix_port: u16) -> Ends {
         match self {
-            Socket::Tcp(stream) => {
-                let known = |address: io::Result<SockAddr>| {
-                    let address = address.ok().and_then(|address| address.as_socket());
-                    address.map_or(Address::Unknown, |address| {
-                        Address::Tcp(SocketAddr::new(address.ip().to_canonical(), address.port()))
-                    })
-                };
-                stream.socket().map_or((Address::Unknown, Address::Unknown), |socket| {
-                    let socket = SockRef::from(&socket);
-                    (known(socket.peer_addr()), known(socket.local_addr()))
-                })
-            }
-            Socket::Unix(_) => (Address::Unix(unix_port), Address::Unix(unix_port)),
+            Socket::Tcp(stream) => stream.socket().map_or_else(
+                |_| Ends::default(),
+                |socket| Ends { peer: peer_of(&socket), local: local_of(&socket) },
+            ),
+            Socket::Unix(_) => Ends::unix(unix_port),
             #[cfg(test)]
-            Socket::Pipe(_) => (Address::Unix(unix_port), Address::Unix(unix_port)),
+            Socket::Pipe(_) => Ends::unix(unix_port),
         }
     }
+}
+
+/// The two ends of a connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ends {
+    /// The other's.
+    pub peer: Address,
+    /// Ours.
+    pub local: Address,
+}
+
+impl Ends {
+    /// Of a Unix socket with this port in its name.
+    #[must_use]
+    pub fn unix(port: u16) -> Ends {
+        Ends { peer: Address::Unix(port), local: Address::Unix(port) }
+    }
+}
+
+fn peer_of(socket: &impl AsFd) -> Address {
+    known(SockRef::from(socket).peer_addr().ok().and_then(|address| address.as_socket()))
+}
+
+/// A TCP socket's own end.
+pub(crate) fn local_of(socket: &impl AsFd) -> Address {
+    known(SockRef::from(socket).local_addr().ok().and_then(|address| address.as_socket()))
+}
+
+/// An IPv4 address in the guise of IPv6 is shown as what it is.
+pub(crate) fn known(address: Option<SocketAddr>) -> Address {
+    address.map_or(Address::Unknown, |address| {
+        Address::Tcp(SocketAddr::new(address.ip().to_canonical(), address.port()))
+    })
 }
 
 /// Unix user and process at the other end.
