@@ -59,9 +59,13 @@ pub(crate) fn run(
     comer: Comer,
 ) -> impl Future<Output = ()> {
     let conn = Conn::new(socket);
-    let mut visit = Visit { worker, conn, place: Some(place), ends: None, card: None, ended: false };
+    let (ends, guest) = match comer {
+        Comer::Stranger(ends) => (Some(ends), None),
+        Comer::Guest(guest) => (None, Some(guest)),
+    };
+    let mut visit = Visit { worker, conn, place: Some(place), ends, card: None, ended: false };
     async move {
-        let outcome = catch_unwind(std::pin::pin!(visit.serve(comer))).await;
+        let outcome = catch_unwind(std::pin::pin!(visit.serve(guest))).await;
         let reason = match outcome {
             Ok(Departure::Moves(to)) => return visit.move_to(to),
             Ok(Departure::Gone(reason)) => reason,
@@ -102,8 +106,8 @@ struct Visit {
 
 impl Visit {
     /// What is awaited once in a client's life is boxed: the task holds no room for it.
-    async fn serve(&mut self, comer: Comer) -> Departure {
-        let card = match Box::pin(self.arrive(comer)).await {
+    async fn serve(&mut self, guest: Option<Box<Guest>>) -> Departure {
+        let card = match Box::pin(self.arrive(guest)).await {
             Ok(card) => card,
             Err(reason) => return Departure::Gone(reason),
         };
@@ -145,16 +149,13 @@ impl Visit {
     }
 
     /// Lets the client in, or takes it on from another worker. Console clients are served here.
-    async fn arrive(&mut self, comer: Comer) -> Result<Rc<ClientCard>, CloseReason> {
-        match comer {
-            Comer::Stranger(ends) => self.ends = Some(ends),
-            Comer::Guest(guest) => {
-                self.worker.shared.cancel_keys.moved(guest.caller.cancel_pid, self.worker.id);
-                let card = self.worker.register(*guest);
-                self.card = Some(Rc::clone(&card));
-                card.adopt_task().await;
-                return Ok(card);
-            }
+    async fn arrive(&mut self, guest: Option<Box<Guest>>) -> Result<Rc<ClientCard>, CloseReason> {
+        if let Some(guest) = guest {
+            self.worker.shared.cancel_keys.moved(guest.caller.cancel_pid, self.worker.id);
+            let card = self.worker.register(*guest);
+            self.card = Some(Rc::clone(&card));
+            card.adopt_task().await;
+            return Ok(card);
         }
         match self.login().await? {
             login::Admitted::Client(card) => Ok(card),
