@@ -6,10 +6,12 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use howdah_core::facts::{Address, CloseReason};
 use howdah_core::settings::{Listen, Tcp};
+use rustix::io::Errno;
 use rustix::net::{SocketAddrAny, SocketFlags, acceptfrom_with};
 use socket2::{Domain, SockRef, Socket as RawSocket, Type};
 use thiserror::Error;
@@ -96,7 +98,7 @@ impl Doors {
                 let _file = file;
                 loop {
                     let client = accept(&listener).await.and_then(|(socket, _)| Socket::unix(socket));
-                    let port = here.shared.settings.load().listen.port;
+                    let port = here.settings().listen.port;
                     receive(&here, client.map(|socket| (socket, Ends::unix(port)))).await;
                 }
             });
@@ -122,10 +124,10 @@ impl TcpDoor {
     }
 
     async fn watch(mut self, here: Rc<Worker>) {
-        self.apply(&here.shared.settings.load().tcp);
+        self.apply(&here.settings().tcp);
         loop {
             let accepted = accept(&self.listener).await;
-            let settings = here.shared.settings.load();
+            let settings = here.settings();
             self.apply(&settings.tcp);
             let client = accepted.and_then(|(socket, peer)| {
                 apply_other_tcp(&SockRef::from(&socket), &settings.tcp)?;
@@ -133,7 +135,6 @@ impl TcpDoor {
                 let local = self.local.unwrap_or_else(|| local_of(&socket));
                 Ok((Socket::tcp(socket)?, Ends { peer, local }))
             });
-            drop(settings);
             receive(&here, client).await;
         }
     }
@@ -158,7 +159,16 @@ fn listening(listener: impl Into<OwnedFd>) -> io::Result<AsyncFd<OwnedFd>> {
 
 async fn accept(listener: &AsyncFd<OwnedFd>) -> io::Result<(OwnedFd, Option<SocketAddrAny>)> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    listener.async_io(Interest::READABLE, |listener| Ok(acceptfrom_with(listener, flags)?)).await
+    std::future::poll_fn(|cx| {
+        loop {
+            let mut ready = ready!(listener.poll_read_ready(cx))?;
+            match acceptfrom_with(listener, flags) {
+                Err(Errno::WOULDBLOCK) => ready.clear_ready(),
+                accepted => return Poll::Ready(Ok(accepted?)),
+            }
+        }
+    })
+    .await
 }
 
 /// Open doors. Dropped, they are closed: who knocks afterwards may find another Howdah on the same port.
@@ -176,7 +186,7 @@ pub(crate) async fn receive(here: &Rc<Worker>, accepted: io::Result<(Socket, End
         }
     };
     let shared = &here.shared;
-    let arrived = shared.admission().arrive(&shared.settings.load().clients);
+    let arrived = shared.admission().arrive(&here.settings().clients);
     match arrived {
         Ok(place) => here.place(socket, ends, place),
         Err(error) => {

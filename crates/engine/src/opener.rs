@@ -24,7 +24,7 @@ use crate::worker::Worker;
 /// Opens a server connection as the pools have ordered, and tells them how it went.
 pub(crate) async fn open(worker: Rc<Worker>, id: ServerId, pool: PoolId) {
     let opening = Opening { worker: &worker, id, pool, reported: false };
-    let limit = worker.shared.settings.load().timeouts.server_connect;
+    let limit = worker.settings().timeouts.server_connect;
     let attempt = async {
         match attempt(&worker, id, pool).await {
             // It came while the server was asking for it: who has just brought it must not be told that it is missing.

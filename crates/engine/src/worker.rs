@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use arc_swap::{ArcSwap, Cache};
 use howdah_core::client::Place;
 use howdah_core::facts::{ClientState, CloseReason, Closes, Counters};
 use howdah_core::placement;
 use howdah_core::pool::{ServerId, WorkerId};
 use howdah_core::session::Patch;
+use howdah_core::settings::Settings;
 use howdah_wire::cancel_key::CancelKey;
 use rustc_hash::FxHashMap;
 use tokio::sync::oneshot;
@@ -20,6 +22,7 @@ use crate::acceptor::{DoorWatch, Doors};
 use crate::client_card::{ClientCard, Guest, Order};
 use crate::client_task::{self, Comer};
 use crate::consoles::Consoles;
+use crate::logins::Logins;
 use crate::net::{Ends, Socket};
 use crate::opener;
 use crate::outbox::Outbox;
@@ -32,6 +35,8 @@ use crate::uring::Ring;
 pub(crate) struct Worker {
     pub(crate) id: WorkerId,
     pub(crate) shared: Arc<Shared>,
+    /// Those in force, as this worker has last seen them.
+    settings: RefCell<Cache<Arc<ArcSwap<Settings>>, Arc<Settings>>>,
     pub(crate) scratch: RefCell<Scratch>,
     pub(crate) outbox: Outbox,
     /// When the bytes that are being dealt with were read.
@@ -47,7 +52,7 @@ pub(crate) struct Worker {
     /// The open doors, if it is this worker who watches them.
     doors: RefCell<Option<DoorWatch>>,
     /// Clients still logging in.
-    pub(crate) logins: Cell<u64>,
+    pub(crate) logins: Logins,
     /// Whose turn it is to hash a password.
     hashing: tokio::sync::Mutex<()>,
 }
@@ -112,6 +117,7 @@ impl Worker {
             outbox: Outbox::new(ring),
             time: Cell::new(tokio::time::Instant::now().into_std()),
             id,
+            settings: RefCell::new(Cache::new(Arc::clone(&shared.settings))),
             shared,
             random: RefCell::default(),
             scratch: RefCell::new(Scratch {
@@ -124,7 +130,7 @@ impl Worker {
             consoles: Consoles::default(),
             counters: RefCell::default(),
             closes: RefCell::default(),
-            logins: Cell::new(0),
+            logins: Logins::default(),
             hashing: tokio::sync::Mutex::default(),
         })
     }
@@ -138,6 +144,11 @@ impl Worker {
             // The runtime looks at its sockets before it goes on with who has yielded.
             tokio::task::yield_now().await;
         }
+    }
+
+    /// The settings in force.
+    pub(crate) fn settings(&self) -> Arc<Settings> {
+        Arc::clone(self.settings.borrow_mut().load())
     }
 
     /// The time, virtual in the simulator.
@@ -155,10 +166,12 @@ impl Worker {
             ahead.resize(RANDOM_AHEAD.max(bytes.len()), 0);
             (self.shared.random)(&mut ahead);
         }
-        for (byte, fresh) in bytes.iter_mut().zip(ahead.iter_mut().rev()) {
-            *byte = std::mem::take(fresh);
-        }
         let left = ahead.len() - bytes.len();
+        if let Some(fresh) = ahead.get_mut(left..) {
+            bytes.copy_from_slice(fresh);
+            // What has been given out is nobody else's to see.
+            fresh.fill(0);
+        }
         ahead.truncate(left);
     }
 
@@ -332,6 +345,7 @@ impl Worker {
     /// Ends clients that have overstepped a time limit. Part of the janitor's round.
     pub(crate) fn close_overdue(&self) {
         let now = self.now();
+        self.logins.close_overdue(now);
         for card in self.clients.borrow().values() {
             if card.waiting_since.get().is_some() {
                 continue;

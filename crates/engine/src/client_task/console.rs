@@ -27,14 +27,14 @@ impl Visit {
         session.welcome(&key, &mut welcome);
         let desk = self.enter(identity);
         let card = &desk.card;
-        if worker.shared.settings.load().log.connections {
+        if worker.settings().log.connections {
             tracing::info!(client = card.id, user = %card.user, peer = %card.peer, "console opened");
         }
         let Err(reason) = self.converse(card, session, welcome).await;
         if card.told_to_end().is_some() {
             self.say(&refusal::ended(reason));
         }
-        if worker.shared.settings.load().log.disconnections {
+        if worker.settings().log.disconnections {
             tracing::info!(client = card.id, user = %card.user, peer = %card.peer, %reason, "console closed");
         }
         reason

@@ -21,6 +21,7 @@ use super::Visit;
 use super::checkout::settle;
 use crate::client_card::{Caller, ClientCard, Guest};
 use crate::control::with_pools;
+use crate::logins::Overdue;
 use crate::shared::{Route, Welcome};
 
 /// Who has been let in.
@@ -36,19 +37,15 @@ impl Visit {
     /// The client is not let in, or was none; what there was to say has been said.
     pub(super) async fn login(&mut self) -> Result<Admitted, CloseReason> {
         let worker = Rc::clone(&self.worker);
-        worker.logins.set(worker.logins.get() + 1);
-        let settings = worker.shared.settings.load_full();
-        let identity = match settings.timeouts.client_login {
-            Some(limit) => tokio::time::timeout(limit, self.prove(settings)).await.unwrap_or_else(|_| {
+        let settings = worker.settings();
+        let until = settings.timeouts.client_login.map(|limit| worker.now() + limit);
+        let identity =
+            worker.logins.limit(until, self.prove(settings)).await.unwrap_or_else(|_: Overdue| {
                 self.say(&refusal::login_timeout());
                 Err(CloseReason::ClientLoginTimeout)
-            }),
-            None => self.prove(settings).await,
-        };
-        worker.logins.set(worker.logins.get() - 1);
-        let identity = identity?;
+            })?;
         // They may have changed while it was proving who it is.
-        let settings = worker.shared.settings.load_full();
+        let settings = worker.settings();
         self.use_what_it_proved(&identity, &settings);
         if let Err(error) = self.admit(&identity, &settings) {
             return Err(self.refuse(&error, &identity));
@@ -161,7 +158,7 @@ impl Visit {
     }
 
     fn refuse(&mut self, error: &ErrorResponse, identity: &Identity) -> CloseReason {
-        if self.worker.shared.settings.load().log.pooler_errors {
+        if self.worker.settings().log.pooler_errors {
             let Identity { database, user, .. } = identity;
             let peer = self.peer_address();
             tracing::warn!(%peer, %database, %user, %error, "client refused");

@@ -211,7 +211,7 @@ impl Visit {
             let pins = Arc::clone(&card.caller.route.rules.load().pins);
             pins.withdraw(card.id);
             pins.unpin(card.id, self.worker.now());
-            if self.worker.shared.settings.load().log.disconnections {
+            if self.worker.settings().log.disconnections {
                 let age = (self.worker.now() - card.caller.connected_at).as_secs_f64();
                 tracing::info!(
                     client = card.id,
