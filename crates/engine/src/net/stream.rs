@@ -161,3 +161,34 @@ fn broken() -> io::Error {
 
 /// Never a signal, never a wait.
 const NOW: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::DONTWAIT);
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_waits_to_write_hears_what_comes_meanwhile() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let mut stream = Stream::new(ours.into()).unwrap();
+        while stream.send_now(&[0; 4096]).is_ok() {}
+        let heard = tokio::spawn(async move {
+            let mut buffer = [0; 8];
+            let both = std::future::poll_fn(|cx| match stream.poll_read(cx, &mut buffer) {
+                Poll::Ready(read) => Poll::Ready(read.unwrap()),
+                Poll::Pending => {
+                    assert!(stream.poll_write(cx, b"more").is_pending());
+                    Poll::Pending
+                }
+            });
+            // It has begun to wait for both when the other side speaks, which reads nothing.
+            tokio::join!(both, async { theirs.write_all(b"!").unwrap() }).0
+        });
+        let heard = tokio::time::timeout(Duration::from_secs(10), heard).await;
+        assert_eq!(heard.expect("it never heard").unwrap(), 1);
+    }
+}
