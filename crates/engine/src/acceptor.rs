@@ -20,10 +20,10 @@ use tokio::io::unix::AsyncFd;
 use tokio::task::JoinSet;
 
 use crate::net::{
-    Ends, Socket, apply_heritable_tcp, apply_other_tcp, defer_accept, known, local_of, take_off_pacing,
+    Ends, apply_heritable_tcp, apply_other_tcp, defer_accept, known, local_of, take_off_pacing,
     unix_socket_path, watch,
 };
-use crate::worker::Worker;
+use crate::worker::{Arrival, Worker};
 
 /// Doors that are open but not yet watched.
 pub(crate) struct Doors {
@@ -97,7 +97,7 @@ impl Doors {
             watch.0.spawn_local(async move {
                 let _file = file;
                 loop {
-                    let client = accept(&listener).await.and_then(|(socket, _)| Socket::unix(socket));
+                    let client = accept(&listener).await.map(|(socket, _)| Arrival::Unix(socket));
                     let port = here.settings().listen.port;
                     receive(&here, client.map(|socket| (socket, Ends::unix(port)))).await;
                 }
@@ -133,7 +133,7 @@ impl TcpDoor {
                 apply_other_tcp(&SockRef::from(&socket), &settings.tcp)?;
                 let peer = known(peer.and_then(|peer| SocketAddr::try_from(peer).ok()));
                 let local = self.local.unwrap_or_else(|| local_of(&socket));
-                Ok((Socket::tcp(socket)?, Ends { peer, local }))
+                Ok((Arrival::Tcp(socket), Ends { peer, local }))
             });
             receive(&here, client).await;
         }
@@ -175,8 +175,8 @@ async fn accept(listener: &AsyncFd<OwnedFd>) -> io::Result<(OwnedFd, Option<Sock
 pub(crate) struct DoorWatch(JoinSet<()>);
 
 /// Brings one client to a worker, or turns it away.
-pub(crate) async fn receive(here: &Rc<Worker>, accepted: io::Result<(Socket, Ends)>) {
-    let (mut socket, ends) = match accepted {
+pub(crate) async fn receive(here: &Rc<Worker>, accepted: io::Result<(Arrival, Ends)>) {
+    let (socket, ends) = match accepted {
         Ok(accepted) => accepted,
         Err(error) => {
             // Out of file descriptors, most likely: the next try would fail at once as well.
@@ -193,7 +193,7 @@ pub(crate) async fn receive(here: &Rc<Worker>, accepted: io::Result<(Socket, End
             let mut message = Vec::new();
             error.write(&mut message);
             // Somebody who cannot be told will notice the end of the connection.
-            let _ = socket.send_now(&message);
+            let _ = socket.settle().and_then(|mut socket| socket.send_now(&message));
             here.closes.borrow_mut().client(CloseReason::LoginRefused);
             if !shared.is_closing() {
                 tracing::warn!(%error, "client turned away");

@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::future::Future;
+use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
@@ -32,12 +33,15 @@ impl Logins {
     pub(crate) async fn limit<T>(
         &self,
         until: Option<Instant>,
-        login: impl Future<Output = T>,
+        mut login: Pin<&mut impl Future<Output = T>>,
     ) -> Result<T, Overdue> {
         let place = Place::new(self, until);
-        let mut login = std::pin::pin!(login);
         std::future::poll_fn(|cx| {
-            if place.is_overdue(cx) { Poll::Ready(Err(Overdue)) } else { login.as_mut().poll(cx).map(Ok) }
+            let overdue = place.is_overdue(cx);
+            match login.as_mut().poll(cx) {
+                Poll::Pending if overdue => Poll::Ready(Err(Overdue)),
+                outcome => outcome.map(Ok),
+            }
         })
         .await
     }

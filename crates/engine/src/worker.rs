@@ -255,6 +255,8 @@ impl Worker {
                     let _ = reply.send(WorkerReport::of(&self));
                 }
                 Message::SettingsChanged => {
+                    // Who has nothing to do lets go of the old ones as well.
+                    drop(self.settings());
                     for card in self.clients.borrow().values() {
                         card.session.borrow_mut().set_rules(card.caller.route.rules.load_full());
                     }
@@ -266,7 +268,7 @@ impl Worker {
     }
 
     /// Sees to it that a new client is served, here or by another worker.
-    pub(crate) fn place(self: &Rc<Self>, socket: Socket, ends: Ends, place: Place) {
+    pub(crate) fn place(self: &Rc<Self>, socket: Arrival, ends: Ends, place: Place) {
         let ends = Box::new(ends);
         let doors = self.shared.workers.get().map(Vec::as_slice).unwrap_or_default();
         let chosen = placement::place(doors.iter().map(WorkerDoor::load));
@@ -275,17 +277,10 @@ impl Worker {
         };
         door.clients.fetch_add(1, Ordering::Relaxed);
         if number == usize::from(self.id.0) {
-            tokio::task::spawn_local(client_task::run(Rc::clone(self), socket, place, Comer::Stranger(ends)));
-            return;
-        }
-        match Arrival::of(socket) {
+            self.take_over(socket, place, Comer::Stranger(ends));
+        } else {
             // A worker that has stopped takes nobody on; then Howdah is stopping.
-            Ok(socket) => drop(door.mailbox.send(Message::Client { socket, ends, place })),
-            Err(error) => {
-                tracing::warn!(%error, "cannot hand a client's socket over");
-                door.clients.fetch_sub(1, Ordering::Relaxed);
-                self.shared.admission().leave(place);
-            }
+            drop(door.mailbox.send(Message::Client { socket, ends, place }));
         }
     }
 
@@ -369,7 +364,7 @@ impl Arrival {
         })
     }
 
-    fn settle(self) -> std::io::Result<Socket> {
+    pub(crate) fn settle(self) -> std::io::Result<Socket> {
         match self {
             Arrival::Tcp(socket) => Socket::tcp(socket),
             Arrival::Unix(socket) => Socket::unix(socket),

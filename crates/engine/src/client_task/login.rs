@@ -39,11 +39,14 @@ impl Visit {
         let worker = Rc::clone(&self.worker);
         let settings = worker.settings();
         let until = settings.timeouts.client_login.map(|limit| worker.now() + limit);
-        let identity =
-            worker.logins.limit(until, self.prove(settings)).await.unwrap_or_else(|_: Overdue| {
-                self.say(&refusal::login_timeout());
-                Err(CloseReason::ClientLoginTimeout)
-            })?;
+        let proved = {
+            let proving = std::pin::pin!(self.prove(settings));
+            worker.logins.limit(until, proving).await
+        };
+        let identity = proved.unwrap_or_else(|Overdue| {
+            self.say(&refusal::login_timeout());
+            Err(CloseReason::ClientLoginTimeout)
+        })?;
         // They may have changed while it was proving who it is.
         let settings = worker.settings();
         self.use_what_it_proved(&identity, &settings);
@@ -118,7 +121,8 @@ impl Visit {
     }
 
     fn peer_address(&self) -> Address {
-        self.ends.as_ref().map(|ends| ends.peer).unwrap_or_default()
+        let of_card = || self.card.as_ref().map(|card| card.caller.peer);
+        self.ends.as_ref().map(|ends| ends.peer).or_else(of_card).unwrap_or_default()
     }
 
     /// Reads what a new client has said by now: most have, since the kernel keeps back those that have not.

@@ -3,7 +3,7 @@
 //! [`Socket`] is a connection of any kind; [`Net`] opens new ones. The same client task runs over TCP, over
 //! Unix sockets and over the simulator's in-memory pipes.
 
-mod defer_accept;
+mod options;
 #[cfg(test)]
 mod pipe;
 mod real;
@@ -17,7 +17,7 @@ use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
 
-pub(crate) use defer_accept::defer_accept;
+pub(crate) use options::defer_accept;
 #[cfg(test)]
 pub(crate) use pipe::{Pipe, PipeFaults, Scissors, pipe};
 pub use real::RealNet;

@@ -6,12 +6,12 @@ use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::task::{Context, Poll};
 
 use howdah_core::facts::Address;
-use rustix::net::sockopt::socket_peercred;
 use socket2::SockRef;
 
 #[cfg(test)]
 use super::Pipe;
 use super::Stream;
+use super::options::{PeerCredentials, peer_credentials};
 
 /// A connection.
 #[derive(Debug)]
@@ -146,9 +146,7 @@ impl Socket {
     #[must_use]
     pub fn peer_credentials(&self) -> Option<PeerCredentials> {
         let Socket::Unix(stream) = self else { return None };
-        let credentials = socket_peercred(stream.socket().ok()?).ok()?;
-        let pid = u32::try_from(credentials.pid.as_raw_nonzero().get()).ok();
-        Some(PeerCredentials { uid: credentials.uid.as_raw(), pid })
+        peer_credentials(&stream.socket().ok()?)
     }
 
     /// The two ends, by the kernel's word. `unix_port` stands for a Unix socket's port.
@@ -197,13 +195,4 @@ pub(crate) fn known(address: Option<SocketAddr>) -> Address {
     address.map_or(Address::Unknown, |address| {
         Address::Tcp(SocketAddr::new(address.ip().to_canonical(), address.port()))
     })
-}
-
-/// Unix user and process at the other end.
-#[derive(Clone, Copy, Debug)]
-pub struct PeerCredentials {
-    /// User id.
-    pub uid: u32,
-    /// Process id, where the system tells.
-    pub pid: Option<u32>,
 }
