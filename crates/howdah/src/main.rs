@@ -22,8 +22,8 @@ use std::process::ExitCode;
 
 use cli::{Action, Cli};
 
-/// A login allocates two dozen times, and of that the C library makes a sixth of all its work, above all of what must
-/// lie on a cache line of its own (`docs/performance.md`).
+/// A login allocates two dozen times, and with the C library's allocator a sixth of its instructions were for that
+/// (`docs/performance.md`).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
