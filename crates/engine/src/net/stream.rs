@@ -14,8 +14,8 @@ use tokio::io::unix::AsyncFd;
 use super::watch;
 
 /// Watched for reading alone, until something has to wait for being written. The runtime's own streams are watched
-/// for both from the start; a new socket can always be written to, and the worker would be woken once more for that
-/// news, which costs a client that stays for one query a tenth of its time.
+/// for both from the start; a new socket can always be written to, and each new client would wake the worker once
+/// more for that news.
 #[derive(Debug)]
 pub struct Stream {
     /// `None`: the reactor has refused to watch it for writing as well. The connection is as good as broken.
