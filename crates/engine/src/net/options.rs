@@ -6,8 +6,8 @@ use std::ffi::c_int;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
-/// `TCP_DEFER_ACCEPT`, tcp(7): has the kernel keep a client back until it has said something, for about so many seconds; 0: not at all. So
-/// the worker is woken once for a new client and not a second time for its first bytes.
+/// `TCP_DEFER_ACCEPT`, tcp(7): has the kernel keep a client back until it has said something, for about so many
+/// seconds; 0: not at all. So the worker is woken once for a new client and not a second time for its first bytes.
 ///
 /// # Errors
 /// The kernel refuses the option.
