@@ -19,7 +19,6 @@ mod exchange;
 mod howdah;
 mod line;
 mod listener;
-mod logins;
 mod lore;
 pub mod net;
 mod opener;

@@ -1,25 +1,27 @@
 //! A connection of any kind, with the few operations the engine needs.
 
 use std::io;
-use std::net::SocketAddr;
-use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsRawFd, RawFd};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use howdah_core::facts::Address;
+use rustix::net::SendFlags;
 use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
 
 #[cfg(test)]
 use super::Pipe;
-use super::Stream;
-use super::options::{PeerCredentials, peer_credentials};
 
 /// A connection.
 #[derive(Debug)]
 pub enum Socket {
     /// TCP.
-    Tcp(Stream),
+    Tcp(TcpStream),
     /// Unix socket.
-    Unix(Stream),
+    Unix(UnixStream),
     /// In memory, for the simulator.
     #[cfg(test)]
     #[expect(private_interfaces, reason = "only in tests of this crate")]
@@ -27,44 +29,19 @@ pub enum Socket {
 }
 
 impl Socket {
-    /// A connected TCP socket that does not block.
-    ///
-    /// # Errors
-    /// The calling worker's reactor does not take it.
-    pub(crate) fn tcp(socket: impl Into<OwnedFd>) -> io::Result<Socket> {
-        Stream::new(socket.into()).map(Socket::Tcp)
-    }
-
-    /// A connected Unix socket that does not block.
-    ///
-    /// # Errors
-    /// The calling worker's reactor does not take it.
-    pub(crate) fn unix(socket: impl Into<OwnedFd>) -> io::Result<Socket> {
-        Stream::new(socket.into()).map(Socket::Unix)
-    }
-
     /// Reads what is there, at most a buffer full. 0: the other side has closed.
     ///
     /// # Errors
     /// The connection is broken.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        match self {
-            Socket::Tcp(stream) | Socket::Unix(stream) => stream.poll_read(cx, buffer),
+        let mut buffer = ReadBuf::new(buffer);
+        let read = match self {
+            Socket::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
+            Socket::Unix(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
             #[cfg(test)]
-            Socket::Pipe(pipe) => pipe.poll_read(cx, buffer),
-        }
-    }
-
-    /// Reads without asking the reactor: of use where something is there most probably.
-    ///
-    /// # Errors
-    /// `WouldBlock` when there is nothing; otherwise the connection is broken.
-    pub fn read_now(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Socket::Tcp(stream) | Socket::Unix(stream) => stream.read_now(buffer),
-            #[cfg(test)]
-            Socket::Pipe(pipe) => pipe.read_now(buffer),
-        }
+            Socket::Pipe(pipe) => pipe.poll_read(cx, &mut buffer),
+        };
+        read.map_ok(|()| buffer.filled().len())
     }
 
     /// Ready when there may be something to read; asks the reactor's cache, not the kernel.
@@ -73,19 +50,22 @@ impl Socket {
     /// The reactor is gone.
     pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Socket::Tcp(stream) | Socket::Unix(stream) => stream.poll_read_ready(cx),
+            Socket::Tcp(stream) => stream.poll_read_ready(cx),
+            Socket::Unix(stream) => stream.poll_read_ready(cx),
             #[cfg(test)]
             Socket::Pipe(pipe) => pipe.poll_read_ready(cx),
         }
     }
 
-    /// Sends at once what the kernel takes, without asking the reactor.
+    /// Sends at once what the kernel takes, without asking the reactor: after a move between workers its
+    /// cached readiness is empty though the socket is writable.
     ///
     /// # Errors
     /// `WouldBlock` when nothing can be taken now; otherwise the connection is broken.
     pub fn send_now(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Socket::Tcp(stream) | Socket::Unix(stream) => stream.send_now(bytes),
+            Socket::Tcp(stream) => Ok(rustix::net::send(stream, bytes, NOW)?),
+            Socket::Unix(stream) => Ok(rustix::net::send(stream, bytes, NOW)?),
             #[cfg(test)]
             Socket::Pipe(pipe) => pipe.send_now(bytes),
         }
@@ -97,7 +77,8 @@ impl Socket {
     /// The connection is broken.
     pub fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self {
-            Socket::Tcp(stream) | Socket::Unix(stream) => stream.poll_write(cx, bytes),
+            Socket::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Socket::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
             #[cfg(test)]
             Socket::Pipe(pipe) => pipe.poll_write(cx, bytes),
         }
@@ -108,19 +89,20 @@ impl Socket {
     /// # Errors
     /// The reactor does not take it.
     pub fn rehome(self) -> io::Result<Socket> {
-        match self {
-            Socket::Tcp(stream) => Socket::tcp(stream.into_socket()?),
-            Socket::Unix(stream) => Socket::unix(stream.into_socket()?),
+        Ok(match self {
+            Socket::Tcp(stream) => Socket::Tcp(TcpStream::from_std(stream.into_std()?)?),
+            Socket::Unix(stream) => Socket::Unix(UnixStream::from_std(stream.into_std()?)?),
             #[cfg(test)]
-            Socket::Pipe(pipe) => Ok(Socket::Pipe(pipe)),
-        }
+            Socket::Pipe(pipe) => Socket::Pipe(pipe),
+        })
     }
 
     /// No more will be written; the other side reads an end of file after what was sent.
     pub fn finish(&self) {
         // The connection may be broken by now: then there is nobody left to tell.
         let _ = match self {
-            Socket::Tcp(stream) | Socket::Unix(stream) => stream.finish(),
+            Socket::Tcp(stream) => SockRef::from(stream).shutdown(Shutdown::Write),
+            Socket::Unix(stream) => SockRef::from(stream).shutdown(Shutdown::Write),
             #[cfg(test)]
             Socket::Pipe(pipe) => pipe.finish(),
         };
@@ -130,7 +112,8 @@ impl Socket {
     #[must_use]
     pub fn descriptor(&self) -> Option<RawFd> {
         match self {
-            Socket::Tcp(stream) | Socket::Unix(stream) => stream.descriptor(),
+            Socket::Tcp(stream) => Some(stream.as_raw_fd()),
+            Socket::Unix(stream) => Some(stream.as_raw_fd()),
             #[cfg(test)]
             Socket::Pipe(_) => None,
         }
@@ -146,53 +129,38 @@ impl Socket {
     #[must_use]
     pub fn peer_credentials(&self) -> Option<PeerCredentials> {
         let Socket::Unix(stream) = self else { return None };
-        peer_credentials(&stream.socket().ok()?)
+        let credentials = stream.peer_cred().ok()?;
+        let pid = credentials.pid().and_then(|pid| u32::try_from(pid).ok());
+        Some(PeerCredentials { uid: credentials.uid(), pid })
     }
 
-    /// The two ends, by the kernel's word. `unix_port` stands for a Unix socket's port.
+    /// The two ends: the other's and ours. `unix_port` stands for a Unix socket's port.
     #[must_use]
-    pub fn ends(&self, unix_port: u16) -> Ends {
+    pub fn addresses(&self, unix_port: u16) -> (Address, Address) {
         match self {
-            Socket::Tcp(stream) => stream.socket().map_or_else(
-                |_| Ends::default(),
-                |socket| Ends { peer: peer_of(&socket), local: local_of(&socket) },
-            ),
-            Socket::Unix(_) => Ends::unix(unix_port),
+            Socket::Tcp(stream) => {
+                let known = |address: io::Result<SocketAddr>| {
+                    address.map_or(Address::Unknown, |address| {
+                        Address::Tcp(SocketAddr::new(address.ip().to_canonical(), address.port()))
+                    })
+                };
+                (known(stream.peer_addr()), known(stream.local_addr()))
+            }
+            Socket::Unix(_) => (Address::Unix(unix_port), Address::Unix(unix_port)),
             #[cfg(test)]
-            Socket::Pipe(_) => Ends::unix(unix_port),
+            Socket::Pipe(_) => (Address::Unix(unix_port), Address::Unix(unix_port)),
         }
     }
 }
 
-/// The two ends of a connection.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Ends {
-    /// The other's.
-    pub peer: Address,
-    /// Ours.
-    pub local: Address,
+/// Unix user and process at the other end.
+#[derive(Clone, Copy, Debug)]
+pub struct PeerCredentials {
+    /// User id.
+    pub uid: u32,
+    /// Process id, where the system tells.
+    pub pid: Option<u32>,
 }
 
-impl Ends {
-    /// Of a Unix socket with this port in its name.
-    #[must_use]
-    pub fn unix(port: u16) -> Ends {
-        Ends { peer: Address::Unix(port), local: Address::Unix(port) }
-    }
-}
-
-fn peer_of(socket: &impl AsFd) -> Address {
-    known(SockRef::from(socket).peer_addr().ok().and_then(|address| address.as_socket()))
-}
-
-/// A TCP socket's own end.
-pub(crate) fn local_of(socket: &impl AsFd) -> Address {
-    known(SockRef::from(socket).local_addr().ok().and_then(|address| address.as_socket()))
-}
-
-/// An IPv4 address in the guise of IPv6 is shown as what it is.
-pub(crate) fn known(address: Option<SocketAddr>) -> Address {
-    address.map_or(Address::Unknown, |address| {
-        Address::Tcp(SocketAddr::new(address.ip().to_canonical(), address.port()))
-    })
-}
+/// Never a signal, never a wait.
+const NOW: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::DONTWAIT);

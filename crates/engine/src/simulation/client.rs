@@ -20,8 +20,7 @@ use super::sql::{Asked, INITIAL};
 use super::wire::{Lost, Wire};
 use super::world::World;
 use crate::acceptor;
-use crate::net::{Ends, pipe};
-use crate::worker::Arrival;
+use crate::net::{Socket, pipe};
 
 /// One visit of a client, from connect to goodbye.
 pub(super) struct Client {
@@ -72,7 +71,7 @@ async fn dial(world: &World, chance: &mut Chance) -> Wire {
         door.busy.store(u32::try_from(chance.below(1000)).unwrap(), Ordering::Relaxed);
     }
     let door = Rc::clone(&world.workers.borrow()[0]);
-    acceptor::receive(&door, Ok((Arrival::Pipe(theirs), Ends::unix(0)))).await;
+    acceptor::receive(&door, Ok(Socket::Pipe(theirs))).await;
     Wire::new(ours)
 }
 
