@@ -51,6 +51,7 @@ fn line(message: &Message, pids: &[(char, u32)]) -> String {
         b'1' => format!("ParseComplete{}", message.body.escape_ascii()),
         b'2' => format!("BindComplete{}", message.body.escape_ascii()),
         b'3' => format!("CloseComplete{}", message.body.escape_ascii()),
+        b'n' => format!("NoData{}", message.body.escape_ascii()),
         tag => format!("{} {}", char::from(tag), message.body.escape_ascii()),
     };
     numberless(&line)
@@ -89,7 +90,7 @@ fn row_description(body: &[u8]) -> String {
 
 fn parameter_description(body: &[u8]) -> String {
     let types = body[2..].chunks(4).map(|it| oid(u32::from_be_bytes(it.try_into().expect("four bytes"))));
-    format!("ParameterDescription {}", types.collect::<Vec<_>>().join(" "))
+    types.fold("ParameterDescription".to_owned(), |line, oid| format!("{line} {oid}"))
 }
 
 fn data_row(message: &Message) -> String {

@@ -25,7 +25,8 @@ impl Server {
     /// Appends a statement without parameters, by the extended protocol: it leaves the unnamed statement alone, and
     /// fits into a batch that is open.
     pub(crate) fn run(&mut self, subject: Subject, text: &[u8], to_server: &mut Vec<u8>) {
-        // What an earlier one has left that failed half way.
+        // What an earlier one has left that failed half way, its portal in a transaction that is still open.
+        frontend::write_close(to_server, TargetKind::Portal, OWN);
         frontend::write_close(to_server, TargetKind::Statement, OWN);
         frontend::write_parse(to_server, OWN, text, &[]);
         frontend::write_bind_header(to_server, OWN, OWN, NO_PARAMETERS.len()).expect("the names are short");
@@ -33,7 +34,7 @@ impl Server {
         frontend::write_execute(to_server, OWN, 0);
         frontend::write_close(to_server, TargetKind::Portal, OWN);
         frontend::write_close(to_server, TargetKind::Statement, OWN);
-        for kind in [Kind::Close, Kind::Parse, Kind::Bind] {
+        for kind in [Kind::Close, Kind::Close, Kind::Parse, Kind::Bind] {
             self.outstanding.push(Expected::ours(kind));
         }
         self.outstanding.push(Expected { subject, ..Expected::ours(Kind::Execute) });

@@ -69,8 +69,8 @@ pub struct Server {
     pub(super) causes: Vec<Cause>,
     /// What is said in place of errors that are owed, to texts that were refused.
     pub(crate) refusals: VecDeque<ErrorResponse>,
-    /// The last statement that could not be prepared for a query that names it.
-    pub(crate) vain: Option<Box<Vain>>,
+    /// What could not be prepared for its client since that one was ready last.
+    pub(crate) vain: Vain,
     /// Whose the unnamed statement is.
     pub unnamed: UnnamedStatement,
     /// What happened since the engine last looked.
@@ -130,7 +130,7 @@ impl Server {
             unfit: false,
             causes: Vec::new(),
             refusals: VecDeque::new(),
-            vain: None,
+            vain: Vain::default(),
             unnamed: UnnamedStatement::default(),
             tally: Tally::default(),
             last_error: None,
@@ -171,6 +171,7 @@ impl Server {
     pub fn disown(&mut self) {
         self.outstanding.disown();
         self.causes.clear();
+        self.vain.forget();
         self.unnamed.forget();
         self.rest.forward = false;
     }

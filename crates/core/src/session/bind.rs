@@ -15,6 +15,7 @@ use super::recall::Recall;
 use super::relay_client::{Step, malformed};
 use super::rename::{MISSING_UNNAMED, REFUSED};
 use super::server_names::ServerName;
+use super::sql_names::Wanted;
 use super::statements::Told;
 use super::{Expected, Kind, Patch, Session, Statement, Subject, Verdict};
 use crate::server::Server;
@@ -30,12 +31,12 @@ pub(super) struct Effects {
     pub(super) correction: Vec<u8>,
 }
 
-/// What the name in a Bind stands for.
-struct Meant {
+/// What a name stands for.
+pub(super) struct Meant {
     /// By the client's names, and what the client was told of it.
-    statement: Option<(Arc<Statement>, Told)>,
+    pub(super) statement: Option<(Arc<Statement>, Told)>,
     /// What executing it may do; `None`: nothing that matters to this client.
-    signs: Option<Arc<Signs>>,
+    pub(super) signs: Option<Arc<Signs>>,
 }
 
 impl Session {
@@ -63,6 +64,9 @@ impl Session {
             self.renew_what_is_doubtful(server, names.statement, patch);
         } else if input.len() < header.total() {
             return Step::Hold;
+        }
+        if let Some(signs) = signs.filter(|signs| !signs.is_plain() || self.heeds_all) {
+            self.prepare_names(server, signs, &self.text_of(names.statement), patch);
         }
         let target = match statement {
             // It must not find itself under another name.
@@ -125,7 +129,7 @@ impl Session {
         }
     }
 
-    fn meant(&self, name: &[u8]) -> Meant {
+    pub(super) fn meant(&self, name: &[u8]) -> Meant {
         let statement = if name.is_empty() { None } else { self.known(name) };
         let signs = match &statement {
             None if name.is_empty() => self.unnamed.signs.clone(),
@@ -179,25 +183,25 @@ impl Session {
         match (target, signs) {
             (ServerName::Virtual(_), None) => Effects::default(),
             (ServerName::Virtual(statement), Some(signs)) => {
-                self.heed(server, portal, signs, statement.text(), patch)
+                self.heed(server, portal, signs, statement.text())
             }
             (ServerName::AsIs, signs) if name.is_empty() => {
                 self.unnamed.bound();
                 match signs {
                     Some(signs) => {
                         let text = self.text_of(name);
-                        let effects = self.heed(server, portal, signs, &text, patch);
+                        let effects = self.heed(server, portal, signs, &text);
                         Effects { commits: effects.commits || self.unnamed.commits, ..effects }
                     }
                     None => Effects { commits: self.unnamed.commits, ..Effects::default() },
                 }
             }
             (ServerName::Own(statement), Some(signs)) => {
-                self.heed(server, portal, signs, statement.text(), patch);
+                self.heed(server, portal, signs, statement.text());
                 Effects::unknown()
             }
             (ServerName::AsIs | ServerName::Own(_), _) => {
-                self.prepare_name(server, name, patch);
+                self.prepare_name(server, name, Wanted::Statement, patch);
                 self.raise(server, &Signs::unseen(), name);
                 Effects::unknown()
             }
@@ -207,19 +211,9 @@ impl Session {
 
     /// A statement with these signs is executed.
     #[cold]
-    fn heed(
-        &mut self,
-        server: &mut Server,
-        portal: &[u8],
-        signs: &Signs,
-        text: &[u8],
-        patch: &mut Patch,
-    ) -> Effects {
-        let mut correction = Vec::new();
-        if !signs.is_plain() || self.heeds_all {
-            correction = self.raise_bound(server, portal, signs, text);
-            self.prepare_names(server, signs, text, patch);
-        }
+    fn heed(&mut self, server: &mut Server, portal: &[u8], signs: &Signs, text: &[u8]) -> Effects {
+        let special = !signs.is_plain() || self.heeds_all;
+        let correction = if special { self.raise_bound(server, portal, signs, text) } else { Vec::new() };
         Effects { commits: signs.has(Sign::Commits), clears: signs.has(Sign::Clears), correction }
     }
 
@@ -238,7 +232,7 @@ impl Session {
     }
 
     /// The text that is executed under this name, as far as it is known.
-    fn text_of(&self, name: &[u8]) -> Vec<u8> {
+    pub(super) fn text_of(&self, name: &[u8]) -> Vec<u8> {
         if name.is_empty() {
             return self.unnamed.text().to_vec();
         }

@@ -76,17 +76,24 @@ pub(super) fn error(
         }
         _ => {}
     }
+    if asked.subject == Subject::SqlName
+        && let (Some(session), Some(name)) = (session.as_deref_mut(), &name)
+    {
+        session.note_vain(name, error.code);
+    }
     if attempting {
-        server.vain = name.map(|name| Box::new(Vain { name, error }));
+        if let Some(name) = name.filter(|_| session.is_some()) {
+            server.vain.note(name, error);
+        }
         return Ok(Reply::Swallow);
     }
     if server.note_refusal(asked.subject, &error) {
         return Ok(Reply::Swallow);
     }
-    if asked.subject == Subject::Named
-        && let Some(vain) = server.vain.take().filter(|vain| vain.explains(&error))
+    if !asked.ours
+        && let Some(cause) = server.vain.cause_of(&error)
     {
-        vain.error.write(&mut patch.to_client);
+        cause.write(&mut patch.to_client);
         return Ok(Reply::Swallow);
     }
     if asked.subject == Subject::Correction
@@ -109,25 +116,6 @@ pub(super) fn error(
     }
     error.write(&mut patch.to_client);
     Ok(Reply::Swallow)
-}
-
-/// An attempt to prepare a statement for a query that names it, and why it failed: on a direct connection, where the
-/// statement is there, the query itself would have failed so.
-#[derive(Debug)]
-pub(crate) struct Vain {
-    name: Box<[u8]>,
-    error: ErrorResponse,
-}
-
-impl Vain {
-    /// The query's own error only says that the statement is not there, or that the attempt has ended its transaction.
-    fn explains(&self, error: &ErrorResponse) -> bool {
-        let quoted = format!("\"{}\"", String::from_utf8_lossy(&self.name));
-        match error.code {
-            SqlState::INVALID_SQL_STATEMENT_NAME => error.message.contains(&quoted),
-            code => code == SqlState::IN_FAILED_SQL_TRANSACTION,
-        }
-    }
 }
 
 /// A correction has failed that is a query of its own. `None`: there is no telling why.

@@ -6,11 +6,15 @@ use super::Session;
 use crate::server::Server;
 
 impl Session {
-    /// What decides the meaning of a statement that is prepared now: where its names lead and how its literals
-    /// are read. While that cannot be told, the statement is like no other.
-    pub(super) fn meaning(&self, server: &Server) -> Vec<u8> {
+    /// What decides the meaning of a statement with this text that is prepared now: where its names lead and how its
+    /// literals are read. While that cannot be told, or if it is the session's, the statement is like no other.
+    pub(super) fn meaning(&self, server: &Server, text: &[u8]) -> Vec<u8> {
         let mut meaning = Vec::new();
-        if server.doubts.is_unknown() || server.look.is_some() || server.meaning_trail.len() > LONGEST_TRAIL {
+        if server.doubts.is_unknown()
+            || server.look.is_some()
+            || server.meaning_trail.len() > LONGEST_TRAIL
+            || shifts(text)
+        {
             meaning.extend_from_slice(&self.rules.registry.unlike_any_other());
             return meaning;
         }
@@ -38,6 +42,11 @@ impl Session {
             server.meaning_trail.push(0);
         }
     }
+}
+
+/// What it returns is decided by the session each time: what EXECUTE and FETCH name.
+pub(super) fn shifts(text: &[u8]) -> bool {
+    matches!(Head::of(text), Head::Execute | Head::Fetch)
 }
 
 /// How much of what was said about the meaning of statements in a transaction is kept, to tell statements

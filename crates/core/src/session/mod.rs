@@ -17,7 +17,8 @@
 //! * `server_names` – what such a name is on a server connection; `rename` – in an error it is the client's again
 //! * `unnamed` – the unnamed statement, which follows its client too
 //! * `statement` – a text that is prepared; `statements` – by the client's names; `server_statements` – by the server's
-//! * `sql_statements` – those that SQL knows by name; `sql_names` – a text that means one finds it
+//! * `sql_statements` – those that SQL knows by name; `sql_names` – a text that means one finds it; `vain` – or hears
+//!   why not
 //! * `meaning` – what a statement means that is prepared now
 //! * `shape` – what a client was told that its statement looks like; `recall` – what it has said that may have to be
 //!   said once more, since what is prepared may be out of date
@@ -68,11 +69,11 @@ mod survey;
 mod tests;
 mod unnamed;
 mod unread;
+mod vain;
 mod verdict;
 
 pub(crate) use conversation::Rest;
 pub use conversation::{Session, SessionRules};
-pub(crate) use errors::Vain;
 pub(crate) use hint_book::Change;
 pub use hint_book::{HintBook, Inquiry};
 pub use outstanding::{Expected, Kind, Outstanding, Subject};
@@ -88,4 +89,5 @@ pub use state::{Asks, Beginning, Beginnings, Doubts, Rights, SessionState, Start
 pub use statement::{Statement, StatementRegistry};
 pub use statements::{ClientStatements, Told};
 pub(crate) use survey::Survey;
+pub(crate) use vain::Vain;
 pub use verdict::{Patch, Verdict};

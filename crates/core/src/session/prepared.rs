@@ -11,11 +11,13 @@ use howdah_wire::backend::{self, TransactionStatus};
 use howdah_wire::frontend::{self, Target, TargetKind, tag};
 use howdah_wire::sql::{Sign, Signs};
 
+use super::bind::Meant;
 use super::relay_client::{Step, malformed};
 use super::rename::MISSING_UNNAMED;
 use super::server_names::{ServerName, send_close, write_parse_start};
 use super::server_statements::Need;
-use super::statement::{NAME_PREFIX, signs_of};
+use super::sql_names::Wanted;
+use super::statement::{NAME_PREFIX, signs_of, text_of};
 use super::statements::Told;
 use super::{Asks, Expected, Kind, Patch, PinReason, Session, Statement, Subject, Verdict};
 use crate::server::Server;
@@ -44,7 +46,7 @@ impl Session {
     fn parse(&mut self, server: &mut Server, header: FrameHeader, input: &[u8], patch: &mut Patch) -> Step {
         let body = body_so_far(header, input);
         if body.first() == Some(&0) {
-            return self.parse_unnamed(server, header, body);
+            return self.parse_unnamed(server, header, input, patch);
         }
         let Some(name) = until_nul(body) else {
             return more_or_malformed(header, input, MAX_NAME, patch);
@@ -66,7 +68,7 @@ impl Session {
         }
         if self.sql.as_ref().is_some_and(|sql| sql.has(name)) {
             // Given away by PREPARE: the same.
-            self.prepare_name(server, name, patch);
+            self.prepare_name(server, name, Wanted::Name, patch);
             write_parse_start(name, definition_len, &mut patch.to_server);
             server.outstanding.push(Expected { subject: Subject::Taken, ..Expected::theirs(Kind::Parse) });
             return Step::Replace(taken);
@@ -76,11 +78,15 @@ impl Session {
             return Session::pass(server, Expected::theirs(Kind::Parse));
         }
         let Some(definition) = input.get(taken..header.total()) else { return Step::Hold };
-        let meaning = self.meaning(server);
+        let meaning = self.meaning(server, text_of(definition));
         let statement = self.rules.registry.intern(definition, &meaning);
-        let listens = self.signs_of(&statement).is_some_and(|signs| signs.has(Sign::Listen));
-        if listens && self.must_wait_for_channels(statement.text()) {
-            return Step::Hold;
+        if let Some(signs) = self.signs_of(&statement) {
+            if signs.has(Sign::Listen) && self.must_wait_for_channels(statement.text()) {
+                return Step::Hold;
+            }
+            if !self.prepare_executed(server, &signs, statement.text(), patch) {
+                return wait(server);
+            }
         }
         server.tally.client_parses += 1;
         let now = self.rules.registry.now();
@@ -110,7 +116,14 @@ impl Session {
         self.send_parse(server, statement, theirs, patch);
     }
 
-    fn parse_unnamed(&mut self, server: &mut Server, header: FrameHeader, body: &[u8]) -> Step {
+    fn parse_unnamed(
+        &mut self,
+        server: &mut Server,
+        header: FrameHeader,
+        input: &[u8],
+        patch: &mut Patch,
+    ) -> Step {
+        let body = body_so_far(header, input);
         // What executing it does to the session shows only when all of it is there.
         let whole = body.len() + FrameHeader::SIZE >= header.total();
         if !whole && header.total() <= Verdict::MAX_HELD {
@@ -122,11 +135,14 @@ impl Session {
         if signs.has(Sign::Listen) && self.must_wait_for_channels(text) {
             return Step::Hold;
         }
+        if !self.prepare_executed(server, &signs, text, patch) {
+            return wait(server);
+        }
         let kept = definition.filter(|_| header.total() <= MAX_UNNAMED || !signs.is_plain());
         let generation = self.unnamed.parsed(self.id, &mut server.unnamed, kept);
         self.unnamed.note(signs);
         let subject = Subject::Unnamed(generation);
-        Session::pass(server, Expected { subject, ..Expected::theirs(Kind::Parse) })
+        Session::pass_behind(server, Expected { subject, ..Expected::theirs(Kind::Parse) }, input, patch)
     }
 
     fn describe(
@@ -147,10 +163,16 @@ impl Session {
         if self.is_in_doubt(server, name) {
             return wait(server);
         }
-        let known = self.known(name).map(|(statement, told)| (statement, Told { shape: None, ..told }));
+        let Meant { statement, signs } = self.meant(name);
+        if let Some(signs) = signs
+            && !self.prepare_executed(server, &signs, &self.text_of(name), patch)
+        {
+            return wait(server);
+        }
+        let known = statement.map(|(statement, told)| (statement, Told { shape: None, ..told }));
         let target = self.server_name(server, name, known, patch);
         if matches!(target, ServerName::AsIs) && !name.is_empty() {
-            self.prepare_name(server, name, patch);
+            self.prepare_name(server, name, Wanted::Statement, patch);
         }
         let mut expected = expected;
         if let ServerName::Virtual(statement) = &target {
@@ -202,7 +224,7 @@ impl Session {
             self.forget_name(server, name);
             frontend::write_close(&mut patch.to_server, TargetKind::Statement, name);
         } else {
-            self.prepare_name(server, name, patch);
+            self.prepare_name(server, name, Wanted::Name, patch);
             server.doubts.add(Asks::STATEMENTS, name);
             server.outstanding.push(expected);
             frontend::write_close(&mut patch.to_server, TargetKind::Statement, name);

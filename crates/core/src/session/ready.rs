@@ -86,6 +86,9 @@ pub(super) fn ready(
         return Ok(Reply::Swallow);
     }
     let Some(session) = session else { return Ok(Reply::Swallow) };
+    if !expected.ours {
+        server.vain.forget();
+    }
     if correcting && !expected.ours {
         session.ready_awaits = ReadyAwaits::Correction;
         return Ok(Reply::Swallow);

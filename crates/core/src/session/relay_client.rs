@@ -121,8 +121,8 @@ impl Session {
     /// Messages that may put something into the patch: what stands before them has to be sent first.
     fn may_rewrite(&self, header: FrameHeader) -> bool {
         match header.tag {
-            tag::PARSE | tag::BIND | tag::DESCRIBE | tag::CLOSE => self.rules.follows_statements(),
-            tag::QUERY => true,
+            tag::BIND | tag::DESCRIBE | tag::CLOSE => self.rules.follows_statements(),
+            tag::PARSE | tag::QUERY => true,
             tag::EXECUTE => !self.bound.correction.is_empty(),
             tag::FUNCTION_CALL => false,
             tag::SYNC | tag::FLUSH => header.total() > FrameHeader::SIZE,
@@ -150,7 +150,7 @@ impl Session {
             tag::PARSE | tag::BIND | tag::DESCRIBE | tag::CLOSE if self.rules.follows_statements() => {
                 self.named(server, header, input, patch)
             }
-            tag::PARSE => self.parse_as_is(server, header, input),
+            tag::PARSE => self.parse_as_is(server, header, input, patch),
             tag::BIND => self.bind_as_is(server),
             tag::DESCRIBE => Session::pass(server, Expected::theirs(Kind::Describe)),
             tag::CLOSE => Session::pass(server, Expected::theirs(Kind::Close)),
@@ -233,21 +233,14 @@ impl Session {
             }
             self.special_query(server, &signs, text.unwrap_or_default(), patch);
         }
-        let subject = if patch.to_server.is_empty() { Subject::None } else { Subject::Named };
-        let query = Expected { commits, clears, subject, ..Expected::theirs(Kind::Query) };
-        let step = Session::pass(server, query);
-        if patch.to_server.is_empty() {
-            return step;
-        }
-        // What was put into the patch has to go before it.
-        patch.to_server.extend_from_slice(input.get(..FrameHeader::SIZE).unwrap_or_default());
-        Step::Replace(FrameHeader::SIZE)
+        let query = Expected { commits, clears, ..Expected::theirs(Kind::Query) };
+        Session::pass_behind(server, query, input, patch)
     }
 
     /// A query that may change the session.
     #[cold]
     fn special_query(&mut self, server: &mut Server, signs: &Signs, text: &[u8], patch: &mut Patch) {
-        self.prepare_names_of_query(server, signs, text, patch);
+        self.prepare_names(server, signs, text, patch);
         if let Some(correction) = self.correction(signs, text) {
             self.raise_corrected(server, signs, text);
             self.postscript = correction;
@@ -293,6 +286,21 @@ impl Session {
     pub(super) fn pass(server: &mut Server, expected: Expected) -> Step {
         server.outstanding.push(expected);
         Step::Pass
+    }
+
+    /// The message goes on as it is, behind what was put into the patch.
+    pub(super) fn pass_behind(
+        server: &mut Server,
+        expected: Expected,
+        input: &[u8],
+        patch: &mut Patch,
+    ) -> Step {
+        server.outstanding.push(expected);
+        if patch.to_server.is_empty() {
+            return Step::Pass;
+        }
+        patch.to_server.extend_from_slice(input.get(..FrameHeader::SIZE).unwrap_or_default());
+        Step::Replace(FrameHeader::SIZE)
     }
 }
 

@@ -2,13 +2,17 @@
 //! when it arrives.
 //!
 //! What a text names is seen to before it is sent: foreign statements of that name are removed, the client's
-//! own prepared. What became of them is asked when the transaction has ended, like everything else of a
-//! session: `pg_prepared_statements` tells.
+//! own prepared. Whatever cannot be prepared, since a table of it is gone, keeps nothing else from being there; what the
+//! client hears of it is in `vain`. What became of the names is asked when the transaction has ended, like everything
+//! else of a session: `pg_prepared_statements` tells.
+//!
+//! PostgreSQL looks the name up that an EXECUTE means as soon as that one is parsed, to tell what it returns.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use howdah_wire::frontend::{self, TargetKind};
-use howdah_wire::sql::{Sign, Signs, StatementNames, prepare_text};
+use howdah_wire::sql::{Head, Sign, Signs, StatementNames, Verb, prepare_text};
 
 use super::prepared::names_are_unknown;
 use super::server_names::write_parse;
@@ -36,13 +40,37 @@ impl Session {
             return self.show_all(server, patch);
         }
         if signs.has(Sign::Opaque) || self.rules.always_asks() {
-            self.sync_all(server, patch);
+            self.sync_all(server, named_first(text).as_deref(), patch);
         }
         if [Sign::Prepare, Sign::Execute, Sign::Deallocate].into_iter().any(|sign| signs.has(sign)) {
-            for statement in StatementNames::of(text) {
-                self.ensure_name(server, &statement.name, patch);
-            }
+            self.prepare_named_in(server, text, patch);
         }
+    }
+
+    fn prepare_named_in(&mut self, server: &mut Server, text: &[u8], patch: &mut Patch) {
+        for statement in StatementNames::of(text) {
+            let wanted = if statement.verb == Verb::Execute { Wanted::Statement } else { Wanted::Name };
+            self.ensure_name(server, &statement.name, wanted, patch);
+        }
+    }
+
+    /// A statement with these signs is to be parsed here. False: what it executes by name depends on the fate of
+    /// something that has not been answered yet.
+    pub(super) fn prepare_executed(
+        &mut self,
+        server: &mut Server,
+        signs: &Signs,
+        text: &[u8],
+        patch: &mut Patch,
+    ) -> bool {
+        if !signs.has(Sign::Execute) || !self.rules.follows_state() || server.outstanding.has_failed() {
+            return true;
+        }
+        if self.names_in_doubt(server, signs, text) {
+            return false;
+        }
+        self.prepare_named_in(server, text, patch);
+        true
     }
 
     /// What this text means by name depends on the fate of something that has not been answered yet.
@@ -63,27 +91,16 @@ impl Session {
         StatementNames::of(text).any(|statement| self.is_in_doubt(server, &statement.name))
     }
 
-    /// The same before a simple query: what it takes is a batch of its own, whose failure must not keep the
-    /// query from being carried out.
-    pub(super) fn prepare_names_of_query(
+    /// A message of the extended protocol means this name, which is none of those made virtual.
+    pub(super) fn prepare_name(
         &mut self,
         server: &mut Server,
-        signs: &Signs,
-        text: &[u8],
+        name: &[u8],
+        wanted: Wanted,
         patch: &mut Patch,
     ) {
-        let (within, before) = (server.outstanding.wants_sync(), patch.to_server.len());
-        self.prepare_names(server, signs, text, patch);
-        if patch.to_server.len() > before && !within {
-            frontend::write_sync(&mut patch.to_server);
-            server.outstanding.push(Expected { subject: Subject::Attempt, ..Expected::ours(Kind::Sync) });
-        }
-    }
-
-    /// A message of the extended protocol means this name, which is none of those made virtual.
-    pub(super) fn prepare_name(&mut self, server: &mut Server, name: &[u8], patch: &mut Patch) {
         if self.rules.follows_state() && (self.sql.is_some() || !server.sql.is_empty()) {
-            self.ensure_name(server, name, patch);
+            self.ensure_name(server, name, wanted, patch);
         }
     }
 
@@ -107,38 +124,60 @@ impl Session {
             return Some(entry.clone());
         }
         let (statement, told) = self.statements.as_ref()?.resolve(name)?;
-        Some(Entry { definition: Definition::Protocol(Arc::clone(statement)), since: told.since })
+        let definition = Definition::Protocol(Arc::clone(statement));
+        Some(Entry { definition, since: told.since, vain: None })
     }
 
-    fn ensure_name(&mut self, server: &mut Server, name: &[u8], patch: &mut Patch) {
-        let wanted = self.entry(name);
-        match (server.sql.entry(name), &wanted) {
-            (None, None) => return,
+    /// Nothing need be sent so that the name is there as `own`.
+    fn is_there(&self, server: &Server, name: &[u8], own: Option<&Entry>, wanted: Wanted) -> bool {
+        match (server.sql.entry(name), own) {
+            (None, None) => true,
             // What was prepared before may be out of date, which for this client it must not be.
-            (Some(there), Some(wanted))
-                if there.definition == wanted.definition && there.since >= wanted.since =>
-            {
-                return;
+            (Some(there), Some(own)) => {
+                there.definition == own.definition && (wanted == Wanted::Name || there.since >= own.since)
             }
-            (Some(_), _) => close(server, name, patch),
-            (None, Some(_)) => {}
+            (None, Some(_)) => server.vain.has(name),
+            (Some(_), None) => false,
         }
-        let Some(wanted) = wanted else { return };
-        if server.sql.len() >= self.rules.max_prepared_statements.max(1) as usize {
-            self.close_foreign(server, patch);
+    }
+
+    fn ensure_name(&mut self, server: &mut Server, name: &[u8], wanted: Wanted, patch: &mut Patch) {
+        let own = self.entry(name);
+        if self.is_there(server, name, own.as_ref(), wanted) {
+            return;
         }
-        match &wanted.definition {
-            Definition::Sql(text) => server.run(Subject::SqlName, text, &mut patch.to_server),
-            Definition::Protocol(statement) => {
-                write_parse(name, &statement.definition, &mut patch.to_server);
-                push_about_name(server, Kind::Parse);
+        if let Some(sql) = &mut self.sql {
+            sql.note_vain(name, None);
+        }
+        attempt(server, patch, |server, patch| {
+            if server.sql.has(name) {
+                close(server, name, patch);
             }
-            Definition::Foreign => return,
-        }
-        let now = self.rules.registry.now();
-        server.sql.send(name, Some(Entry { since: now, ..wanted }), server.outstanding.batch());
-        // If that fails the name is not there, and the client has to see it so.
-        server.doubts.add(Asks::STATEMENTS, b"");
+            let Some(own) = own else { return };
+            if server.sql.len() >= self.rules.max_prepared_statements.max(1) as usize {
+                self.close_foreign(server, patch);
+            }
+            let since = match (wanted, &own.definition) {
+                (Wanted::Name, _) => {
+                    write_parse(name, NOTHING, &mut patch.to_server);
+                    push_about_name(server, Kind::Parse);
+                    NEVER
+                }
+                (_, Definition::Sql(text)) => {
+                    server.run(Subject::SqlName, text, &mut patch.to_server);
+                    self.rules.registry.now()
+                }
+                (_, Definition::Protocol(statement)) => {
+                    write_parse(name, &statement.definition, &mut patch.to_server);
+                    push_about_name(server, Kind::Parse);
+                    self.rules.registry.now()
+                }
+                (_, Definition::Foreign) => return,
+            };
+            server.sql.send(name, Some(Entry { since, ..own }), server.outstanding.batch());
+            // If that fails the name is not there, and the client has to see it so.
+            server.doubts.add(Asks::STATEMENTS, b"");
+        });
     }
 
     fn close_foreign(&self, server: &mut Server, patch: &mut Patch) {
@@ -154,26 +193,51 @@ impl Session {
         }
     }
 
-    /// All that the client has by SQL is there, and nothing else.
-    fn sync_all(&mut self, server: &mut Server, patch: &mut Patch) {
-        self.close_foreign(server, patch);
+    /// All that the client has by SQL is there, and nothing else. Left out is one that is `named` as such, and what could
+    /// not be prepared before, unless tables have changed since.
+    fn sync_all(&mut self, server: &mut Server, named: Option<&[u8]>, patch: &mut Patch) {
+        attempt(server, patch, |server, patch| self.close_foreign(server, patch));
+        let changed = self.rules.registry.changed();
+        let is_tried =
+            |name: &[u8], entry: &Entry| named != Some(name) && entry.vain.is_none_or(|vain| vain < changed);
+        let entries = self.sql.iter().flat_map(|sql| sql.entries());
         let names: Vec<Box<[u8]>> =
-            self.sql.iter().flat_map(|sql| sql.entries()).map(|(name, _)| name.into()).collect();
+            entries.filter(|(name, entry)| is_tried(name, entry)).map(|(name, _)| name.into()).collect();
         for name in names {
-            self.ensure_name(server, &name, patch);
+            let own = self.entry(&name);
+            if !self.is_there(server, &name, own.as_ref(), Wanted::Statement) {
+                self.ensure_apart(server, &name, patch);
+            }
         }
+    }
+
+    /// The same without harm to a transaction that is open. What is prepared stays, whatever becomes of a savepoint.
+    fn ensure_apart(&mut self, server: &mut Server, name: &[u8], patch: &mut Patch) {
+        let open = server.outstanding.is_amid_transaction() && !server.outstanding.wants_sync();
+        let run = |server: &mut Server, texts: &[&[u8]], patch: &mut Patch| {
+            attempt(server, patch, |server, patch| {
+                for text in texts.iter().filter(|_| open) {
+                    server.run(Subject::None, text, &mut patch.to_server);
+                }
+            });
+        };
+        run(server, &[b"SAVEPOINT \"HOWDAH_own\""], patch);
+        self.ensure_name(server, name, Wanted::Statement, patch);
+        run(server, &[b"ROLLBACK TO \"HOWDAH_own\"", b"RELEASE \"HOWDAH_own\""], patch);
     }
 
     /// `pg_prepared_statements` is to show what the client has, by its names, and nothing else.
     fn show_all(&mut self, server: &mut Server, patch: &mut Patch) {
-        self.sync_all(server, patch);
-        for id in server.statements.all_settled() {
-            super::server_names::send_close(server, id, patch);
-        }
+        self.sync_all(server, None, patch);
+        attempt(server, patch, |server, patch| {
+            for id in server.statements.all_settled() {
+                super::server_names::send_close(server, id, patch);
+            }
+        });
         let names: Vec<Box<[u8]>> =
             self.statements.iter().flat_map(|statements| statements.names()).collect();
         for name in names {
-            self.ensure_name(server, &name, patch);
+            self.ensure_name(server, &name, Wanted::Statement, patch);
         }
     }
 
@@ -249,6 +313,35 @@ impl Session {
     }
 }
 
+/// The name that the first statement of a text gives away or forgets, whatever it stands for.
+fn named_first(text: &[u8]) -> Option<Cow<'_, [u8]>> {
+    let first = matches!(Head::of(text), Head::Prepare | Head::Deallocate);
+    StatementNames::of(text)
+        .next()
+        .filter(|statement| first && statement.verb != Verb::Execute)
+        .map(|it| it.name)
+}
+
+/// What is needed of a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// That it is given away, whatever it stands for.
+    Name,
+    /// What it stands for.
+    Statement,
+}
+
+/// What is written here is a batch of its own, whose failure must not keep anything else from being carried out; unless
+/// the client is amid one.
+fn attempt(server: &mut Server, patch: &mut Patch, write: impl FnOnce(&mut Server, &mut Patch)) {
+    let (within, before) = (server.outstanding.wants_sync(), patch.to_server.len());
+    write(server, patch);
+    if patch.to_server.len() > before && !within {
+        frontend::write_sync(&mut patch.to_server);
+        server.outstanding.push(Expected { subject: Subject::Attempt, ..Expected::ours(Kind::Sync) });
+    }
+}
+
 fn close(server: &mut Server, name: &[u8], patch: &mut Patch) {
     frontend::write_close(&mut patch.to_server, TargetKind::Statement, name);
     push_about_name(server, Kind::Close);
@@ -260,5 +353,9 @@ fn push_about_name(server: &mut Server, kind: Kind) {
     server.outstanding.push(Expected { subject: Subject::SqlName, ..Expected::ours(kind) });
 }
 
+/// The empty text without parameters, which can always be prepared.
+const NOTHING: &[u8] = &[0; 3];
+/// Before anything was prepared.
+const NEVER: u64 = 0;
 /// What one client may keep here; with more it stays on its server connection.
 const MAX_BYTES: usize = 16 * 1024 * 1024;

@@ -27,11 +27,13 @@ struct Errand {
     batch: u32,
 }
 
-/// What a name stands for, and since when; see [`StatementRegistry::now`](super::StatementRegistry::now).
+/// What a name stands for, and since when; for times see [`StatementRegistry::now`](super::StatementRegistry::now).
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) definition: Definition,
     pub(super) since: u64,
+    /// When it could not be prepared, the last time that was tried.
+    pub(super) vain: Option<u64>,
 }
 
 /// Where a name comes from, and what it stands for.
@@ -49,7 +51,7 @@ impl SqlStatements {
     pub(super) fn insert(&mut self, name: &[u8], definition: Definition, since: u64) {
         self.remove(name);
         self.bytes += cost(name, &definition);
-        self.by_name.insert(name.into(), Entry { definition, since });
+        self.by_name.insert(name.into(), Entry { definition, since, vain: None });
     }
 
     pub(super) fn remove(&mut self, name: &[u8]) {
@@ -121,13 +123,20 @@ impl SqlStatements {
 
     fn put(&mut self, name: &[u8], entry: Option<Entry>) {
         match entry {
-            Some(Entry { definition, since }) => self.insert(name, definition, since),
+            Some(Entry { definition, since, .. }) => self.insert(name, definition, since),
             None => self.remove(name),
         }
     }
 
     pub(super) fn entry(&self, name: &[u8]) -> Option<&Entry> {
         self.by_name.get(name)
+    }
+
+    /// The statement of this name could not be prepared at this time; or that will be tried again.
+    pub(super) fn note_vain(&mut self, name: &[u8], at: Option<u64>) {
+        if let Some(entry) = self.by_name.get_mut(name) {
+            entry.vain = at;
+        }
     }
 
     pub(super) fn definition(&self, name: &[u8]) -> Option<&Definition> {

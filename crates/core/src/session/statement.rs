@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use howdah_wire::sql::{Hints, Sign, Signs};
 use rustc_hash::FxHashMap;
 
+use super::meaning::shifts;
 use super::shape::Shape;
 
 /// A text to be prepared, shared by all who prepare it.
@@ -29,6 +30,8 @@ pub struct Statement {
     pub definition: Box<[u8]>,
     /// What it is analysed under.
     meaning: Box<[u8]>,
+    /// What it returns may be another thing each time, and nobody is promised anything.
+    pub(super) shifts: bool,
     /// What anybody was told first that it looks like.
     shape: OnceLock<Shape>,
     /// Some server connection has something else under its number than others.
@@ -53,13 +56,13 @@ impl Statement {
     /// Some server connection says that it looks like this; false: another one said otherwise.
     #[must_use]
     pub fn agrees(&self, shape: Shape) -> bool {
-        *self.shape.get_or_init(|| shape) == shape
+        self.shifts || *self.shape.get_or_init(|| shape) == shape
     }
 
     /// Its text.
     #[must_use]
     pub fn text(&self) -> &[u8] {
-        self.definition.split(|&byte| byte == 0).next().unwrap_or_default()
+        text_of(&self.definition)
     }
 
     /// What executing it may do to the session, by this edition of the hints; `None`: nothing that matters.
@@ -147,7 +150,7 @@ impl StatementRegistry {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let key = key(definition, meaning);
         let known = inner.known.get(&*key).and_then(Weak::upgrade);
-        let changed = self.changed.load(Ordering::Acquire);
+        let changed = self.changed();
         if let Some(statement) = known.filter(|known| !known.is_retired() && known.since > changed) {
             return statement;
         }
@@ -164,6 +167,7 @@ impl StatementRegistry {
             judged: Mutex::new((NO_EDITION, Arc::default())),
             definition: definition.into(),
             meaning: meaning.into(),
+            shifts: shifts(text_of(definition)),
             shape: OnceLock::new(),
             retired: AtomicBool::new(false),
         });
@@ -182,6 +186,12 @@ impl StatementRegistry {
         self.changed.fetch_max(self.now(), Ordering::AcqRel);
     }
 
+    /// When tables changed last, as far as that was seen.
+    #[must_use]
+    pub fn changed(&self) -> u64 {
+        self.changed.load(Ordering::Acquire)
+    }
+
     /// The statement that has taken the place of one that is retired.
     #[must_use]
     pub fn successor(&self, retired: &Statement) -> Arc<Statement> {
@@ -196,6 +206,11 @@ fn key<'a>(definition: &'a [u8], meaning: &[u8]) -> Cow<'a, [u8]> {
     }
     let len = (meaning.len() as u64).to_be_bytes();
     [&len[..], meaning, definition].concat().into()
+}
+
+/// The text in a definition.
+pub(super) fn text_of(definition: &[u8]) -> &[u8] {
+    definition.split(|&byte| byte == 0).next().unwrap_or_default()
 }
 
 /// What executing a statement with this text and these parameter types may do.

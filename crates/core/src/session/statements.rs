@@ -141,8 +141,8 @@ impl ClientStatements {
                 self.named.insert(change.name.clone(), Named { statement, told })
             }
             Fate::Undefined => self.named.remove(&change.name),
-            Fate::Described(_) => {
-                if let Some(named) = self.named.get_mut(&change.name) {
+            Fate::Described(statement) => {
+                if let Some(named) = self.named.get_mut(&change.name).filter(|_| !statement.shifts) {
                     named.told.shape = shape;
                 }
                 None

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use howdah_wire::sql::{Hints, Sign, Signs};
 
+use super::statement::text_of;
 use crate::server::UnnamedStatement;
 
 /// What is known of a client's unnamed statement.
@@ -94,7 +95,7 @@ impl Unnamed {
 
     /// Its text, as far as it is kept.
     pub(super) fn text(&self) -> &[u8] {
-        self.definition.split(|&byte| byte == 0).next().unwrap_or_default()
+        text_of(&self.definition)
     }
 
     /// It is bound.

@@ -4,8 +4,9 @@
 use howdah_wire::FrameHeader;
 use howdah_wire::sql::{Sign, Signs};
 
+use super::prepared::wait;
 use super::relay_client::Step;
-use super::{Expected, Kind, Session, Verdict};
+use super::{Expected, Kind, Patch, Session, Verdict};
 use crate::server::Server;
 
 impl Session {
@@ -22,7 +23,13 @@ impl Session {
     }
 
     /// A Parse whose name is the server's.
-    pub(super) fn parse_as_is(&mut self, server: &mut Server, header: FrameHeader, input: &[u8]) -> Step {
+    pub(super) fn parse_as_is(
+        &mut self,
+        server: &mut Server,
+        header: FrameHeader,
+        input: &[u8],
+        patch: &mut Patch,
+    ) -> Step {
         if self.rules.follows_state() {
             let whole = input.get(FrameHeader::SIZE..header.total());
             if whole.is_none() && header.total() <= Verdict::MAX_HELD {
@@ -34,6 +41,9 @@ impl Session {
             if signs.has(Sign::Listen) && self.must_wait_for_channels(text) {
                 return Step::Hold;
             }
+            if !self.prepare_executed(server, &signs, text, patch) {
+                return wait(server);
+            }
             if !signs.is_plain() {
                 self.raise(server, &signs, text);
                 self.prepared_signs.get_or_insert_default().merge(&signs);
@@ -41,7 +51,7 @@ impl Session {
         }
         // Nothing is known of the text that a name stands for: any Execute may be a COMMIT.
         self.bound.commits = true;
-        Session::pass(server, Expected::theirs(Kind::Parse))
+        Session::pass_behind(server, Expected::theirs(Kind::Parse), input, patch)
     }
 
     /// A Bind to a name that is the server's: it may be that of anything the client has prepared.

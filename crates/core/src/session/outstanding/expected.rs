@@ -69,8 +69,6 @@ pub enum Subject {
     Refused,
     /// Howdah prepares or closes a statement by a name that SQL knows.
     SqlName,
-    /// A query of the client's, right behind an attempt to prepare what it names.
-    Named,
     /// Howdah asks what the session looks like.
     Look,
     /// Howdah tries the settings of a client that wants to come in.

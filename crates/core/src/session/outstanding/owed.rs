@@ -40,6 +40,12 @@ impl Outstanding {
         self.status == TransactionStatus::Failed && self.status_is_known()
     }
 
+    /// What is sent next is sent within a transaction that the client has begun, unless that one fails.
+    #[must_use]
+    pub fn is_amid_transaction(&self) -> bool {
+        self.status == TransactionStatus::InTransaction && !self.owes_ready()
+    }
+
     /// What the client has carried out next begins a transaction.
     #[must_use]
     pub fn is_between_transactions(&self) -> bool {

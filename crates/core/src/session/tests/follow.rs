@@ -241,14 +241,15 @@ fn reset_returns_to_what_the_client_began_with() {
 fn reset_by_the_extended_protocol_is_corrected_in_its_batch() {
     let mut stage = Stage::transaction(1, 1);
     begin_with(&mut stage, &[("work_mem", "8MB")]);
-    let own = "C HOWDAH_own / P HOWDAH_own SELECT pg_catalog.set_config(\\'work_mem\\', \\'8MB\\', false) / \
+    let own = "Cp HOWDAH_own / C HOWDAH_own / P HOWDAH_own SELECT pg_catalog.set_config(\\'work_mem\\', \\'8MB\\', false) / \
                B HOWDAH_own HOWDAH_own / E HOWDAH_own / Cp HOWDAH_own / C HOWDAH_own";
     assert_eq!(
         stage.client(0, "P - reset work_mem / B - / E / P - select 1 / B - / E / S"),
         format!("server 0: P - reset work_mem / B - / E / {own} / P - select 1 / B - / E / S | 0-0")
     );
     assert_eq!(
-        stage.server(0, "1 / 2 / C RESET / 3 / 1 / 2 / D / C SELECT 1 / 3 / 3 / 1 / 2 / C SELECT 1 / Z I"),
+        stage
+            .server(0, "1 / 2 / C RESET / 3 / 3 / 1 / 2 / D / C SELECT 1 / 3 / 3 / 1 / 2 / C SELECT 1 / Z I"),
         "server 0: Q look settings | client 0: 1 / 2 / C RESET / 1 / 2 / C SELECT 1 | 0-0"
     );
     assert_eq!(stage.server(0, "row s work_mem 8MB / C SELECT 1 / Z I"), "client 0: Z I");

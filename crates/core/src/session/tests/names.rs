@@ -49,8 +49,8 @@ fn what_a_block_of_code_stands_beside_is_prepared_too() {
     let mut stage = Stage::transaction(1, 1);
     stage.client(0, "P a select 1 / S");
     stage.server(0, "1 / Z I");
-    let sent = stage.client(0, "Q do $$ $$; prepare a as select 2");
-    assert_eq!(sent, "server 0: P a select 1 / S / Q do $$ $$; prepare a as select 2 | 0-0");
+    let sent = stage.client(0, "Q do $$ $$; execute a");
+    assert_eq!(sent, "server 0: P a select 1 / S / Q do $$ $$; execute a | 0-0");
 }
 
 #[test]
@@ -64,6 +64,76 @@ fn a_foreign_statement_that_vanishes_takes_nobody_elses_along() {
     stage.report();
     let sent = stage.client(0, "Q execute a");
     assert!(sent.contains("P HOWDAH_own prepare/**/a/**/as/**/select/**/1 / "), "{sent}");
+}
+
+#[test]
+fn what_execute_names_is_there_before_it_is_parsed() {
+    for (parse, sent) in [("P - execute a", "P - execute a"), ("P b execute a", "P HOWDAH_1 execute a")] {
+        let mut stage = Stage::transaction(2, 1);
+        prepare(&mut stage, 0, 1);
+        prepare(&mut stage, 1, 2);
+        let got = stage.client(0, &format!("{parse} / S"));
+        let own = "P HOWDAH_own prepare/**/a/**/as/**/select/**/1 / ";
+        let places = [own, &format!(" / S / {sent} / S")].map(|part| got.find(part));
+        assert!(places.is_sorted() && places.iter().all(Option::is_some), "{got}");
+    }
+}
+
+#[test]
+fn what_the_session_decides_is_no_text_shared_with_others() {
+    for (text, shared) in [("select 1", true), ("fetch c", false), ("move c", false), ("execute a", false)] {
+        let mut stage = Stage::transaction(2, 1);
+        stage.client(0, &format!("P s {text} / S"));
+        stage.server(0, "1 / Z I");
+        stage.report();
+        let sent = stage.client(1, &format!("P s {text} / S"));
+        assert_eq!(!sent.contains("server 0: P"), shared, "{sent}");
+    }
+}
+
+#[test]
+fn why_something_was_prepared_in_vain_is_told_to_nobody_else() {
+    let mut stage = Stage::transaction(2, 1);
+    prepare(&mut stage, 0, 1);
+    stage.client(1, "Q deallocate all");
+    stage.server(0, "C DEALLOCATE ALL / Z I");
+    stage.server(0, "C SELECT 0 / Z I");
+    stage.report();
+    let sent = stage.client(0, "Q do $$ $$; execute a");
+    assert!(sent.contains(" / S / Q do $$ $$; execute a"), "{sent}");
+    let failed =
+        "3 / 3 / 1 / 2 / E 42P01 gone / Z I / E 26000 prepared/**/statement/**/\"a\"/**/missing / Z I";
+    let told = stage.server(0, failed);
+    assert!(told.contains("client 0: E 42P01 gone"), "{told}");
+    stage.server(0, "C SELECT 0 / Z I");
+    stage.report();
+    stage.client(1, "Q execute a");
+    let told = stage.server(0, "E 26000 prepared/**/statement/**/\"a\"/**/missing / Z I");
+    assert!(told.contains("E 26000"), "{told}");
+}
+
+#[test]
+fn in_an_open_transaction_it_is_prepared_where_failure_does_no_harm() {
+    let mut stage = Stage::transaction(2, 1);
+    prepare(&mut stage, 0, 1);
+    stage.client(1, "Q deallocate all");
+    stage.server(0, "C DEALLOCATE ALL / Z I");
+    stage.server(0, "C SELECT 0 / Z I");
+    stage.report();
+    stage.client(0, "Q begin");
+    stage.server(0, "C BEGIN / Z T");
+    stage.report();
+    let sent = stage.client(0, "Q do $$ $$");
+    let run = |text: &str| format!("P HOWDAH_own {text} / B HOWDAH_own HOWDAH_own / E HOWDAH_own");
+    let steps = [
+        run("SAVEPOINT \\\"HOWDAH_own\\\""),
+        run("prepare/**/a/**/as/**/select/**/1"),
+        run("ROLLBACK TO \\\"HOWDAH_own\\\""),
+        run("RELEASE \\\"HOWDAH_own\\\""),
+        "Q do $$ $$".to_owned(),
+    ]
+    .map(|part| sent.find(&part));
+    assert!(steps.is_sorted() && steps.iter().all(Option::is_some), "{sent} {steps:?}");
 }
 
 /// A client that began with `app.mark`.
