@@ -12,8 +12,8 @@ use super::held::Cause;
 use crate::facts::CloseReason;
 use crate::pool::Guise;
 use crate::session::{
-    Asks, Change, Doubts, Look, Outstanding, Parameters, PinReason, Rest, Rights, ServerStatements,
-    SessionState, Shape, SqlStatements, Survey, Tracked, Trial, Vain,
+    Asks, Change, Doubts, HeardNames, Look, Outstanding, Parameters, PinReason, Rest, Rights,
+    ServerStatements, SessionState, Shape, SqlStatements, Survey, Tracked, Trial, Vain,
 };
 
 /// What is known of a server connection that is logged in.
@@ -69,6 +69,8 @@ pub struct Server {
     pub(super) causes: Vec<Cause>,
     /// What is said in place of errors that are owed, to texts that were refused.
     pub(crate) refusals: VecDeque<ErrorResponse>,
+    /// Custom parameters whose names it is known to have heard.
+    pub(crate) heard: HeardNames,
     /// What could not be prepared for its client since that one was ready last.
     pub(crate) vain: Vain,
     /// Whose the unnamed statement is.
@@ -130,6 +132,7 @@ impl Server {
             unfit: false,
             causes: Vec::new(),
             refusals: VecDeque::new(),
+            heard: HeardNames::default(),
             vain: Vain::default(),
             unnamed: UnnamedStatement::default(),
             tally: Tally::default(),

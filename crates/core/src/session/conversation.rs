@@ -14,8 +14,8 @@ use super::ready::ReadyAwaits;
 use super::recall::Recall;
 use super::unnamed::Unnamed;
 use super::{
-    ClientStatements, HintBook, Parameters, Patch, PinLedger, PinReason, SessionState, SqlStatements, Start,
-    StatementRegistry, Tracked,
+    ClientStatements, HeardNames, HintBook, Parameters, Patch, PinLedger, PinReason, SessionState,
+    SqlStatements, Start, StatementRegistry, Tracked,
 };
 use crate::facts::{CloseReason, Counters};
 use crate::pool::Guise;
@@ -35,6 +35,8 @@ pub struct Session {
     pub parameters: Parameters,
     /// What it has set beside these; `None`: nothing.
     pub(super) state: Option<Arc<SessionState>>,
+    /// Custom parameters that it has named and that need not have a value.
+    pub(super) heard: HeardNames,
     /// The settings it began with.
     pub(super) start: Option<Arc<Start>>,
     /// None of the reported ones among them is known to be other than it began.
@@ -175,6 +177,7 @@ impl Session {
             edition,
             parameters,
             state: None,
+            heard: HeardNames::default(),
             start: None,
             starts_stand: false,
             began: None,

@@ -16,6 +16,14 @@ impl Session {
         self.joined = now;
         self.parameters.fill_from(&server.parameters);
         let returns = server.visitor.replace(self.id) == Some(self.id);
+        self.bring(server, returns, to_server);
+        if !self.heard.is_empty() && self.rules.follows_state() {
+            self.repeat_names(server, to_server);
+        }
+    }
+
+    /// Appends what the server connection lacks of the client's session.
+    fn bring(&mut self, server: &mut Server, returns: bool, to_server: &mut Vec<u8>) {
         if self.out_of_step || !same(self.state.as_ref(), server.state.as_ref()) {
             return self.replay(server, returns, to_server);
         }

@@ -127,6 +127,7 @@ pub(super) fn looked(server: &mut Server, session: Option<&mut Session>, patch: 
     }
     if let Some(session) = session {
         session.learn(server, &look);
+        session.hear_answer(server, &look);
         if look.about.has(Asks::STATEMENTS) {
             session.learn_statements(server, &look);
         }
@@ -148,7 +149,10 @@ pub(super) fn discarded(server: &mut Server, session: Option<&mut Session>) {
     match session {
         // Its own start values have to come back.
         Some(session) if session.start.is_some() => return,
-        Some(session) => session.state = None,
+        Some(session) => {
+            session.hear_discarded(&server.doubts);
+            session.state = None;
+        }
         None => {}
     }
     drop(server.doubts.take());

@@ -28,7 +28,7 @@
 //! * `parameters` – the settings that PostgreSQL reports and that follow the client; `state` – what else does
 //! * `raise` – what of that a text may change; `unread` – what may change without a text
 //! * `learn` – the server is asked what has changed; `correction` – what was reset is the client's own again
-//! * `follow` – how all that is given to a server connection
+//! * `follow` – how all that is given to a server connection; `heard_names` – custom parameters without a value, too
 //! * `hint_book` – what the functions of the database do; `survey` – how they are asked about
 //! * `channels` – LISTEN, served aside
 //! * `policy` – what `session_state` and `max_pinned` forbid, and what is said about it
@@ -40,6 +40,7 @@ mod conversation;
 mod correction;
 mod errors;
 mod follow;
+mod heard_names;
 mod hint_book;
 mod learn;
 mod meaning;
@@ -74,6 +75,7 @@ mod verdict;
 
 pub(crate) use conversation::Rest;
 pub use conversation::{Session, SessionRules};
+pub use heard_names::HeardNames;
 pub(crate) use hint_book::Change;
 pub use hint_book::{HintBook, Inquiry};
 pub use outstanding::{Expected, Kind, Outstanding, Subject};

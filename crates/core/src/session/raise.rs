@@ -68,6 +68,11 @@ impl Session {
                 server.doubts.set_unknown();
             }
         }
+        for signs in [Some(signs), executed.as_ref()].into_iter().flatten() {
+            if signs.has(Sign::CustomName) {
+                self.hear(signs.names().iter().map(AsRef::as_ref));
+            }
+        }
         let has = |sign| signs.has(sign) || executed.as_ref().is_some_and(|executed| executed.has(sign));
         if has(Sign::Notify) || has(Sign::Opaque) {
             self.notifies();

@@ -32,7 +32,8 @@ pub enum Sign {
     NameComputed,
     /// It changes a setting, but nothing outlasts the transaction: SET LOCAL, `set_config(…, true)`.
     SettingLocal,
-    /// That one is a custom parameter, or may be: PostgreSQL knows its name from then on.
+    /// That one is a custom parameter, or may be: PostgreSQL knows its name from then on. If it stands in the text, it
+    /// is among [`Signs::names`].
     CustomName,
     /// It changes, perhaps for the transaction only, what statements that are prepared from now on mean: the
     /// role, `search_path`, or a setting by which literals are read.
@@ -117,7 +118,8 @@ impl Signs {
         self.bits & !PLAIN == 0
     }
 
-    /// The settings that are set or reset, each once, as PostgreSQL compares their names: in small letters.
+    /// The settings that are set or reset, each once, as PostgreSQL compares their names: in small letters. Of those that
+    /// are set for the transaction only, the custom ones.
     #[must_use]
     pub fn names(&self) -> &[Box<str>] {
         &self.names
@@ -169,6 +171,7 @@ impl Signs {
         self.add(Sign::SettingLocal);
         if name.is_none_or(|name| name.contains('.')) {
             self.add(Sign::CustomName);
+            name.into_iter().for_each(|name| self.add_name(name));
         }
         if name
             .is_none_or(|name| MEANING.contains(&name) || name == "role" || name == "session_authorization")
@@ -366,8 +369,8 @@ mod tests {
         ("SELECT pg_catalog . \"set_config\" ('a', f((1), 2), FALSE)", &[Setting], "a"),
         ("SELECT set_config('a', 'b', true)", &[SettingLocal], ""),
         ("SELECT set_config($1, $2, true)", &[SettingLocal, CustomName, Meaning], ""),
-        ("SELECT set_config('a.b', $1, true)", &[SettingLocal, CustomName], ""),
-        ("SET LOCAL a.b = 1", &[SettingLocal, CustomName], ""),
+        ("SELECT set_config('a.b', $1, true)", &[SettingLocal, CustomName], "a.b"),
+        ("SET LOCAL A.b = 1", &[SettingLocal, CustomName], "a.b"),
         ("SELECT set_config($1, $2, false)", &[SettingUnknown], ""),
         ("SELECT set_config('a' || 'b', 'b', $1)", &[SettingUnknown, NameComputed], ""),
         ("SELECT set_config($1 || 'b', 'b', $2)", &[SettingUnknown, NameComputed], ""),

@@ -94,7 +94,8 @@ impl Session {
         // They pin while they differ, so what pinned may have ended.
         server.lives = server.lives.without(CARRIED);
         let closes = self.rules.state.policy.of(StateKind::Custom) == Policy::Close;
-        let custom = changed().any(|(name, _)| is_custom(name)) || closes && look.has_bare_name();
+        let custom =
+            changed().any(|(name, _)| is_custom(name)) || closes && look.bare_names().next().is_some();
         let custom_are_settings = self.rules.state.policy.of(StateKind::Custom) == Policy::Carry;
         if (custom && custom_are_settings)
             || changed().any(|(name, _)| !is_custom(name))

@@ -51,7 +51,7 @@ impl Kinds {
 }
 
 /// PostgreSQL knows these names by the client's word only.
-pub(super) fn is_custom(name: &str) -> bool {
+pub(in crate::session) fn is_custom(name: &str) -> bool {
     name.contains('.')
 }
 

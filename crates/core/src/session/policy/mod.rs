@@ -17,7 +17,8 @@ use std::time::Instant;
 
 use howdah_wire::ErrorResponse;
 
-use self::kinds::{Kinds, is_custom};
+use self::kinds::Kinds;
+pub(super) use self::kinds::is_custom;
 use super::{Parameters, Patch, PinReason, Session, SessionRules};
 use crate::facts::CloseReason;
 use crate::refusal;

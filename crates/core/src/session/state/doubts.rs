@@ -130,6 +130,11 @@ impl Doubts {
         self.unknown = true;
     }
 
+    /// Settings that may have changed, and what may be their names.
+    pub fn named(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(AsRef::as_ref)
+    }
+
     /// The text that raised them.
     #[must_use]
     pub fn cause(&self) -> &str {

@@ -134,10 +134,19 @@ impl Look {
         self.about.may_reset(name) || self.about.is_undone() && !was_there
     }
 
-    /// PostgreSQL knows the name of a custom parameter that is not set.
-    pub(crate) fn has_bare_name(&self) -> bool {
-        let is_bare = |value: &Option<Box<str>>| value.as_deref().is_some_and(str::is_empty);
-        self.named.iter().any(|(name, value)| name.contains('.') && is_bare(value))
+    /// Custom parameters that PostgreSQL knows here.
+    pub(crate) fn known_names(&self) -> impl Iterator<Item = &str> {
+        self.custom().filter_map(|(name, value)| value.map(|_| name))
+    }
+
+    /// Those of them that have no value.
+    pub(crate) fn bare_names(&self) -> impl Iterator<Item = &str> {
+        self.custom().filter_map(|(name, value)| value.filter(|value| value.is_empty()).map(|_| name))
+    }
+
+    fn custom(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        let named = self.named.iter().map(|(name, value)| (&**name, value.as_deref()));
+        named.filter(|(name, _)| name.contains('.'))
     }
 
     /// Whether the answer tells that this setting has its server's own value again.

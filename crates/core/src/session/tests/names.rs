@@ -136,6 +136,27 @@ fn in_an_open_transaction_it_is_prepared_where_failure_does_no_harm() {
     assert!(steps.is_sorted() && steps.iter().all(Option::is_some), "{sent} {steps:?}");
 }
 
+#[test]
+fn a_name_that_was_heard_is_told_to_each_server_connection_once() {
+    let mut stage = Stage::transaction(3, 2);
+    stage.client(0, "Q begin; set local app.x = 'a'; commit");
+    stage.server(0, "C COMMIT / Z I");
+    stage.report();
+    stage.client(1, "Q begin");
+    stage.server(0, "C BEGIN / Z T");
+    stage.report();
+    let told = "current_setting(\\'app.x\\', true) IS NULL";
+    let sent = stage.client(0, "Q show app.x");
+    assert!(sent.starts_with("server 1: ") && sent.contains(told), "{sent}");
+    // PostgreSQL may object: nobody hears of that.
+    let answer = stage.server(1, "3 / 3 / 1 / 2 / E 42602 reserved / Z I / C SHOW / Z I");
+    assert_eq!(answer, "client 0: C SHOW / Z I | 1-0");
+    assert_eq!(stage.client(0, "Q show app.x"), "server 1: Q show app.x | 1-0 | 0-1");
+    stage.server(1, "C SHOW / Z I");
+    stage.report();
+    assert!(!stage.client(2, "Q show app.x").contains(told), "it is not this client's");
+}
+
 /// A client that began with `app.mark`.
 fn marked() -> Stage {
     let mut stage = Stage::transaction(1, 1);
