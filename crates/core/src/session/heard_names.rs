@@ -13,31 +13,30 @@ use super::{Doubts, Expected, Kind, Session, Subject};
 use crate::server::Server;
 use crate::settings::{Policy, StateKind};
 
-/// Some of these names; allocated with the first.
+/// Some of these names.
 #[derive(Debug, Default)]
-pub struct HeardNames(Option<Box<BTreeSet<Box<str>>>>);
+pub struct HeardNames(BTreeSet<Box<str>>);
 
 impl HeardNames {
     fn add(&mut self, name: &str, limit: usize) {
-        let names = self.0.get_or_insert_default();
-        if names.len() < limit && !names.contains(name) {
-            names.insert(name.into());
+        if self.0.len() < limit && !self.has(name) {
+            self.0.insert(name.into());
         }
     }
 
     fn has(&self, name: &str) -> bool {
-        self.0.as_ref().is_some_and(|names| names.contains(name))
+        self.0.contains(name)
     }
 
     fn iter(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().flat_map(|names| names.iter().map(AsRef::as_ref))
+        self.0.iter().map(AsRef::as_ref)
     }
 
     /// There are none.
     #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_none()
+        self.0.is_empty()
     }
 }
 
