@@ -2,22 +2,28 @@
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
-use howdah_core::facts::CloseReason;
+use howdah_core::facts::{Address, CloseReason};
 use howdah_core::settings::{Listen, Tcp};
+use rustix::io::Errno;
+use rustix::net::{SocketAddrAny, SocketFlags, acceptfrom_with};
 use socket2::{Domain, SockRef, Socket as RawSocket, Type};
 use thiserror::Error;
-use tokio::net::{TcpListener, UnixListener};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::task::JoinSet;
 
 use crate::net::{
-    Socket, apply_heritable_tcp, apply_other_tcp, defer_accept, take_off_pacing, unix_socket_path,
+    Ends, apply_heritable_tcp, apply_other_tcp, defer_accept, known, local_of, take_off_pacing,
+    unix_socket_path, watch,
 };
-use crate::worker::Worker;
+use crate::worker::{Arrival, Worker};
 
 /// Doors that are open but not yet watched.
 pub(crate) struct Doors {
@@ -83,17 +89,17 @@ impl Doors {
     pub(crate) fn watch(self, here: &Rc<Worker>) -> io::Result<DoorWatch> {
         let mut watch = DoorWatch(JoinSet::new());
         for listener in self.tcp {
-            let listener = TcpDoor { listener: TcpListener::from_std(listener)?, applied: None };
-            watch.0.spawn_local(listener.watch(Rc::clone(here)));
+            watch.0.spawn_local(TcpDoor::new(listener)?.watch(Rc::clone(here)));
         }
         if let Some((listener, file)) = self.unix {
             let here = Rc::clone(here);
-            let listener = UnixListener::from_std(listener)?;
+            let listener = listening(listener)?;
             watch.0.spawn_local(async move {
                 let _file = file;
                 loop {
-                    let client = listener.accept().await.map(|(stream, _)| Socket::Unix(stream));
-                    receive(&here, client).await;
+                    let client = accept(&listener).await.map(|(socket, _)| Arrival::Unix(socket));
+                    let port = here.settings().listen.port;
+                    receive(&here, client.map(|socket| (socket, Ends::unix(port)))).await;
                 }
             });
         }
@@ -103,18 +109,31 @@ impl Doors {
 
 /// A TCP address where clients are let in.
 struct TcpDoor {
-    listener: TcpListener,
+    listener: AsyncFd<OwnedFd>,
+    /// Its clients' other end; `None`: one of many addresses.
+    local: Option<Address>,
     /// What its connections inherit, once it is made so.
     applied: Option<Tcp>,
 }
 
 impl TcpDoor {
+    fn new(listener: std::net::TcpListener) -> io::Result<TcpDoor> {
+        let address = listener.local_addr().ok().filter(|address| !address.ip().is_unspecified());
+        let local = address.map(|address| known(Some(address)));
+        Ok(TcpDoor { listener: listening(listener)?, local, applied: None })
+    }
+
     async fn watch(mut self, here: Rc<Worker>) {
+        self.apply(&here.settings().tcp);
         loop {
-            self.apply(&here.shared.settings.load().tcp);
-            let client = self.listener.accept().await.and_then(|(stream, _)| {
-                apply_other_tcp(&SockRef::from(&stream), &here.shared.settings.load().tcp)?;
-                Ok(Socket::Tcp(stream))
+            let accepted = accept(&self.listener).await;
+            let settings = here.settings();
+            self.apply(&settings.tcp);
+            let client = accepted.and_then(|(socket, peer)| {
+                apply_other_tcp(&SockRef::from(&socket), &settings.tcp)?;
+                let peer = known(peer.and_then(|peer| SocketAddr::try_from(peer).ok()));
+                let local = self.local.unwrap_or_else(|| local_of(&socket));
+                Ok((Arrival::Tcp(socket), Ends { peer, local }))
             });
             receive(&here, client).await;
         }
@@ -134,13 +153,31 @@ impl TcpDoor {
     }
 }
 
+fn listening(listener: impl Into<OwnedFd>) -> io::Result<AsyncFd<OwnedFd>> {
+    watch(listener.into(), Interest::READABLE)
+}
+
+async fn accept(listener: &AsyncFd<OwnedFd>) -> io::Result<(OwnedFd, Option<SocketAddrAny>)> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    std::future::poll_fn(|cx| {
+        loop {
+            let mut ready = ready!(listener.poll_read_ready(cx))?;
+            match acceptfrom_with(listener, flags) {
+                Err(Errno::WOULDBLOCK) => ready.clear_ready(),
+                accepted => return Poll::Ready(Ok(accepted?)),
+            }
+        }
+    })
+    .await
+}
+
 /// Open doors. Dropped, they are closed: who knocks afterwards may find another Howdah on the same port.
 pub(crate) struct DoorWatch(JoinSet<()>);
 
 /// Brings one client to a worker, or turns it away.
-pub(crate) async fn receive(here: &Rc<Worker>, accepted: io::Result<Socket>) {
-    let mut socket = match accepted {
-        Ok(socket) => socket,
+pub(crate) async fn receive(here: &Rc<Worker>, accepted: io::Result<(Arrival, Ends)>) {
+    let (socket, ends) = match accepted {
+        Ok(accepted) => accepted,
         Err(error) => {
             // Out of file descriptors, most likely: the next try would fail at once as well.
             tracing::warn!(%error, "cannot accept a client");
@@ -149,14 +186,14 @@ pub(crate) async fn receive(here: &Rc<Worker>, accepted: io::Result<Socket>) {
         }
     };
     let shared = &here.shared;
-    let arrived = shared.admission().arrive(&shared.settings.load().clients);
+    let arrived = shared.admission().arrive(&here.settings().clients);
     match arrived {
-        Ok(place) => here.place(socket, place),
+        Ok(place) => here.place(socket, ends, place),
         Err(error) => {
             let mut message = Vec::new();
             error.write(&mut message);
             // Somebody who cannot be told will notice the end of the connection.
-            let _ = socket.send_now(&message);
+            let _ = socket.settle().and_then(|mut socket| socket.send_now(&message));
             here.closes.borrow_mut().client(CloseReason::LoginRefused);
             if !shared.is_closing() {
                 tracing::warn!(%error, "client turned away");
@@ -270,20 +307,20 @@ mod tests {
     use std::io::Write;
 
     use howdah_core::settings::Settings;
-    use tokio::net::TcpStream;
 
     use super::*;
 
-    async fn next_client(door: &TcpDoor) -> TcpStream {
-        let mut client = std::net::TcpStream::connect(door.listener.local_addr().unwrap()).unwrap();
+    async fn next_client(door: &TcpDoor) -> OwnedFd {
+        let address = SockRef::from(&door.listener).local_addr().unwrap().as_socket().unwrap();
+        let mut client = std::net::TcpStream::connect(address).unwrap();
         client.write_all(b"not kept back").unwrap();
-        door.listener.accept().await.unwrap().0
+        accept(&door.listener).await.unwrap().0
     }
 
     #[tokio::test]
     async fn clients_inherit_what_the_settings_say() {
         let listener = tcp_listener(([127, 0, 0, 1], 0).into(), 8, false).unwrap();
-        let mut door = TcpDoor { listener: TcpListener::from_std(listener).unwrap(), applied: None };
+        let mut door = TcpDoor::new(listener).unwrap();
         for keepalive in [true, false, true] {
             door.apply(&Tcp { keepalive, ..Settings::default().tcp });
             let client = next_client(&door).await;

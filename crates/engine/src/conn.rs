@@ -64,21 +64,6 @@ impl Conn {
         self.send(outbox, bytes)
     }
 
-    /// The same behind what was held back.
-    ///
-    /// # Errors
-    /// The connection is broken.
-    pub(crate) fn post_behind_held_back(
-        &mut self,
-        outbox: &Outbox,
-        bytes: &[u8],
-        owner: &Rc<ClientCard>,
-    ) -> io::Result<()> {
-        let mut together = std::mem::take(&mut self.unsent);
-        together.extend_from_slice(bytes);
-        self.post(outbox, &together, owner)
-    }
-
     /// What was queued has been sent when this returns, or is left over as with any send.
     ///
     /// # Errors
@@ -111,9 +96,18 @@ impl Conn {
         }
     }
 
-    /// These bytes go out by [`post_behind_held_back`](Self::post_behind_held_back), or with the next flush.
-    pub(crate) fn hold_back(&mut self, bytes: &[u8]) {
-        self.unsent.extend_from_slice(bytes);
+    /// These bytes go out in front of what is sent next.
+    pub(crate) fn hold_back(&mut self, mut bytes: Vec<u8>) {
+        if self.unsent.is_empty() {
+            self.unsent = bytes;
+        } else {
+            self.unsent.append(&mut bytes);
+        }
+    }
+
+    /// What was held back, to be sent by the caller together with more.
+    pub(crate) fn take_held_back(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.unsent)
     }
 
     /// All that was sent is with the kernel.
@@ -151,11 +145,26 @@ impl Conn {
         scratch: &mut [u8],
         limit: usize,
     ) -> Poll<io::Result<usize>> {
-        let room = limit.saturating_sub(self.held.len()).min(scratch.len());
-        let buffer = scratch.get_mut(..room).unwrap_or_default();
+        let buffer = self.room(scratch, limit);
         let read = ready!(self.socket.poll_read(cx, buffer))?;
         self.held.extend_from_slice(buffer.get(..read).unwrap_or_default());
         Poll::Ready(Ok(read))
+    }
+
+    /// The same without asking the reactor, see [`Socket::read_now`].
+    ///
+    /// # Errors
+    /// `WouldBlock` when there is nothing; otherwise the connection is broken.
+    pub(crate) fn fill_now(&mut self, scratch: &mut [u8], limit: usize) -> io::Result<usize> {
+        let buffer = self.room(scratch, limit);
+        let read = self.socket.read_now(buffer)?;
+        self.held.extend_from_slice(buffer.get(..read).unwrap_or_default());
+        Ok(read)
+    }
+
+    fn room<'a>(&self, scratch: &'a mut [u8], limit: usize) -> &'a mut [u8] {
+        let room = limit.saturating_sub(self.held.len()).min(scratch.len());
+        scratch.get_mut(..room).unwrap_or_default()
     }
 
     /// Drops the first `n` held bytes, and the memory with the last of them.

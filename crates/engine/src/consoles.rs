@@ -14,6 +14,8 @@ use howdah_core::facts::{Address, ClientRow, ClientState, CloseReason, DatabaseR
 use howdah_core::settings::PoolMode;
 use rustc_hash::FxHashMap;
 
+use crate::net::Ends;
+
 /// The clients of the console on one worker.
 #[derive(Default)]
 pub(crate) struct Consoles(RefCell<FxHashMap<u64, Rc<ConsoleCard>>>);
@@ -58,7 +60,7 @@ impl ConsoleCard {
     pub(crate) fn new(
         id: u64,
         user: Arc<str>,
-        (peer, local): (Address, Address),
+        ends: Ends,
         remote_pid: Option<u32>,
         application_name: String,
     ) -> Rc<ConsoleCard> {
@@ -66,8 +68,8 @@ impl ConsoleCard {
         Rc::new(ConsoleCard {
             id,
             user,
-            peer,
-            local,
+            peer: ends.peer,
+            local: ends.local,
             remote_pid,
             application_name,
             connected: now,

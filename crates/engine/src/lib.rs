@@ -19,6 +19,7 @@ mod exchange;
 mod howdah;
 mod line;
 mod listener;
+mod logins;
 mod lore;
 pub mod net;
 mod opener;

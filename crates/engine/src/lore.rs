@@ -77,7 +77,7 @@ async fn ask(
     lore: &Lore,
     _asking: OwnedMutexGuard<()>,
 ) -> Result<(), CloseReason> {
-    let limit = worker.shared.settings.load().timeouts.server_connect;
+    let limit = worker.settings().timeouts.server_connect;
     let limit = limit.map_or(PATIENCE, |limit| PATIENCE.min(limit / 2)).max(Duration::from_millis(1));
     let mut question = Vec::new();
     conn.server.survey(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX), &mut question);

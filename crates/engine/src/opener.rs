@@ -24,7 +24,7 @@ use crate::worker::Worker;
 /// Opens a server connection as the pools have ordered, and tells them how it went.
 pub(crate) async fn open(worker: Rc<Worker>, id: ServerId, pool: PoolId) {
     let opening = Opening { worker: &worker, id, pool, reported: false };
-    let limit = worker.shared.settings.load().timeouts.server_connect;
+    let limit = worker.settings().timeouts.server_connect;
     let attempt = async {
         match attempt(&worker, id, pool).await {
             // It came while the server was asking for it: who has just brought it must not be told that it is missing.
@@ -89,7 +89,7 @@ async fn attempt(worker: &Rc<Worker>, id: ServerId, pool: PoolId) -> Result<Box<
     let settings = shared.settings.load_full();
     let entry = settings.database(&key.database).ok_or_else(gone)?;
     let (endpoint, socket) = connect(worker, &settings, entry).await?;
-    let addresses = socket.addresses(entry.port.unwrap_or(POSTGRESQL_PORT));
+    let ends = socket.ends(entry.port.unwrap_or(POSTGRESQL_PORT));
     let mut conn = Conn::new(socket);
     let mut welcome = log_in(worker, &mut conn, plan(worker, &settings, entry, &key)).await?;
     if let Some(keys) = welcome.derived.take() {
@@ -108,7 +108,7 @@ async fn attempt(worker: &Rc<Worker>, id: ServerId, pool: PoolId) -> Result<Box<
     server.login = login.map(|(_, name)| name.as_str().into());
     server.rights = Rights::told(&welcome.parameters);
     let backend_pid = welcome.cancel_key.as_ref().map_or(0, |key| key.pid);
-    let card = Arc::new(ServerCard::new(endpoint, addresses, backend_pid, worker.now()));
+    let card = Arc::new(ServerCard::new(endpoint, ends, backend_pid, worker.now()));
     let mut conn = Box::new(ServerConn { id, conn, server, card, guise: Guise::PLAIN, worker: worker.id });
     let unasked = conn.conn.held.first().copied();
     if let (Some(tag), Some(_)) = (unasked, conn.swallow()) {

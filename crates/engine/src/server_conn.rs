@@ -12,7 +12,7 @@ use howdah_core::session::{Patch, Verdict, on_server};
 use howdah_wire::frontend;
 
 use crate::conn::Conn;
-use crate::net::Endpoint;
+use crate::net::{Endpoint, Ends};
 use crate::outbox::Outbox;
 
 /// A server connection that is logged in. Whoever holds the box is the one who uses it.
@@ -125,16 +125,11 @@ impl ServerConn {
 }
 
 impl ServerCard {
-    pub(crate) fn new(
-        endpoint: Endpoint,
-        (peer, local): (Address, Address),
-        backend_pid: u32,
-        now: Instant,
-    ) -> ServerCard {
+    pub(crate) fn new(endpoint: Endpoint, ends: Ends, backend_pid: u32, now: Instant) -> ServerCard {
         ServerCard {
             endpoint,
-            peer,
-            local,
+            peer: ends.peer,
+            local: ends.local,
             connected: SystemTime::now(),
             opened: now,
             backend_pid,

@@ -36,7 +36,7 @@ impl WorkerReport {
             clients: worker.clients.borrow().values().map(|card| client_row(worker, card)).collect(),
             consoles: worker.consoles.rows(),
             counters: worker.all_counters(),
-            logins: worker.logins.get(),
+            logins: worker.logins.count(),
             closes: worker.closes.borrow().clone(),
         }
     }

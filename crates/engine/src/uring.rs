@@ -1,4 +1,4 @@
-//! Many sends in one system call, by io_uring. With `net::defer_accept` the only place with `unsafe`.
+//! Many sends in one system call, by io_uring.
 //!
 //! Nothing is in flight between calls: every send is asked not to wait, so it completes while it is
 //! submitted, and [`Ring::send_all`] returns only when all completions are there. So the buffers, borrowed

@@ -1,25 +1,29 @@
 //! A worker: one thread, one runtime, the clients it serves.
 
 use std::cell::{Cell, RefCell};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use arc_swap::{ArcSwap, Cache};
 use howdah_core::client::Place;
 use howdah_core::facts::{ClientState, CloseReason, Closes, Counters};
 use howdah_core::placement;
 use howdah_core::pool::{ServerId, WorkerId};
 use howdah_core::session::Patch;
+use howdah_core::settings::Settings;
 use howdah_wire::cancel_key::CancelKey;
 use rustc_hash::FxHashMap;
 use tokio::sync::oneshot;
 
 use crate::acceptor::{DoorWatch, Doors};
 use crate::client_card::{ClientCard, Guest, Order};
-use crate::client_task;
+use crate::client_task::{self, Comer};
 use crate::consoles::Consoles;
-use crate::net::Socket;
+use crate::logins::Logins;
+use crate::net::{Ends, Socket};
 use crate::opener;
 use crate::outbox::Outbox;
 use crate::shared::{Shared, WorkerDoor};
@@ -31,6 +35,8 @@ use crate::uring::Ring;
 pub(crate) struct Worker {
     pub(crate) id: WorkerId,
     pub(crate) shared: Arc<Shared>,
+    /// Those in force, as this worker has last seen them.
+    settings: RefCell<Cache<Arc<ArcSwap<Settings>>, Arc<Settings>>>,
     pub(crate) scratch: RefCell<Scratch>,
     pub(crate) outbox: Outbox,
     /// When the bytes that are being dealt with were read.
@@ -46,7 +52,7 @@ pub(crate) struct Worker {
     /// The open doors, if it is this worker who watches them.
     doors: RefCell<Option<DoorWatch>>,
     /// Clients still logging in.
-    pub(crate) logins: Cell<u64>,
+    pub(crate) logins: Logins,
     /// Whose turn it is to hash a password.
     hashing: tokio::sync::Mutex<()>,
 }
@@ -62,7 +68,7 @@ pub(crate) struct Scratch {
 /// What a worker can be told from elsewhere.
 pub(crate) enum Message {
     /// Serve a new client.
-    Client { socket: Arrival, place: Place },
+    Client { socket: Arrival, ends: Box<Ends>, place: Place },
     /// Let clients in.
     OpenDoors(Doors),
     /// Let nobody in any more.
@@ -87,8 +93,8 @@ pub(crate) enum Message {
 
 /// A socket on its way to a worker.
 pub(crate) enum Arrival {
-    Tcp(std::net::TcpStream),
-    Unix(std::os::unix::net::UnixStream),
+    Tcp(OwnedFd),
+    Unix(OwnedFd),
     #[cfg(test)]
     Pipe(crate::net::Pipe),
 }
@@ -111,6 +117,7 @@ impl Worker {
             outbox: Outbox::new(ring),
             time: Cell::new(tokio::time::Instant::now().into_std()),
             id,
+            settings: RefCell::new(Cache::new(Arc::clone(&shared.settings))),
             shared,
             random: RefCell::default(),
             scratch: RefCell::new(Scratch {
@@ -123,7 +130,7 @@ impl Worker {
             consoles: Consoles::default(),
             counters: RefCell::default(),
             closes: RefCell::default(),
-            logins: Cell::new(0),
+            logins: Logins::default(),
             hashing: tokio::sync::Mutex::default(),
         })
     }
@@ -137,6 +144,11 @@ impl Worker {
             // The runtime looks at its sockets before it goes on with who has yielded.
             tokio::task::yield_now().await;
         }
+    }
+
+    /// The settings in force.
+    pub(crate) fn settings(&self) -> Arc<Settings> {
+        Arc::clone(self.settings.borrow_mut().load())
     }
 
     /// The time, virtual in the simulator.
@@ -154,10 +166,12 @@ impl Worker {
             ahead.resize(RANDOM_AHEAD.max(bytes.len()), 0);
             (self.shared.random)(&mut ahead);
         }
-        for (byte, fresh) in bytes.iter_mut().zip(ahead.iter_mut().rev()) {
-            *byte = std::mem::take(fresh);
-        }
         let left = ahead.len() - bytes.len();
+        if let Some(fresh) = ahead.get_mut(left..) {
+            bytes.copy_from_slice(fresh);
+            // What has been given out is nobody else's to see.
+            fresh.fill(0);
+        }
         ahead.truncate(left);
     }
 
@@ -216,13 +230,17 @@ impl Worker {
     ) {
         while let Some(message) = mailbox.recv().await {
             match message {
-                Message::Client { socket, place } => self.take_over(socket, place, None),
+                Message::Client { socket, ends, place } => {
+                    self.take_over(socket, place, Comer::Stranger(ends));
+                }
                 Message::OpenDoors(doors) => match doors.watch(&self) {
                     Ok(watch) => *self.doors.borrow_mut() = Some(watch),
                     Err(error) => tracing::error!(%error, "cannot watch the doors"),
                 },
                 Message::CloseDoors => drop(self.doors.take()),
-                Message::Adopt { socket, place, guest } => self.take_over(socket, place, Some(guest)),
+                Message::Adopt { socket, place, guest } => {
+                    self.take_over(socket, place, Comer::Guest(guest));
+                }
                 Message::Relieve { to, clients } => self.let_go(to, clients),
                 Message::Cancel { client, done } => {
                     if let Some(card) = self.clients.borrow().get(&client) {
@@ -237,6 +255,8 @@ impl Worker {
                     let _ = reply.send(WorkerReport::of(&self));
                 }
                 Message::SettingsChanged => {
+                    // Who has nothing to do lets go of the old ones as well.
+                    drop(self.settings());
                     for card in self.clients.borrow().values() {
                         card.session.borrow_mut().set_rules(card.caller.route.rules.load_full());
                     }
@@ -248,7 +268,8 @@ impl Worker {
     }
 
     /// Sees to it that a new client is served, here or by another worker.
-    pub(crate) fn place(self: &Rc<Self>, socket: Socket, place: Place) {
+    pub(crate) fn place(self: &Rc<Self>, socket: Arrival, ends: Ends, place: Place) {
+        let ends = Box::new(ends);
         let doors = self.shared.workers.get().map(Vec::as_slice).unwrap_or_default();
         let chosen = placement::place(doors.iter().map(WorkerDoor::load));
         let Some((number, door)) = chosen.and_then(|chosen| Some((chosen, doors.get(chosen)?))) else {
@@ -256,25 +277,18 @@ impl Worker {
         };
         door.clients.fetch_add(1, Ordering::Relaxed);
         if number == usize::from(self.id.0) {
-            tokio::task::spawn_local(client_task::run(Rc::clone(self), socket, place, None));
-            return;
-        }
-        match Arrival::of(socket) {
+            self.take_over(socket, place, Comer::Stranger(ends));
+        } else {
             // A worker that has stopped takes nobody on; then Howdah is stopping.
-            Ok(socket) => drop(door.mailbox.send(Message::Client { socket, place })),
-            Err(error) => {
-                tracing::warn!(%error, "cannot hand a client's socket over");
-                door.clients.fetch_sub(1, Ordering::Relaxed);
-                self.shared.admission().leave(place);
-            }
+            drop(door.mailbox.send(Message::Client { socket, ends, place }));
         }
     }
 
     /// Serves a client from now on: a new one, or a guest of another worker's.
-    fn take_over(self: &Rc<Self>, socket: Arrival, place: Place, guest: Option<Box<Guest>>) {
+    fn take_over(self: &Rc<Self>, socket: Arrival, place: Place, comer: Comer) {
         match socket.settle() {
             Ok(socket) => {
-                tokio::task::spawn_local(client_task::run(Rc::clone(self), socket, place, guest));
+                tokio::task::spawn_local(client_task::run(Rc::clone(self), socket, place, comer));
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot take over a client's socket");
@@ -326,6 +340,7 @@ impl Worker {
     /// Ends clients that have overstepped a time limit. Part of the janitor's round.
     pub(crate) fn close_overdue(&self) {
         let now = self.now();
+        self.logins.close_overdue(now);
         for card in self.clients.borrow().values() {
             if card.waiting_since.get().is_some() {
                 continue;
@@ -342,20 +357,20 @@ impl Arrival {
     /// A socket that leaves its worker.
     pub(crate) fn of(socket: Socket) -> std::io::Result<Arrival> {
         Ok(match socket {
-            Socket::Tcp(stream) => Arrival::Tcp(stream.into_std()?),
-            Socket::Unix(stream) => Arrival::Unix(stream.into_std()?),
+            Socket::Tcp(stream) => Arrival::Tcp(stream.into_socket()?),
+            Socket::Unix(stream) => Arrival::Unix(stream.into_socket()?),
             #[cfg(test)]
             Socket::Pipe(pipe) => Arrival::Pipe(pipe),
         })
     }
 
-    fn settle(self) -> std::io::Result<Socket> {
-        Ok(match self {
-            Arrival::Tcp(stream) => Socket::Tcp(tokio::net::TcpStream::from_std(stream)?),
-            Arrival::Unix(stream) => Socket::Unix(tokio::net::UnixStream::from_std(stream)?),
+    pub(crate) fn settle(self) -> std::io::Result<Socket> {
+        match self {
+            Arrival::Tcp(socket) => Socket::tcp(socket),
+            Arrival::Unix(socket) => Socket::unix(socket),
             #[cfg(test)]
-            Arrival::Pipe(pipe) => Socket::Pipe(pipe),
-        })
+            Arrival::Pipe(pipe) => Ok(Socket::Pipe(pipe)),
+        }
     }
 }
 

@@ -22,6 +22,11 @@ use std::process::ExitCode;
 
 use cli::{Action, Cli};
 
+/// A login allocates two dozen times, and with the C library's allocator a sixth of its instructions were for that
+/// (`docs/performance.md`).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().collect();
     let action = Cli::read(&arguments).and_then(Cli::action).unwrap_or_else(|error| error.exit());

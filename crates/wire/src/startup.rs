@@ -46,7 +46,7 @@ impl<'a> StartupPacket<'a> {
             GSSENC_REQUEST => StartupPacket::GssEncRequest,
             CANCEL_REQUEST => StartupPacket::CancelRequest(CancelKey::parse(reader.0)?),
             ProtocolVersion { major: 3, .. } => {
-                StartupPacket::Startup(Startup { version, parameters: parameters(reader)? })
+                StartupPacket::Startup(Startup { version, parameters: parameters(reader.0)? })
             }
             _ => return Err(StartupError::UnsupportedVersion(version)),
         };
@@ -167,18 +167,17 @@ fn packet(out: &mut Vec<u8>, code: ProtocolVersion, fill: impl FnOnce(&mut Vec<u
 
 /// The parameters of a startup packet. The index keeps ten thousand bytes of short names from costing millions of
 /// comparisons.
-fn parameters<'a>(mut reader: Reader<'a>) -> Result<Vec<(&'a str, &'a str)>, StartupError> {
-    let mut list: Vec<(&'a str, &'a str)> = Vec::with_capacity(FEW);
-    let mut index: BTreeMap<&'a str, usize> = BTreeMap::new();
+fn parameters(bytes: &[u8]) -> Result<Vec<(&str, &str)>, StartupError> {
+    let mut text = str::from_utf8(bytes).map_err(|error| not_utf8(bytes, error.valid_up_to()))?;
+    let mut list = Vec::with_capacity(FEW);
+    let mut index: BTreeMap<&str, usize> = BTreeMap::new();
     loop {
-        let name = reader.cstr().map_err(|_| StartupError::Terminator)?;
+        let (name, rest) = split_at_nul(text).ok_or(StartupError::Terminator)?;
         if name.is_empty() {
-            return reader.end().map(|()| list).map_err(|_| StartupError::Terminator);
+            return if rest.is_empty() { Ok(list) } else { Err(StartupError::Terminator) };
         }
-        let value = reader.cstr().map_err(|_| StartupError::Terminator)?;
-        let (Ok(name), Ok(value)) = (str::from_utf8(name), str::from_utf8(value)) else {
-            return Err(StartupError::NotUtf8(String::from_utf8_lossy(name).into_owned()));
-        };
+        let (value, rest) = split_at_nul(rest).ok_or(StartupError::Terminator)?;
+        text = rest;
         let place = if index.is_empty() {
             list.iter().position(|(known, _)| *known == name)
         } else {
@@ -194,6 +193,19 @@ fn parameters<'a>(mut reader: Reader<'a>) -> Result<Vec<(&'a str, &'a str)>, Sta
             index.extend(list.iter().enumerate().skip(indexed).map(|(place, (name, _))| (*name, place)));
         }
     }
+}
+
+fn split_at_nul(text: &str) -> Option<(&str, &str)> {
+    let nul = memchr::memchr(0, text.as_bytes())?;
+    Some((text.get(..nul)?, text.get(nul + 1..)?))
+}
+
+/// The parameter whose name or value is not UTF-8 at this place of the list.
+fn not_utf8(list: &[u8], place: usize) -> StartupError {
+    let before = list.get(..place).unwrap_or_default();
+    let nuls = before.iter().filter(|byte| **byte == 0).count();
+    let name = list.split(|byte| *byte == 0).nth(nuls - nuls % 2).unwrap_or_default();
+    StartupError::NotUtf8(String::from_utf8_lossy(name).into_owned())
 }
 
 /// More parameters than drivers send by themselves: up to here each is compared with each.

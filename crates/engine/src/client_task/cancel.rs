@@ -96,7 +96,7 @@ async fn run(
     key: CancelKey,
     done: Option<oneshot::Sender<()>>,
 ) {
-    let limit = worker.shared.settings.load().timeouts.cancel_wait.unwrap_or(LONGEST);
+    let limit = worker.settings().timeouts.cancel_wait.unwrap_or(LONGEST);
     let arrived = tokio::time::timeout(limit, deliver(&worker, &job, &endpoint, &key)).await;
     let delivered = matches!(arrived, Ok(Ok(())));
     if job.state.get() == State::Sent && !delivered {

@@ -202,7 +202,7 @@ impl Visit {
 
     fn refuse_server(&mut self, card: &ClientCard, why: &Refusal) -> CloseReason {
         let error = refusal::no_server(why);
-        if self.worker.shared.settings.load().log.pooler_errors {
+        if self.worker.settings().log.pooler_errors {
             let pool = &card.caller.route.server;
             tracing::warn!(client = card.id, %pool, %error, "no server connection for a client");
         }
@@ -257,7 +257,7 @@ pub(crate) async fn settle_in(worker: &Rc<Worker>, (mut conn, needs_check): Gran
     if !needs_check {
         return Some(lease);
     }
-    let query = worker.shared.settings.load().pool.check_query.clone().unwrap_or_default();
+    let query = worker.settings().pool.check_query.clone().unwrap_or_default();
     worker.set_testing(lease.conn.id, true);
     // Boxed: it happens rarely, and every client's task would hold room for it.
     match Box::pin(check(worker, &mut lease.conn, &query)).await {
@@ -323,7 +323,7 @@ pub(crate) async fn settle(
             None => Poll::Pending,
         }
     });
-    let limit = worker.shared.settings.load().timeouts.server_connect;
+    let limit = worker.settings().timeouts.server_connect;
     match limit {
         Some(limit) => {
             tokio::time::timeout(limit, answered).await.unwrap_or(Err(CloseReason::ServerCheckFailed))

@@ -27,27 +27,27 @@ impl Visit {
         session.welcome(&key, &mut welcome);
         let desk = self.enter(identity);
         let card = &desk.card;
-        if worker.shared.settings.load().log.connections {
+        if worker.settings().log.connections {
             tracing::info!(client = card.id, user = %card.user, peer = %card.peer, "console opened");
         }
         let Err(reason) = self.converse(card, session, welcome).await;
         if card.told_to_end().is_some() {
             self.say(&refusal::ended(reason));
         }
-        if worker.shared.settings.load().log.disconnections {
+        if worker.settings().log.disconnections {
             tracing::info!(client = card.id, user = %card.user, peer = %card.peer, %reason, "console closed");
         }
         reason
     }
 
-    fn enter(&self, identity: &Identity) -> Desk {
+    fn enter(&mut self, identity: &Identity) -> Desk {
         let shared = &self.worker.shared;
         let application_name =
             identity.parameters.iter().find(|(name, _)| name.eq_ignore_ascii_case("application_name"));
         let card = ConsoleCard::new(
             shared.next_client(),
             identity.user.clone(),
-            self.conn.socket.addresses(shared.settings.load().listen.port),
+            self.ends.take().map(|ends| *ends).unwrap_or_default(),
             self.conn.socket.peer_credentials().and_then(|credentials| credentials.pid),
             application_name.map(|(_, value)| value.clone()).unwrap_or_default(),
         );

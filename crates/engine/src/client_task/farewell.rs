@@ -22,7 +22,7 @@ pub(super) fn release(worker: &Rc<Worker>, mut lease: Lease) {
         lease.give_back(Condition::Close(CloseReason::ServerUnclean));
         return;
     }
-    let settings = worker.shared.settings.load();
+    let settings = worker.settings();
     let wanted = settings.pool.reset_query.as_ref().filter(|_| settings.pool.reset_query_always);
     let Some(query) = wanted.cloned() else {
         lease.give_back(Condition::Fit);
@@ -54,7 +54,7 @@ pub(super) async fn clean(
     let orderly = reason == CloseReason::ClientTerminated;
     let mut out = Vec::new();
     let (mut cleanup, step) = {
-        let settings = worker.shared.settings.load();
+        let settings = worker.settings();
         let wanted =
             card.caller.route.rules.load().mode == PoolMode::Session || settings.pool.reset_query_always;
         let reset = settings.pool.reset_query.as_deref().filter(|_| wanted);

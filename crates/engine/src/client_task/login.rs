@@ -1,5 +1,6 @@
 //! From the first byte to a place inside.
 
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -10,6 +11,7 @@ use howdah_core::pool::{Condition, PoolKey};
 use howdah_core::refusal;
 use howdah_core::server::OpenError;
 use howdah_core::session::{Beginning, Parameters, Session, Trial, Tried};
+use howdah_core::settings::Settings;
 use howdah_wire::backend::{self, TransactionStatus};
 use howdah_wire::error_response::{ErrorResponse, Severity};
 use howdah_wire::secret::Secret;
@@ -19,6 +21,7 @@ use super::Visit;
 use super::checkout::settle;
 use crate::client_card::{Caller, ClientCard, Guest};
 use crate::control::with_pools;
+use crate::logins::Overdue;
 use crate::shared::{Route, Welcome};
 
 /// Who has been let in.
@@ -34,47 +37,45 @@ impl Visit {
     /// The client is not let in, or was none; what there was to say has been said.
     pub(super) async fn login(&mut self) -> Result<Admitted, CloseReason> {
         let worker = Rc::clone(&self.worker);
-        worker.logins.set(worker.logins.get() + 1);
-        let limit = worker.shared.settings.load().timeouts.client_login;
-        let identity = match limit {
-            Some(limit) => tokio::time::timeout(limit, self.prove()).await.unwrap_or_else(|_| {
-                self.say(&refusal::login_timeout());
-                Err(CloseReason::ClientLoginTimeout)
-            }),
-            None => self.prove().await,
+        let settings = worker.settings();
+        let until = settings.timeouts.client_login.map(|limit| worker.now() + limit);
+        let proved = {
+            let proving = std::pin::pin!(self.prove(settings));
+            worker.logins.limit(until, proving).await
         };
-        worker.logins.set(worker.logins.get() - 1);
-        let identity = identity?;
-        if let Err(error) = self.admit(&identity) {
+        let identity = proved.unwrap_or_else(|Overdue| {
+            self.say(&refusal::login_timeout());
+            Err(CloseReason::ClientLoginTimeout)
+        })?;
+        // They may have changed while it was proving who it is.
+        let settings = worker.settings();
+        self.use_what_it_proved(&identity, &settings);
+        if let Err(error) = self.admit(&identity, &settings) {
             return Err(self.refuse(&error, &identity));
         }
         if identity.admin.is_some() {
             return Ok(Admitted::Console(identity));
         }
-        self.welcome(*identity).await.map(Admitted::Client)
+        self.welcome(*identity, &settings).await.map(Admitted::Client)
     }
 
     /// Who is it?
-    async fn prove(&mut self) -> Result<Box<Identity>, CloseReason> {
-        let shared = Arc::clone(&self.worker.shared);
-        let settings = shared.settings.load_full();
+    async fn prove(&mut self, settings: Arc<Settings>) -> Result<Box<Identity>, CloseReason> {
         let mut seeds = LoginSeeds { md5_salt: [0; 4], scram_nonce: [0; 18] };
         self.worker.random(&mut seeds.md5_salt);
         self.worker.random(&mut seeds.scram_nonce);
-        let peer = self.peer(settings.listen.port);
-        let login = Login::new(settings, Arc::clone(&shared.credentials), peer.clone(), seeds);
+        let peer = self.peer();
+        let login = Login::new(settings, Arc::clone(&self.worker.shared.credentials), peer.clone(), seeds);
         let mut login = login.ask_to_hash();
-        let mut replies = Vec::new();
+        let mut replies = Vec::with_capacity(ROOM_FOR_REPLIES);
+        self.read_at_once(MAX_LOGIN_BYTES)?;
         loop {
             let (eaten, next) = login.on_bytes(&self.conn.held, &mut replies);
             self.conn.consume(eaten);
-            if matches!(next, LoginNext::Welcome(_)) {
-                // What lets the client in goes out together with what welcomes it.
-                self.conn.hold_back(&replies);
-            } else {
+            if !matches!(next, LoginNext::Welcome(_)) {
                 self.conn.send(&self.worker.outbox, &replies).map_err(|_| CloseReason::ClientVanished)?;
+                replies.clear();
             }
-            replies.clear();
             match next {
                 LoginNext::More if eaten > 0 && !self.conn.held.is_empty() => {}
                 LoginNext::More => self.read_more(MAX_LOGIN_BYTES).await?,
@@ -83,7 +84,8 @@ impl Visit {
                     login.may_hash();
                 }
                 LoginNext::Welcome(identity) => {
-                    self.use_what_it_proved(&identity);
+                    // What lets the client in goes out together with what welcomes it.
+                    self.conn.hold_back(replies);
                     return Ok(identity);
                 }
                 LoginNext::Cancel(key) => {
@@ -99,21 +101,19 @@ impl Visit {
     }
 
     /// A proof against a SCRAM secret brings the key that pools of this user may have been waiting for.
-    fn use_what_it_proved(&self, identity: &Identity) {
-        let shared = &self.worker.shared;
-        if let Some(Secret::Scram(_)) = shared.settings.load().secrets.get(&*identity.user) {
+    fn use_what_it_proved(&self, identity: &Identity, settings: &Settings) {
+        if let Some(Secret::Scram(_)) = settings.secrets.get(&*identity.user) {
             let waited_for_it = |key: &PoolKey, error: &OpenError| {
                 key.user == identity.user && matches!(error, OpenError::NotYetKnown { .. })
             };
-            with_pools(shared, |pools, now, fx| pools.try_again(waited_for_it, now, fx));
+            with_pools(&self.worker.shared, |pools, now, fx| pools.try_again(waited_for_it, now, fx));
         }
     }
 
-    fn peer(&mut self, port: u16) -> Peer {
-        let (address, _) = **self.addresses.insert(Box::new(self.conn.socket.addresses(port)));
+    fn peer(&self) -> Peer {
         let credentials = self.conn.socket.peer_credentials();
         Peer {
-            address,
+            address: self.peer_address(),
             unix: self.conn.socket.is_unix(),
             pid: credentials.and_then(|credentials| credentials.pid),
             same_user: credentials.is_some_and(|c| c.uid == rustix::process::geteuid().as_raw()),
@@ -121,7 +121,18 @@ impl Visit {
     }
 
     fn peer_address(&self) -> Address {
-        self.addresses.as_ref().map(|addresses| addresses.0).unwrap_or_default()
+        let of_card = || self.card.as_ref().map(|card| card.caller.peer);
+        self.ends.as_ref().map(|ends| ends.peer).or_else(of_card).unwrap_or_default()
+    }
+
+    /// Reads what a new client has said by now: most have, since the kernel keeps back those that have not.
+    fn read_at_once(&mut self, limit: usize) -> Result<(), CloseReason> {
+        match self.conn.fill_now(&mut self.worker.scratch.borrow_mut().buffer, limit) {
+            Ok(0) => Err(CloseReason::ClientVanished),
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(_) => Err(CloseReason::ClientVanished),
+        }
     }
 
     /// Reads more of what the client sends; a client that has closed is gone.
@@ -136,7 +147,7 @@ impl Visit {
         }
     }
 
-    fn admit(&mut self, identity: &Identity) -> Result<(), ErrorResponse> {
+    fn admit(&mut self, identity: &Identity, settings: &Settings) -> Result<(), ErrorResponse> {
         let shared = &self.worker.shared;
         if identity.admin.is_none() {
             if shared.is_closing() {
@@ -147,11 +158,11 @@ impl Visit {
             }
         }
         let place = self.place.as_mut().expect("a client keeps its place until it leaves");
-        shared.admission().admit(&shared.settings.load(), place, identity)
+        shared.admission().admit(settings, place, identity)
     }
 
     fn refuse(&mut self, error: &ErrorResponse, identity: &Identity) -> CloseReason {
-        if self.worker.shared.settings.load().log.pooler_errors {
+        if self.worker.settings().log.pooler_errors {
             let Identity { database, user, .. } = identity;
             let peer = self.peer_address();
             tracing::warn!(%peer, %database, %user, %error, "client refused");
@@ -161,7 +172,11 @@ impl Visit {
     }
 
     /// Shows the client in: what the server would tell it, and a cancel key of Howdah's own.
-    async fn welcome(&mut self, identity: Identity) -> Result<Rc<ClientCard>, CloseReason> {
+    async fn welcome(
+        &mut self,
+        identity: Identity,
+        settings: &Settings,
+    ) -> Result<Rc<ClientCard>, CloseReason> {
         let client = PoolKey { database: Arc::clone(&identity.database), user: Arc::clone(&identity.user) };
         let shared = Arc::clone(&self.worker.shared);
         let Some(route) = shared.route(&client) else {
@@ -171,8 +186,7 @@ impl Visit {
         // What it begins with is known only when the pool's servers have been heard.
         let parameters = Parameters::default();
         let session = Session::new(shared.next_client(), route.rules.load_full(), parameters, now);
-        let settings = shared.settings.load_full();
-        let (peer, local) = self.addresses.take().map(|addresses| *addresses).unwrap_or_default();
+        let ends = self.ends.take().map(|ends| *ends).unwrap_or_default();
         let pid = self.conn.socket.peer_credentials().and_then(|credentials| credentials.pid);
         let key = shared
             .cancel_keys
@@ -181,8 +195,8 @@ impl Visit {
             session,
             caller: Caller {
                 route,
-                peer,
-                local,
+                peer: ends.peer,
+                local: ends.local,
                 connected: SystemTime::now(),
                 connected_at: now,
                 remote_pid: pid,
@@ -196,7 +210,8 @@ impl Visit {
         let welcome = self.welcome_of(&card).await?;
         let beginning = self.beginning(&card, &identity, &welcome).await?;
         card.session.borrow_mut().begin(&beginning, &welcome.parameters);
-        let mut message = Vec::with_capacity(beginning.statuses.len() + ROOM_FOR_THE_REST);
+        let mut message = self.conn.take_held_back();
+        message.reserve(beginning.statuses.len() + ROOM_FOR_THE_REST);
         message.extend_from_slice(&beginning.statuses);
         for name in &*beginning.ignored {
             refusal::start_setting_without_effect(name).write_notice(&mut message);
@@ -208,7 +223,7 @@ impl Visit {
         }
         backend::write_ready_for_query(&mut message, TransactionStatus::Idle);
         let outbox = &self.worker.outbox;
-        self.conn.post_behind_held_back(outbox, &message, &card).map_err(|_| CloseReason::ClientVanished)?;
+        self.conn.post(outbox, &message, &card).map_err(|_| CloseReason::ClientVanished)?;
         self.conn.flush().await.map_err(|_| CloseReason::ClientVanished)?;
         card.counters.borrow_mut().logins += 1;
         if settings.log.connections {
@@ -304,6 +319,8 @@ fn log_refusal(login: &Login, peer: &Peer, reason: CloseReason) {
     tracing::info!(%peer, database, user, error, %reason, "login refused");
 }
 
+/// Enough for all that most clients are told until they are in.
+const ROOM_FOR_REPLIES: usize = 512;
 /// Of a welcome beside the statuses: BackendKeyData and ReadyForQuery.
 const ROOM_FOR_THE_REST: usize = 64;
 /// How often a client's settings are tried where server connections are lost over it.

@@ -35,7 +35,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use howdah_core::client::Place;
-use howdah_core::facts::{Address, ClientState, CloseReason};
+use howdah_core::facts::{ClientState, CloseReason};
 use howdah_core::pool::{Condition, WorkerId};
 use howdah_core::refusal;
 
@@ -43,7 +43,7 @@ pub(crate) use checkout::{Granted, InLine, Lease, check, settle, settle_in};
 
 use crate::client_card::{ClientCard, Guest};
 use crate::conn::Conn;
-use crate::net::Socket;
+use crate::net::{Ends, Socket};
 use crate::worker::{Arrival, Message, Worker};
 use parting::LinkEnd;
 
@@ -56,10 +56,14 @@ pub(crate) fn run(
     worker: Rc<Worker>,
     socket: Socket,
     place: Place,
-    guest: Option<Box<Guest>>,
+    comer: Comer,
 ) -> impl Future<Output = ()> {
     let conn = Conn::new(socket);
-    let mut visit = Visit { worker, conn, place: Some(place), addresses: None, card: None, ended: false };
+    let (ends, guest) = match comer {
+        Comer::Stranger(ends) => (Some(ends), None),
+        Comer::Guest(guest) => (None, Some(guest)),
+    };
+    let mut visit = Visit { worker, conn, place: Some(place), ends, card: None, ended: false };
     async move {
         let outcome = catch_unwind(std::pin::pin!(visit.serve(guest))).await;
         let reason = match outcome {
@@ -69,6 +73,14 @@ pub(crate) fn run(
         };
         Box::pin(visit.leave(reason)).await;
     }
+}
+
+/// Who is to be served.
+pub(crate) enum Comer {
+    /// Somebody who has not said anything yet, and the ends of the connection.
+    Stranger(Box<Ends>),
+    /// A client of another worker's.
+    Guest(Box<Guest>),
 }
 
 /// How a client's time with a worker ends.
@@ -84,8 +96,8 @@ struct Visit {
     worker: Rc<Worker>,
     conn: Conn,
     place: Option<Place>,
-    /// The client's end and ours, from the first look at the socket until the card has them.
-    addresses: Option<Box<(Address, Address)>>,
+    /// Of the connection, until the card has them.
+    ends: Option<Box<Ends>>,
     /// Once it is let in.
     card: Option<Rc<ClientCard>>,
     /// It has closed its side after saying goodbye; what it asked for before is still carried out.
@@ -199,7 +211,7 @@ impl Visit {
             let pins = Arc::clone(&card.caller.route.rules.load().pins);
             pins.withdraw(card.id);
             pins.unpin(card.id, self.worker.now());
-            if self.worker.shared.settings.load().log.disconnections {
+            if self.worker.settings().log.disconnections {
                 let age = (self.worker.now() - card.caller.connected_at).as_secs_f64();
                 tracing::info!(
                     client = card.id,

@@ -3,25 +3,30 @@
 //! [`Socket`] is a connection of any kind; [`Net`] opens new ones. The same client task runs over TCP, over
 //! Unix sockets and over the simulator's in-memory pipes.
 
-mod defer_accept;
+mod options;
 #[cfg(test)]
 mod pipe;
 mod real;
 mod socket;
+mod stream;
 mod unpaced;
+mod watch;
 
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
 
-pub(crate) use defer_accept::defer_accept;
+pub(crate) use options::defer_accept;
 #[cfg(test)]
 pub(crate) use pipe::{Pipe, PipeFaults, Scissors, pipe};
 pub use real::RealNet;
 pub(crate) use real::{apply_heritable_tcp, apply_other_tcp, unix_socket_path};
-pub use socket::Socket;
+pub use socket::{Ends, Socket};
+pub(crate) use socket::{known, local_of};
+pub use stream::Stream;
 pub(crate) use unpaced::take_off_pacing;
+pub(crate) use watch::watch;
 
 /// Where a PostgreSQL listens.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

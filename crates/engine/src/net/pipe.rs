@@ -11,7 +11,6 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use tokio::io::ReadBuf;
 use tokio::time::{Instant, Sleep};
 
 use crate::simulation::Chance;
@@ -85,23 +84,23 @@ pub(crate) fn pipe(faults: PipeFaults) -> (Pipe, Pipe) {
 }
 
 impl Pipe {
-    pub(super) fn poll_read(
-        &mut self,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut half = lock(&self.incoming);
         let arrived = ready!(half.poll_arrived(cx))?;
-        let piece = half.piece().min(buffer.remaining()).min(arrived);
-        let (first, second) = half.bytes.as_slices();
-        let (first, second) =
-            (&first[..piece.min(first.len())], &second[..piece.saturating_sub(first.len())]);
-        buffer.put_slice(first);
-        buffer.put_slice(second);
-        half.bytes.drain(..piece);
+        let piece = half.piece().min(buffer.len()).min(arrived);
+        for (place, byte) in buffer.iter_mut().zip(half.bytes.drain(..piece)) {
+            *place = byte;
+        }
         half.arrived -= piece;
         wake(&mut half.writer);
-        Poll::Ready(Ok(()))
+        Poll::Ready(Ok(piece))
+    }
+
+    pub(super) fn read_now(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.poll_read(&mut Context::from_waker(Waker::noop()), buffer) {
+            Poll::Ready(read) => read,
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        }
     }
 
     pub(super) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -32,9 +32,9 @@ impl Net for RealNet {
                     let socket = SockRef::from(&stream);
                     apply_tcp(&socket, &self.settings.load().tcp)?;
                     take_off_pacing(&socket, stream.local_addr()?.ip());
-                    Ok(Socket::Tcp(stream))
+                    Socket::tcp(stream.into_std()?)
                 }
-                Endpoint::Unix(path) => Ok(Socket::Unix(connect_unix(path).await?)),
+                Endpoint::Unix(path) => Socket::unix(connect_unix(path).await?),
             }
         })
     }
@@ -87,16 +87,16 @@ pub(crate) fn apply_other_tcp(socket: &SockRef<'_>, tcp: &Tcp) -> io::Result<()>
     socket.set_tcp_keepalive(&keepalive)
 }
 
-async fn connect_unix(path: &std::path::Path) -> io::Result<UnixStream> {
+async fn connect_unix(path: &std::path::Path) -> io::Result<std::os::unix::net::UnixStream> {
     use std::os::unix::ffi::OsStrExt;
     match path.as_os_str().as_bytes().strip_prefix(b"@") {
-        None => UnixStream::connect(path).await,
+        None => UnixStream::connect(path).await?.into_std(),
         Some(name) => {
             use std::os::linux::net::SocketAddrExt;
             let address = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
             let stream = std::os::unix::net::UnixStream::connect_addr(&address)?;
             stream.set_nonblocking(true)?;
-            UnixStream::from_std(stream)
+            Ok(stream)
         }
     }
 }

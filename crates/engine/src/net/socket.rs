@@ -1,27 +1,25 @@
 //! A connection of any kind, with the few operations the engine needs.
 
 use std::io;
-use std::net::{Shutdown, SocketAddr};
-use std::os::fd::{AsRawFd, RawFd};
-use std::pin::Pin;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::task::{Context, Poll};
 
 use howdah_core::facts::Address;
-use rustix::net::SendFlags;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
 
 #[cfg(test)]
 use super::Pipe;
+use super::Stream;
+use super::options::{PeerCredentials, peer_credentials};
 
 /// A connection.
 #[derive(Debug)]
 pub enum Socket {
     /// TCP.
-    Tcp(TcpStream),
+    Tcp(Stream),
     /// Unix socket.
-    Unix(UnixStream),
+    Unix(Stream),
     /// In memory, for the simulator.
     #[cfg(test)]
     #[expect(private_interfaces, reason = "only in tests of this crate")]
@@ -29,19 +27,44 @@ pub enum Socket {
 }
 
 impl Socket {
+    /// A connected TCP socket that does not block.
+    ///
+    /// # Errors
+    /// The calling worker's reactor does not take it.
+    pub(crate) fn tcp(socket: impl Into<OwnedFd>) -> io::Result<Socket> {
+        Stream::new(socket.into()).map(Socket::Tcp)
+    }
+
+    /// A connected Unix socket that does not block.
+    ///
+    /// # Errors
+    /// The calling worker's reactor does not take it.
+    pub(crate) fn unix(socket: impl Into<OwnedFd>) -> io::Result<Socket> {
+        Stream::new(socket.into()).map(Socket::Unix)
+    }
+
     /// Reads what is there, at most a buffer full. 0: the other side has closed.
     ///
     /// # Errors
     /// The connection is broken.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        let mut buffer = ReadBuf::new(buffer);
-        let read = match self {
-            Socket::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
-            Socket::Unix(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
+        match self {
+            Socket::Tcp(stream) | Socket::Unix(stream) => stream.poll_read(cx, buffer),
             #[cfg(test)]
-            Socket::Pipe(pipe) => pipe.poll_read(cx, &mut buffer),
-        };
-        read.map_ok(|()| buffer.filled().len())
+            Socket::Pipe(pipe) => pipe.poll_read(cx, buffer),
+        }
+    }
+
+    /// Reads without asking the reactor: of use where something is there most probably.
+    ///
+    /// # Errors
+    /// `WouldBlock` when there is nothing; otherwise the connection is broken.
+    pub fn read_now(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Socket::Tcp(stream) | Socket::Unix(stream) => stream.read_now(buffer),
+            #[cfg(test)]
+            Socket::Pipe(pipe) => pipe.read_now(buffer),
+        }
     }
 
     /// Ready when there may be something to read; asks the reactor's cache, not the kernel.
@@ -50,22 +73,19 @@ impl Socket {
     /// The reactor is gone.
     pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Socket::Tcp(stream) => stream.poll_read_ready(cx),
-            Socket::Unix(stream) => stream.poll_read_ready(cx),
+            Socket::Tcp(stream) | Socket::Unix(stream) => stream.poll_read_ready(cx),
             #[cfg(test)]
             Socket::Pipe(pipe) => pipe.poll_read_ready(cx),
         }
     }
 
-    /// Sends at once what the kernel takes, without asking the reactor: after a move between workers its
-    /// cached readiness is empty though the socket is writable.
+    /// Sends at once what the kernel takes, without asking the reactor.
     ///
     /// # Errors
     /// `WouldBlock` when nothing can be taken now; otherwise the connection is broken.
     pub fn send_now(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Socket::Tcp(stream) => Ok(rustix::net::send(stream, bytes, NOW)?),
-            Socket::Unix(stream) => Ok(rustix::net::send(stream, bytes, NOW)?),
+            Socket::Tcp(stream) | Socket::Unix(stream) => stream.send_now(bytes),
             #[cfg(test)]
             Socket::Pipe(pipe) => pipe.send_now(bytes),
         }
@@ -77,8 +97,7 @@ impl Socket {
     /// The connection is broken.
     pub fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self {
-            Socket::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Socket::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Socket::Tcp(stream) | Socket::Unix(stream) => stream.poll_write(cx, bytes),
             #[cfg(test)]
             Socket::Pipe(pipe) => pipe.poll_write(cx, bytes),
         }
@@ -89,20 +108,19 @@ impl Socket {
     /// # Errors
     /// The reactor does not take it.
     pub fn rehome(self) -> io::Result<Socket> {
-        Ok(match self {
-            Socket::Tcp(stream) => Socket::Tcp(TcpStream::from_std(stream.into_std()?)?),
-            Socket::Unix(stream) => Socket::Unix(UnixStream::from_std(stream.into_std()?)?),
+        match self {
+            Socket::Tcp(stream) => Socket::tcp(stream.into_socket()?),
+            Socket::Unix(stream) => Socket::unix(stream.into_socket()?),
             #[cfg(test)]
-            Socket::Pipe(pipe) => Socket::Pipe(pipe),
-        })
+            Socket::Pipe(pipe) => Ok(Socket::Pipe(pipe)),
+        }
     }
 
     /// No more will be written; the other side reads an end of file after what was sent.
     pub fn finish(&self) {
         // The connection may be broken by now: then there is nobody left to tell.
         let _ = match self {
-            Socket::Tcp(stream) => SockRef::from(stream).shutdown(Shutdown::Write),
-            Socket::Unix(stream) => SockRef::from(stream).shutdown(Shutdown::Write),
+            Socket::Tcp(stream) | Socket::Unix(stream) => stream.finish(),
             #[cfg(test)]
             Socket::Pipe(pipe) => pipe.finish(),
         };
@@ -112,8 +130,7 @@ impl Socket {
     #[must_use]
     pub fn descriptor(&self) -> Option<RawFd> {
         match self {
-            Socket::Tcp(stream) => Some(stream.as_raw_fd()),
-            Socket::Unix(stream) => Some(stream.as_raw_fd()),
+            Socket::Tcp(stream) | Socket::Unix(stream) => stream.descriptor(),
             #[cfg(test)]
             Socket::Pipe(_) => None,
         }
@@ -129,38 +146,53 @@ impl Socket {
     #[must_use]
     pub fn peer_credentials(&self) -> Option<PeerCredentials> {
         let Socket::Unix(stream) = self else { return None };
-        let credentials = stream.peer_cred().ok()?;
-        let pid = credentials.pid().and_then(|pid| u32::try_from(pid).ok());
-        Some(PeerCredentials { uid: credentials.uid(), pid })
+        peer_credentials(&stream.socket().ok()?)
     }
 
-    /// The two ends: the other's and ours. `unix_port` stands for a Unix socket's port.
+    /// The two ends, by the kernel's word. `unix_port` stands for a Unix socket's port.
     #[must_use]
-    pub fn addresses(&self, unix_port: u16) -> (Address, Address) {
+    pub fn ends(&self, unix_port: u16) -> Ends {
         match self {
-            Socket::Tcp(stream) => {
-                let known = |address: io::Result<SocketAddr>| {
-                    address.map_or(Address::Unknown, |address| {
-                        Address::Tcp(SocketAddr::new(address.ip().to_canonical(), address.port()))
-                    })
-                };
-                (known(stream.peer_addr()), known(stream.local_addr()))
-            }
-            Socket::Unix(_) => (Address::Unix(unix_port), Address::Unix(unix_port)),
+            Socket::Tcp(stream) => stream.socket().map_or_else(
+                |_| Ends::default(),
+                |socket| Ends { peer: peer_of(&socket), local: local_of(&socket) },
+            ),
+            Socket::Unix(_) => Ends::unix(unix_port),
             #[cfg(test)]
-            Socket::Pipe(_) => (Address::Unix(unix_port), Address::Unix(unix_port)),
+            Socket::Pipe(_) => Ends::unix(unix_port),
         }
     }
 }
 
-/// Unix user and process at the other end.
-#[derive(Clone, Copy, Debug)]
-pub struct PeerCredentials {
-    /// User id.
-    pub uid: u32,
-    /// Process id, where the system tells.
-    pub pid: Option<u32>,
+/// The two ends of a connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ends {
+    /// The other's.
+    pub peer: Address,
+    /// Ours.
+    pub local: Address,
 }
 
-/// Never a signal, never a wait.
-const NOW: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::DONTWAIT);
+impl Ends {
+    /// Of a Unix socket with this port in its name.
+    #[must_use]
+    pub fn unix(port: u16) -> Ends {
+        Ends { peer: Address::Unix(port), local: Address::Unix(port) }
+    }
+}
+
+fn peer_of(socket: &impl AsFd) -> Address {
+    known(SockRef::from(socket).peer_addr().ok().and_then(|address| address.as_socket()))
+}
+
+/// A TCP socket's own end.
+pub(crate) fn local_of(socket: &impl AsFd) -> Address {
+    known(SockRef::from(socket).local_addr().ok().and_then(|address| address.as_socket()))
+}
+
+/// An IPv4 address in the guise of IPv6 is shown as what it is.
+pub(crate) fn known(address: Option<SocketAddr>) -> Address {
+    address.map_or(Address::Unknown, |address| {
+        Address::Tcp(SocketAddr::new(address.ip().to_canonical(), address.port()))
+    })
+}

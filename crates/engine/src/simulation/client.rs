@@ -20,7 +20,8 @@ use super::sql::{Asked, INITIAL};
 use super::wire::{Lost, Wire};
 use super::world::World;
 use crate::acceptor;
-use crate::net::{Socket, pipe};
+use crate::net::{Ends, pipe};
+use crate::worker::Arrival;
 
 /// One visit of a client, from connect to goodbye.
 pub(super) struct Client {
@@ -71,7 +72,7 @@ async fn dial(world: &World, chance: &mut Chance) -> Wire {
         door.busy.store(u32::try_from(chance.below(1000)).unwrap(), Ordering::Relaxed);
     }
     let door = Rc::clone(&world.workers.borrow()[0]);
-    acceptor::receive(&door, Ok(Socket::Pipe(theirs))).await;
+    acceptor::receive(&door, Ok((Arrival::Pipe(theirs), Ends::unix(0)))).await;
     Wire::new(ours)
 }
 

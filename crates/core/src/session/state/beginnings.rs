@@ -1,7 +1,7 @@
 //! How sessions of a pool begin: the settings of startup packets that PostgreSQL has accepted, each set once.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use howdah_wire::backend;
@@ -75,7 +75,7 @@ pub struct Beginnings {
 
 #[derive(Debug, Default)]
 struct Known {
-    by_wish: HashMap<Wish, Arc<Beginning>>,
+    by_wish: BTreeMap<Wish, Arc<Beginning>>,
     /// Of all names, values and messages in it.
     bytes: usize,
 }
