@@ -14,6 +14,7 @@ pub(crate) fn answer(session: &mut Session, rest: &[Token]) -> Option<Result<Row
         return match (asks("pg_prepared_statement"), asks("pg_show_all_settings")) {
             (1, 0) => Some(Ok(prepared(session))),
             (0, 1) => Some(Ok(settings(session, asks("has_parameter_privilege") > 1))),
+            _ if asks("current_setting") == 1 && asks("set_config") == 1 => Some(hear(session, rest)),
             _ => None,
         };
     }
@@ -63,6 +64,15 @@ pub(crate) fn answer(session: &mut Session, rest: &[Token]) -> Option<Result<Row
         "x" => Vec::new(),
         _ => return None,
     }))
+}
+
+/// A custom parameter is empty from now on, unless it is known already.
+fn hear(session: &mut Session, rest: &[Token]) -> Result<Rows, SqlError> {
+    let name = rest.iter().find(|word| matches!(word, Token::Text(_))).map(Token::value).unwrap_or_default();
+    if session.setting(&name).is_none() {
+        session.now.settings.set(&name, "", false, &session.defaults)?;
+    }
+    Ok(vec![vec![session.setting(&name).map(|value| value.as_bytes().to_vec())]])
 }
 
 /// Those set here, told apart by whether the session's user may set them; `lacking`: only those it may not.

@@ -21,7 +21,12 @@ pub(crate) struct Defaults {
 impl Settings {
     /// Those of the transaction end with it.
     pub(crate) fn end_transaction(&mut self) {
-        self.local.clear();
+        for (name, _) in std::mem::take(&mut self.local) {
+            // The name of a custom parameter stays known.
+            if name.contains('.') {
+                self.session.entry(name).or_default();
+            }
+        }
     }
 
     /// What is in force; `None`: there is no such setting.

@@ -192,8 +192,10 @@ impl Run {
 /// What Howdah takes a server connection's session for.
 fn believed(server: &Server) -> String {
     let state = server.state.as_deref().cloned().unwrap_or_default();
-    // A setting asked for by name may have its default value.
-    let set = state.settings.iter().filter(|(name, value)| !SETTINGS.contains(&(name, value)));
+    // A setting asked for by name may have its default value; a custom parameter may be empty.
+    let is_default =
+        |name: &str, value: &str| SETTINGS.contains(&(name, value)) || name.contains('.') && value.is_empty();
+    let set = state.settings.iter().filter(|(name, value)| !is_default(name, value));
     let settings = set.map(|(name, value)| format!("{name}={value}"));
     let roles = [("role", &state.role), ("session_authorization", &state.authorization)]
         .into_iter()
