@@ -20,6 +20,22 @@ fn copy_in_takes_rows_and_gives_the_server_connection_back() {
     assert_eq!((two.backend(), two.value("select sum(n) from t")), (backend, "499500".to_owned()));
 }
 
+/// What a name means is not known before the COPY has ended, and that waits for the client.
+#[test]
+fn copy_in_that_is_disturbed_by_a_name_holds_nobody_up() {
+    let (database, howdah) = with_table();
+    let (mut client, mut next) = (howdah.client(&database), howdah.client(&database));
+    client.run("prepare b as select 'b'");
+    let disturbed = [message::query("do $$ begin end $$; copy t from stdin"), message::query("execute b")];
+    client.send(&disturbed.concat());
+    assert_eq!(client.expect(b'C').first_string(), "DO");
+    client.expect(b'G');
+    // PostgreSQL ends the connection, and so does Howdah.
+    let end = client.read_to_end();
+    assert!(only_error(&end[..1]).0.starts_with("08"), "{end:?}");
+    assert_eq!(next.value("select count(*) from t"), "0");
+}
+
 #[test]
 fn copy_in_that_the_client_fails_leaves_nothing() {
     let (database, howdah) = with_table();

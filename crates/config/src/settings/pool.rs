@@ -38,7 +38,7 @@ pub(super) static SETTINGS: [Setting; 13] = [
     ),
     new("max_prepared_statements", "200", Value::Number(at!(pool.max_prepared_statements), 0))
         .since("PgBouncer 1.21")
-        .says("prepared statements kept on each server connection", "In transaction and statement mode. 0: named statements do not follow the client."),
+        .says("prepared statements kept on each server connection", "In transaction and statement mode. 0: named statements do not follow the client, those by PREPARE only where SQL itself names them."),
     new("server_fast_close", "0", Value::Unread(Shape::Flag))
         .status(Status::NotBuilt)
         .since("PgBouncer 1.9")

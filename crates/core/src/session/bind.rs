@@ -136,8 +136,13 @@ impl Session {
             None => None,
             Some((statement, _)) => self.signs_of(statement),
         };
-        let signs = if self.heeds_all { signs.or_else(|| Some(Arc::default())) } else { signs };
+        let signs = self.signs_heeded(signs);
         Meant { statement, signs }
+    }
+
+    /// The same where every text matters.
+    pub(super) fn signs_heeded(&self, signs: Option<Arc<Signs>>) -> Option<Arc<Signs>> {
+        if self.heeds_all { signs.or_else(|| Some(Arc::default())) } else { signs }
     }
 
     /// It may set a setting whose name is among its parameters.

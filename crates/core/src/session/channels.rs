@@ -238,11 +238,11 @@ impl Session {
 
     #[cold]
     fn is_behind_ready(&mut self, server: &Server, message: u8) -> bool {
-        // A COPY needs these to come to its end, and the others end something themselves.
+        // A COPY needs these to come to its end, which anything else ends too; the others end something themselves.
         let passes = matches!(
             message,
             tag::COPY_DATA | tag::COPY_DONE | tag::COPY_FAIL | tag::SYNC | tag::FLUSH | tag::TERMINATE
-        );
+        ) || server.outstanding.wants_copy_data();
         let Some(channels) = &mut self.channels else { return false };
         channels.behind = channels.withheld != Withheld::No || !passes && server.outstanding.owes_ready();
         channels.behind

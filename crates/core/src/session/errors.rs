@@ -33,7 +33,8 @@ pub(super) fn error(
     let refusal = if refused { server.refusals.pop_front() } else { None };
     // Of those that are dropped it is the first, if it is among them.
     let mut own = refused;
-    let recall = session.as_deref_mut().and_then(|session| session.recall.take());
+    let theirs = session.as_deref_mut().filter(|_| !attempting);
+    let recall = theirs.and_then(|session| session.recall.take());
     let name = server.sql.dropped(dropped.iter().filter(|entry| entry.subject == Subject::SqlName).count());
     for entry in dropped {
         if entry.subject == Subject::Refused && std::mem::take(&mut own) {
@@ -76,10 +77,10 @@ pub(super) fn error(
         }
         _ => {}
     }
-    if asked.subject == Subject::SqlName
+    if (attempting || asked.subject == Subject::SqlName)
         && let (Some(session), Some(name)) = (session.as_deref_mut(), &name)
     {
-        session.note_vain(name, error.code);
+        session.note_failure(name, error.code);
     }
     if attempting {
         if let Some(name) = name.filter(|_| session.is_some()) {

@@ -46,7 +46,7 @@ impl Session {
         if !matches!(self.rules.state.policy.of(StateKind::Custom), Policy::Carry | Policy::Pin) {
             return;
         }
-        for name in names.filter(|name| is_custom(name)) {
+        for name in names.filter(|name| is_custom(name) && name.len() <= MAX_LENGTH) {
             self.heard.add(name, MAX_OF_CLIENT);
         }
     }
@@ -68,7 +68,9 @@ impl Session {
         self.hear(doubts.named());
     }
 
-    /// Tells a server connection what the client has been heard to name. Whatever PostgreSQL objects to is left out.
+    /// Tells a server connection what the client has been heard to name, by values that end with the transaction: one
+    /// that stayed would stand in the way of a library that comes to be loaded. Whatever PostgreSQL objects to is left
+    /// out.
     #[cold]
     pub(super) fn repeat_names(&self, server: &mut Server, to_server: &mut Vec<u8>) {
         for name in self.heard.iter() {
@@ -82,7 +84,7 @@ impl Session {
                 &*literal,
                 b", true) IS NULL THEN pg_catalog.set_config(",
                 &*literal,
-                b", '', false) END",
+                b", '', true) END",
             ]
             .concat();
             server.run(Subject::None, &text, to_server);
@@ -93,6 +95,8 @@ impl Session {
     }
 }
 
+/// Longer ones are not kept, in bytes.
+const MAX_LENGTH: usize = 128;
 /// How many names are kept for one client: those it has named first.
 const MAX_OF_CLIENT: usize = 64;
 /// How many a server connection is known to know; others are told it again.

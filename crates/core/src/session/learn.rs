@@ -46,6 +46,9 @@ impl Session {
             None => server.state.clone(),
             Some(carried) => share(carried),
         };
+        if !same(before.as_ref(), self.state.as_ref()) {
+            self.retry_names();
+        }
         let Some(start) = self.start.clone() else { return };
         let followed = |name: &str| server.parameters.reports(&server.tracked, name);
         // Empty before and empty after something was taken back: it was the RESET.

@@ -18,7 +18,7 @@
 //! * `unnamed` – the unnamed statement, which follows its client too
 //! * `statement` – a text that is prepared; `statements` – by the client's names; `server_statements` – by the server's
 //! * `sql_statements` – those that SQL knows by name; `sql_names` – a text that means one finds it; `vain` – or hears
-//!   why not
+//!   why not; `learnt_names` – what has become of them
 //! * `meaning` – what a statement means that is prepared now
 //! * `shape` – what a client was told that its statement looks like; `recall` – what it has said that may have to be
 //!   said once more, since what is prepared may be out of date
@@ -43,6 +43,7 @@ mod follow;
 mod heard_names;
 mod hint_book;
 mod learn;
+mod learnt_names;
 mod meaning;
 mod outstanding;
 mod parameters;

@@ -31,7 +31,7 @@ impl Session {
         input: &[u8],
         patch: &mut Patch,
     ) -> Step {
-        if server.outstanding.is_clearing() || names_are_unknown(server) {
+        if names_are_unknown(server) {
             return wait(server);
         }
         self.keep_hints_fresh();
@@ -80,11 +80,11 @@ impl Session {
         let Some(definition) = input.get(taken..header.total()) else { return Step::Hold };
         let meaning = self.meaning(server, text_of(definition));
         let statement = self.rules.registry.intern(definition, &meaning);
-        if let Some(signs) = self.signs_of(&statement) {
+        if let Some(signs) = self.signs_heeded(self.signs_of(&statement)) {
             if signs.has(Sign::Listen) && self.must_wait_for_channels(statement.text()) {
                 return Step::Hold;
             }
-            if !self.prepare_executed(server, &signs, statement.text(), patch) {
+            if !self.prepare_names_ahead(server, &signs, statement.text(), patch) {
                 return wait(server);
             }
         }
@@ -135,7 +135,7 @@ impl Session {
         if signs.has(Sign::Listen) && self.must_wait_for_channels(text) {
             return Step::Hold;
         }
-        if !self.prepare_executed(server, &signs, text, patch) {
+        if !self.prepare_names_ahead(server, &signs, text, patch) {
             return wait(server);
         }
         let kept = definition.filter(|_| header.total() <= MAX_UNNAMED || !signs.is_plain());
@@ -165,7 +165,7 @@ impl Session {
         }
         let Meant { statement, signs } = self.meant(name);
         if let Some(signs) = signs
-            && !self.prepare_executed(server, &signs, &self.text_of(name), patch)
+            && !self.prepare_names_ahead(server, &signs, &self.text_of(name), patch)
         {
             return wait(server);
         }
@@ -273,8 +273,15 @@ impl Session {
     }
 }
 
-/// SQL may have given names or taken them away, and the answer to the question which is on its way.
+/// SQL may have given names or taken them away, and what tells is on its way: it will come without any further message.
 pub(super) fn names_are_unknown(server: &Server) -> bool {
+    // What ends a COPY is the client's next message.
+    if server.outstanding.wants_copy_data() {
+        return false;
+    }
+    if server.outstanding.is_clearing() {
+        return true;
+    }
     let asked = server.look.as_ref().is_some_and(|look| look.about.has(Asks::STATEMENTS));
     asked || server.doubts.has(Asks::STATEMENTS) && !server.outstanding.status_is_known()
 }

@@ -46,6 +46,9 @@ pub(super) fn parameter(server: &mut Server, session: Option<&mut Session>, body
     // Also what Howdah sets for the client comes back in the server's spelling: the client is told once,
     // and the next comparison finds no difference.
     let news = session.parameters.set(index, value);
+    if news {
+        session.retry_names();
+    }
     session.starts_stand &= !news;
     if news || !server.outstanding.head_is_ours() { Reply::Forward } else { Reply::Swallow }
 }

@@ -73,6 +73,10 @@ impl Session {
         patch: &mut Patch,
     ) -> ServerName {
         let statement = self.renew(server, name, statement, patch);
+        if statement.shifts {
+            // PostgreSQL 15 ends, and all sessions with it, if it has to describe a FETCH whose cursor is gone.
+            return self.ensure(server, statement, told, patch);
+        }
         let batch = server.outstanding.batch();
         if told.shape.is_some() && server.statements.need(statement.id, batch, told) == Need::Nothing {
             return ServerName::Virtual(statement);

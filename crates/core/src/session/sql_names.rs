@@ -4,23 +4,22 @@
 //! What a text names is seen to before it is sent: foreign statements of that name are removed, the client's
 //! own prepared. Whatever cannot be prepared, since a table of it is gone, keeps nothing else from being there; what the
 //! client hears of it is in `vain`. What became of the names is asked when the transaction has ended, like everything
-//! else of a session: `pg_prepared_statements` tells.
+//! else of a session (`learnt_names`).
 //!
 //! PostgreSQL looks the name up that an EXECUTE means as soon as that one is parsed, to tell what it returns.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use howdah_wire::frontend::{self, TargetKind};
-use howdah_wire::sql::{Head, Sign, Signs, StatementNames, Verb, prepare_text};
+use howdah_wire::sql::{Head, Sign, Signs, StatementNames, Statements, Verb};
 
 use super::prepared::names_are_unknown;
 use super::server_names::write_parse;
 use super::sql_statements::{Definition, Entry};
-use super::state::Look;
-use super::{Asks, Expected, Kind, Patch, PinReason, Session, Subject};
+use super::{Asks, Expected, Kind, Patch, Session, Subject};
 use crate::server::Server;
-use crate::settings::{Policy, StateKind};
 
 impl Session {
     /// A text with these signs is about to be sent: what it may mean by name is made to be there, and nothing
@@ -39,56 +38,82 @@ impl Session {
         if signs.has(Sign::PreparedView) {
             return self.show_all(server, patch);
         }
-        if signs.has(Sign::Opaque) || self.rules.always_asks() {
+        // To prepare something takes a snapshot, before which some of these have to come.
+        let is_early = || server.outstanding.is_amid_transaction() && runs_nothing(text);
+        if signs.has(Sign::Opaque) || self.rules.always_asks() && !is_early() {
             self.sync_all(server, named_first(text).as_deref(), patch);
         }
-        if [Sign::Prepare, Sign::Execute, Sign::Deallocate].into_iter().any(|sign| signs.has(sign)) {
+        if BY_NAME.into_iter().any(|sign| signs.has(sign)) {
             self.prepare_named_in(server, text, patch);
         }
     }
 
     fn prepare_named_in(&mut self, server: &mut Server, text: &[u8], patch: &mut Patch) {
+        let mut seen = BTreeSet::new();
         for statement in StatementNames::of(text) {
-            let wanted = if statement.verb == Verb::Execute { Wanted::Statement } else { Wanted::Name };
-            self.ensure_name(server, &statement.name, wanted, patch);
+            // What comes first decides: it finds what the client has, and what comes after it finds what that has left.
+            if seen.insert(statement.name.clone()) {
+                let wanted = if statement.verb == Verb::Execute { Wanted::Statement } else { Wanted::Name };
+                self.ensure_named(server, &statement.name, wanted, patch);
+            }
         }
     }
 
-    /// A statement with these signs is to be parsed here. False: what it executes by name depends on the fate of
-    /// something that has not been answered yet.
-    pub(super) fn prepare_executed(
+    /// A statement with these signs is to be parsed or described here, and perhaps executed right behind that: what it
+    /// means by name is prepared before, as long as that can be done in a batch of its own, and what an EXECUTE means in
+    /// any case. False: that depends on the fate of something that has not been answered yet.
+    pub(super) fn prepare_names_ahead(
         &mut self,
         server: &mut Server,
         signs: &Signs,
         text: &[u8],
         patch: &mut Patch,
     ) -> bool {
-        if !signs.has(Sign::Execute) || !self.rules.follows_state() || server.outstanding.has_failed() {
+        if !self.rules.follows_state() || server.outstanding.has_failed() {
+            return true;
+        }
+        let all = self.means_all(signs) && !server.outstanding.wants_sync();
+        if !all && !signs.has(Sign::Execute) {
             return true;
         }
         if self.names_in_doubt(server, signs, text) {
             return false;
         }
-        self.prepare_named_in(server, text, patch);
+        if all {
+            self.prepare_names(server, signs, text, patch);
+        } else {
+            self.prepare_named_in(server, text, patch);
+        }
         true
+    }
+
+    /// It may mean any name.
+    fn means_all(&self, signs: &Signs) -> bool {
+        signs.has(Sign::PreparedView) || signs.has(Sign::Opaque) || self.rules.always_asks()
     }
 
     /// What this text means by name depends on the fate of something that has not been answered yet.
     pub(super) fn names_in_doubt(&self, server: &Server, signs: &Signs, text: &[u8]) -> bool {
-        let has = |any: &[Sign]| any.iter().any(|sign| signs.has(*sign));
-        let all = has(&[Sign::PreparedView, Sign::Opaque]) || self.rules.always_asks();
-        if !self.rules.follows_state() || !all && !has(&[Sign::Prepare, Sign::Execute, Sign::Deallocate]) {
+        let all = self.means_all(signs);
+        if !self.rules.follows_state() || !all && !BY_NAME.into_iter().any(|sign| signs.has(sign)) {
             return false;
         }
-        let batch = server.outstanding.batch();
-        if server.outstanding.is_clearing() || names_are_unknown(server) {
+        if names_are_unknown(server) {
             return true;
         }
+        let batch = server.outstanding.batch();
         if all {
             let own = self.statements.as_ref().is_some_and(|statements| statements.are_in_doubt(batch));
-            return own || server.sql.are_in_doubt(batch);
+            // How something is tried that is not there depends on whether a transaction is open.
+            let tries = || server.outstanding.owes_ready() && self.lacks_some(server);
+            return own || server.sql.are_in_doubt(batch) || tries();
         }
         StatementNames::of(text).any(|statement| self.is_in_doubt(server, &statement.name))
+    }
+
+    fn lacks_some(&self, server: &Server) -> bool {
+        let mut own = self.sql.iter().flat_map(|sql| sql.entries());
+        own.any(|(name, entry)| !self.is_there(server, name, Some(entry), Wanted::Statement))
     }
 
     /// A message of the extended protocol means this name, which is none of those made virtual.
@@ -100,7 +125,7 @@ impl Session {
         patch: &mut Patch,
     ) {
         if self.rules.follows_state() && (self.sql.is_some() || !server.sql.is_empty()) {
-            self.ensure_name(server, name, wanted, patch);
+            self.ensure_named(server, name, wanted, patch);
         }
     }
 
@@ -115,7 +140,7 @@ impl Session {
     }
 
     /// What the client has under this name, known to SQL or not.
-    fn definition(&self, name: &[u8]) -> Option<Definition> {
+    pub(super) fn definition(&self, name: &[u8]) -> Option<Definition> {
         self.entry(name).map(|entry| entry.definition)
     }
 
@@ -125,7 +150,7 @@ impl Session {
         }
         let (statement, told) = self.statements.as_ref()?.resolve(name)?;
         let definition = Definition::Protocol(Arc::clone(statement));
-        Some(Entry { definition, since: told.since, vain: None })
+        Some(Entry { definition, since: told.since, failed_at: None })
     }
 
     /// Nothing need be sent so that the name is there as `own`.
@@ -136,9 +161,17 @@ impl Session {
             (Some(there), Some(own)) => {
                 there.definition == own.definition && (wanted == Wanted::Name || there.since >= own.since)
             }
-            (None, Some(_)) => server.vain.has(name),
+            (None, Some(_)) => wanted == Wanted::Statement && server.vain.has(name),
             (Some(_), None) => false,
         }
+    }
+
+    /// The same for a name that a message means.
+    fn ensure_named(&mut self, server: &mut Server, name: &[u8], wanted: Wanted, patch: &mut Patch) {
+        if server.sql.len() >= self.rules.max_prepared_statements.max(1) as usize {
+            attempt(server, patch, |server, patch| self.close_foreign(server, patch));
+        }
+        self.ensure_name(server, name, wanted, patch);
     }
 
     fn ensure_name(&mut self, server: &mut Server, name: &[u8], wanted: Wanted, patch: &mut Patch) {
@@ -147,16 +180,13 @@ impl Session {
             return;
         }
         if let Some(sql) = &mut self.sql {
-            sql.note_vain(name, None);
+            sql.note_failure(name, None);
         }
         attempt(server, patch, |server, patch| {
             if server.sql.has(name) {
                 close(server, name, patch);
             }
             let Some(own) = own else { return };
-            if server.sql.len() >= self.rules.max_prepared_statements.max(1) as usize {
-                self.close_foreign(server, patch);
-            }
             let since = match (wanted, &own.definition) {
                 (Wanted::Name, _) => {
                     write_parse(name, NOTHING, &mut patch.to_server);
@@ -193,25 +223,33 @@ impl Session {
         }
     }
 
-    /// All that the client has by SQL is there, and nothing else. Left out is one that is `named` as such, and what could
-    /// not be prepared before, unless tables have changed since.
+    /// All that the client has by SQL is there, and nothing else. Left out is one that is `named` as such.
     fn sync_all(&mut self, server: &mut Server, named: Option<&[u8]>, patch: &mut Patch) {
         attempt(server, patch, |server, patch| self.close_foreign(server, patch));
-        let changed = self.rules.registry.changed();
-        let is_tried =
-            |name: &[u8], entry: &Entry| named != Some(name) && entry.vain.is_none_or(|vain| vain < changed);
         let entries = self.sql.iter().flat_map(|sql| sql.entries());
-        let names: Vec<Box<[u8]>> =
-            entries.filter(|(name, entry)| is_tried(name, entry)).map(|(name, _)| name.into()).collect();
+        let names = entries.map(|(name, _)| name).filter(|name| named != Some(name));
+        self.ensure_all(server, names.map(Into::into).collect(), patch);
+    }
+
+    /// These are there. Left out is what could not be prepared before, unless tables have changed since; amid a batch,
+    /// which it would end, also what tables that have changed may have put out of date.
+    fn ensure_all(&mut self, server: &mut Server, names: Vec<Box<[u8]>>, patch: &mut Patch) {
+        let (amid_batch, changed) = (server.outstanding.wants_sync(), self.rules.registry.changed());
+        let is_tried = |entry: &Entry| match entry.failed_at {
+            Some(failed) => failed < changed && !amid_batch,
+            None => changed < entry.since || !amid_batch,
+        };
         for name in names {
             let own = self.entry(&name);
-            if !self.is_there(server, &name, own.as_ref(), Wanted::Statement) {
+            if own.as_ref().is_some_and(is_tried)
+                && !self.is_there(server, &name, own.as_ref(), Wanted::Statement)
+            {
                 self.ensure_apart(server, &name, patch);
             }
         }
     }
 
-    /// The same without harm to a transaction that is open. What is prepared stays, whatever becomes of a savepoint.
+    /// One of them is, without harm to a transaction that is open. What is prepared stays, whatever becomes of a savepoint.
     fn ensure_apart(&mut self, server: &mut Server, name: &[u8], patch: &mut Patch) {
         let open = server.outstanding.is_amid_transaction() && !server.outstanding.wants_sync();
         let run = |server: &mut Server, texts: &[&[u8]], patch: &mut Patch| {
@@ -234,81 +272,14 @@ impl Session {
                 super::server_names::send_close(server, id, patch);
             }
         });
-        let names: Vec<Box<[u8]>> =
-            self.statements.iter().flat_map(|statements| statements.names()).collect();
-        for name in names {
-            self.ensure_name(server, &name, Wanted::Statement, patch);
-        }
+        let names = self.statements.iter().flat_map(|statements| statements.names()).collect();
+        self.ensure_all(server, names, patch);
     }
 
-    /// What the server says is prepared there by SQL's names.
-    pub(super) fn learn_statements(&mut self, server: &mut Server, look: &Look) {
-        if server.doubts.has(Asks::STATEMENTS) {
-            // More has been sent since it was asked; it will be asked again.
-            return;
-        }
-        let gone: Vec<Box<[u8]>> = server
-            .sql
-            .entries()
-            .map(|(name, _)| name)
-            .filter(|name| !look.statements.contains_key(*name))
-            .map(Into::into)
-            .collect();
-        for name in gone {
-            let own = self.definition(&name);
-            // What was there under a name of the client's need not have been the client's.
-            if server.sql.take(&name) != own {
-                continue;
-            }
-            if let Some(sql) = &mut self.sql {
-                sql.remove(&name);
-            }
-            if let Some(statements) = &mut self.statements {
-                statements.remove(&name);
-            }
-        }
-        let now = self.rules.registry.now();
-        for (name, text) in &look.statements {
-            let known = server.sql.definition(name);
-            // It was there before this client came: to have it, the client would have had to name it.
-            if known == Some(&Definition::Foreign) {
-                continue;
-            }
-            let definition = match text {
-                // A name of the protocol's was given away by Parse; it is the client's, or was there before.
-                None => {
-                    if known.is_none() {
-                        server.sql.insert(name, Definition::Foreign, 0);
-                    }
-                    continue;
-                }
-                Some(text) => match prepare_text(text, name) {
-                    Some(own) => Definition::Sql(own.into()),
-                    None => {
-                        self.pinned = Some(PinReason::StateUncarried);
-                        continue;
-                    }
-                },
-            };
-            if known == Some(&definition) {
-                continue;
-            }
-            server.sql.insert(name, definition.clone(), now);
-            if self.rules.state.policy.of(StateKind::Statements) == Policy::Warn {
-                continue;
-            }
-            // The name was taken from what the protocol had under it before it was given away again.
-            if let Some(statements) = &mut self.statements {
-                statements.remove(name);
-            }
-            let own = self.sql.get_or_insert_default();
-            own.insert(name, definition, now);
-            if own.bytes() > MAX_BYTES {
-                self.pinned = Some(PinReason::LargeStatement);
-            }
-        }
-        if self.sql.as_ref().is_some_and(|sql| sql.is_empty()) {
-            self.sql = None;
+    /// What could not be prepared may be possible now.
+    pub(super) fn retry_names(&mut self) {
+        if let Some(sql) = &mut self.sql {
+            sql.forget_failures();
         }
     }
 }
@@ -320,6 +291,17 @@ fn named_first(text: &[u8]) -> Option<Cow<'_, [u8]>> {
         .next()
         .filter(|statement| first && statement.verb != Verb::Execute)
         .map(|it| it.name)
+}
+
+/// No statement that is prepared is executed by this text, whatever functions do.
+fn runs_nothing(text: &[u8]) -> bool {
+    use Head::{Begin, Commit, Empty, Lock, Release, Reset, Rollback, RollbackTo, Savepoint, Set, Show};
+    Statements::of(text).all(|head| {
+        matches!(
+            head,
+            Begin | Commit | Empty | Lock | Release | Reset | Rollback | RollbackTo | Savepoint | Set | Show
+        )
+    })
 }
 
 /// What is needed of a name.
@@ -353,9 +335,9 @@ fn push_about_name(server: &mut Server, kind: Kind) {
     server.outstanding.push(Expected { subject: Subject::SqlName, ..Expected::ours(kind) });
 }
 
+/// Signs of a text that means statements by their names.
+const BY_NAME: [Sign; 3] = [Sign::Prepare, Sign::Execute, Sign::Deallocate];
 /// The empty text without parameters, which can always be prepared.
 const NOTHING: &[u8] = &[0; 3];
 /// Before anything was prepared.
 const NEVER: u64 = 0;
-/// What one client may keep here; with more it stays on its server connection.
-const MAX_BYTES: usize = 16 * 1024 * 1024;

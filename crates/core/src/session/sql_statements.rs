@@ -33,7 +33,7 @@ pub(super) struct Entry {
     pub(super) definition: Definition,
     pub(super) since: u64,
     /// When it could not be prepared, the last time that was tried.
-    pub(super) vain: Option<u64>,
+    pub(super) failed_at: Option<u64>,
 }
 
 /// Where a name comes from, and what it stands for.
@@ -51,7 +51,7 @@ impl SqlStatements {
     pub(super) fn insert(&mut self, name: &[u8], definition: Definition, since: u64) {
         self.remove(name);
         self.bytes += cost(name, &definition);
-        self.by_name.insert(name.into(), Entry { definition, since, vain: None });
+        self.by_name.insert(name.into(), Entry { definition, since, failed_at: None });
     }
 
     pub(super) fn remove(&mut self, name: &[u8]) {
@@ -133,10 +133,15 @@ impl SqlStatements {
     }
 
     /// The statement of this name could not be prepared at this time; or that will be tried again.
-    pub(super) fn note_vain(&mut self, name: &[u8], at: Option<u64>) {
+    pub(super) fn note_failure(&mut self, name: &[u8], at: Option<u64>) {
         if let Some(entry) = self.by_name.get_mut(name) {
-            entry.vain = at;
+            entry.failed_at = at;
         }
+    }
+
+    /// All of them will be tried again.
+    pub(super) fn forget_failures(&mut self) {
+        self.by_name.values_mut().for_each(|entry| entry.failed_at = None);
     }
 
     pub(super) fn definition(&self, name: &[u8]) -> Option<&Definition> {

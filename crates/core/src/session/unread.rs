@@ -41,7 +41,7 @@ impl Session {
             if signs.has(Sign::Listen) && self.must_wait_for_channels(text) {
                 return Step::Hold;
             }
-            if !self.prepare_executed(server, &signs, text, patch) {
+            if !self.prepare_names_ahead(server, &signs, text, patch) {
                 return wait(server);
             }
             if !signs.is_plain() {

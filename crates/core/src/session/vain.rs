@@ -45,16 +45,15 @@ impl Vain {
 }
 
 impl Session {
-    /// The statement of this name could not be prepared, says PostgreSQL.
-    pub(super) fn note_vain(&mut self, name: &[u8], code: SqlState) {
+    /// The statement of this name could not be prepared, and not because of the moment.
+    pub(super) fn note_failure(&mut self, name: &[u8], code: SqlState) {
         let now = self.rules.registry.now();
-        if let Some(sql) = self.sql.as_mut().filter(|_| code.as_bytes().starts_with(SYNTAX_OR_ACCESS)) {
-            sql.note_vain(name, Some(now));
+        let lasts = !matches!(code, SqlState::IN_FAILED_SQL_TRANSACTION | SqlState::QUERY_CANCELED);
+        if let Some(sql) = self.sql.as_mut().filter(|_| lasts) {
+            sql.note_failure(name, Some(now));
         }
     }
 }
 
 /// More than that are not told apart.
 const MAX_NOTED: usize = 64;
-/// Class of the errors that have to do with what the statement says.
-const SYNTAX_OR_ACCESS: &[u8] = b"42";

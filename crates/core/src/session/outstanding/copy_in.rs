@@ -42,6 +42,8 @@ impl Outstanding {
     /// The server reads data now: Syncs it finds before any data are ignored.
     pub(super) fn begin_copy_in(&mut self) {
         self.copy.reading = true;
+        // Nothing goes on without the client.
+        self.stalled = false;
         self.take_early_syncs();
         self.note_open_batch();
     }

@@ -121,7 +121,7 @@ impl Outstanding {
     /// What is carried out now is part of a batch of Howdah's own that may fail.
     #[must_use]
     pub fn is_attempting(&self) -> bool {
-        let end = self.queue.iter().find(|entry| entry.kind == Kind::Sync || entry.ends_with_ready());
+        let end = self.queue.iter().find(|entry| entry.ends_with_ready());
         end.is_some_and(|end| end.subject == Subject::Attempt)
     }
 
