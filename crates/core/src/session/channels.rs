@@ -242,7 +242,7 @@ impl Session {
         let passes = matches!(
             message,
             tag::COPY_DATA | tag::COPY_DONE | tag::COPY_FAIL | tag::SYNC | tag::FLUSH | tag::TERMINATE
-        ) || server.outstanding.wants_copy_data();
+        ) || server.outstanding.waits_for_client();
         let Some(channels) = &mut self.channels else { return false };
         channels.behind = channels.withheld != Withheld::No || !passes && server.outstanding.owes_ready();
         channels.behind

@@ -48,6 +48,7 @@ impl Session {
                     if known.is_none() {
                         server.sql.insert(name, Definition::Foreign, 0);
                     }
+                    server.sql.expose(name);
                     continue;
                 }
                 Some(text) => match prepare_text(text, name) {
@@ -59,6 +60,9 @@ impl Session {
                 },
             };
             if known == Some(&definition) {
+                if server.sql.entry(name).is_some_and(|entry| entry.placeholder) {
+                    server.sql.insert(name, definition, now);
+                }
                 continue;
             }
             server.sql.insert(name, definition.clone(), now);

@@ -68,6 +68,9 @@ impl Session {
         }
         if self.sql.as_ref().is_some_and(|sql| sql.has(name)) {
             // Given away by PREPARE: the same.
+            if self.tries_name(server, name, patch) {
+                return wait(server);
+            }
             self.prepare_name(server, name, Wanted::Name, patch);
             write_parse_start(name, definition_len, &mut patch.to_server);
             server.outstanding.push(Expected { subject: Subject::Taken, ..Expected::theirs(Kind::Parse) });
@@ -223,6 +226,8 @@ impl Session {
         } else if server.outstanding.has_failed() {
             self.forget_name(server, name);
             frontend::write_close(&mut patch.to_server, TargetKind::Statement, name);
+        } else if self.tries_name(server, name, patch) {
+            return wait(server);
         } else {
             self.prepare_name(server, name, Wanted::Name, patch);
             server.doubts.add(Asks::STATEMENTS, name);
@@ -275,8 +280,8 @@ impl Session {
 
 /// SQL may have given names or taken them away, and what tells is on its way: it will come without any further message.
 pub(super) fn names_are_unknown(server: &Server) -> bool {
-    // What ends a COPY is the client's next message.
-    if server.outstanding.wants_copy_data() {
+    // Nothing will come.
+    if server.outstanding.waits_for_client() {
         return false;
     }
     if server.outstanding.is_clearing() {

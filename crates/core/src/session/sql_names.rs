@@ -9,7 +9,7 @@
 //! PostgreSQL looks the name up that an EXECUTE means as soon as that one is parsed, to tell what it returns.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use howdah_wire::frontend::{self, TargetKind};
@@ -49,14 +49,47 @@ impl Session {
     }
 
     fn prepare_named_in(&mut self, server: &mut Server, text: &[u8], patch: &mut Patch) {
-        let mut seen = BTreeSet::new();
-        for statement in StatementNames::of(text) {
-            // What comes first decides: it finds what the client has, and what comes after it finds what that has left.
-            if seen.insert(statement.name.clone()) {
-                let wanted = if statement.verb == Verb::Execute { Wanted::Statement } else { Wanted::Name };
-                self.ensure_named(server, &statement.name, wanted, patch);
-            }
+        for (name, wanted) in names_in(text) {
+            self.ensure_named(server, &name, wanted, patch);
         }
+    }
+
+    /// Tries whether what only has to have its name can be prepared, where that is doubtful: its place is taken if it
+    /// cannot. True: what becomes of it is to be waited for.
+    pub(super) fn tries_names(
+        &mut self,
+        server: &mut Server,
+        signs: &Signs,
+        text: &[u8],
+        patch: &mut Patch,
+    ) -> bool {
+        if !BY_NAME.into_iter().any(|sign| signs.has(sign)) {
+            return false;
+        }
+        let mut tries = false;
+        for (name, _) in names_in(text).into_iter().filter(|(_, wanted)| *wanted == Wanted::Name) {
+            tries |= self.tries_name(server, &name, patch);
+        }
+        tries
+    }
+
+    /// The same for a name.
+    pub(super) fn tries_name(&mut self, server: &mut Server, name: &[u8], patch: &mut Patch) -> bool {
+        let changed = self.rules.registry.changed();
+        let possible = self.rules.follows_state()
+            && !server.outstanding.has_failed()
+            && !server.outstanding.wants_sync()
+            && server.vain.tells_of_others(name);
+        let is_tried = |own: &Entry| possible && own.is_doubtful(changed) && !own.has_failed(changed);
+        let own = self.entry(name).filter(is_tried);
+        if own.is_none() || self.is_there(server, name, own.as_ref(), Wanted::Name) {
+            return false;
+        }
+        // How it is tried depends on whether a transaction is open.
+        if !server.outstanding.owes_ready() {
+            self.ensure_apart(server, name, patch);
+        }
+        true
     }
 
     /// A statement with these signs is to be parsed or described here, and perhaps executed right behind that: what it
@@ -150,7 +183,7 @@ impl Session {
         }
         let (statement, told) = self.statements.as_ref()?.resolve(name)?;
         let definition = Definition::Protocol(Arc::clone(statement));
-        Some(Entry { definition, since: told.since, failed_at: None })
+        Some(Entry::new(definition, told.since))
     }
 
     /// Nothing need be sent so that the name is there as `own`.
@@ -182,29 +215,27 @@ impl Session {
         if let Some(sql) = &mut self.sql {
             sql.note_failure(name, None);
         }
+        let changed = self.rules.registry.changed();
         attempt(server, patch, |server, patch| {
             if server.sql.has(name) {
                 close(server, name, patch);
             }
             let Some(own) = own else { return };
-            let since = match (wanted, &own.definition) {
-                (Wanted::Name, _) => {
-                    write_parse(name, NOTHING, &mut patch.to_server);
+            let placeholder = wanted == Wanted::Name && own.is_doubtful(changed);
+            match &own.definition {
+                _ if placeholder => {
+                    write_parse(name, PLACEHOLDER, &mut patch.to_server);
                     push_about_name(server, Kind::Parse);
-                    NEVER
                 }
-                (_, Definition::Sql(text)) => {
-                    server.run(Subject::SqlName, text, &mut patch.to_server);
-                    self.rules.registry.now()
-                }
-                (_, Definition::Protocol(statement)) => {
+                Definition::Sql(text) => server.run(Subject::SqlName, text, &mut patch.to_server),
+                Definition::Protocol(statement) => {
                     write_parse(name, &statement.definition, &mut patch.to_server);
                     push_about_name(server, Kind::Parse);
-                    self.rules.registry.now()
                 }
-                (_, Definition::Foreign) => return,
-            };
-            server.sql.send(name, Some(Entry { since, ..own }), server.outstanding.batch());
+                Definition::Foreign => return,
+            }
+            let entry = Entry { since: self.rules.registry.now(), placeholder, ..own };
+            server.sql.send(name, Some(entry), server.outstanding.batch());
             // If that fails the name is not there, and the client has to see it so.
             server.doubts.add(Asks::STATEMENTS, b"");
         });
@@ -235,10 +266,7 @@ impl Session {
     /// which it would end, also what tables that have changed may have put out of date.
     fn ensure_all(&mut self, server: &mut Server, names: Vec<Box<[u8]>>, patch: &mut Patch) {
         let (amid_batch, changed) = (server.outstanding.wants_sync(), self.rules.registry.changed());
-        let is_tried = |entry: &Entry| match entry.failed_at {
-            Some(failed) => failed < changed && !amid_batch,
-            None => changed < entry.since || !amid_batch,
-        };
+        let is_tried = |own: &Entry| !own.has_failed(changed) && !(amid_batch && own.is_doubtful(changed));
         for name in names {
             let own = self.entry(&name);
             if own.as_ref().is_some_and(is_tried)
@@ -282,6 +310,17 @@ impl Session {
             sql.forget_failures();
         }
     }
+}
+
+/// The names in a text, each once. What comes first decides what is needed: it finds what the client has, and what comes
+/// after it finds what that has left.
+fn names_in(text: &[u8]) -> BTreeMap<Cow<'_, [u8]>, Wanted> {
+    let mut names = BTreeMap::new();
+    for statement in StatementNames::of(text) {
+        let wanted = if statement.verb == Verb::Execute { Wanted::Statement } else { Wanted::Name };
+        names.entry(statement.name).or_insert(wanted);
+    }
+    names
 }
 
 /// The name that the first statement of a text gives away or forgets, whatever it stands for.
@@ -337,7 +376,5 @@ fn push_about_name(server: &mut Server, kind: Kind) {
 
 /// Signs of a text that means statements by their names.
 const BY_NAME: [Sign; 3] = [Sign::Prepare, Sign::Execute, Sign::Deallocate];
-/// The empty text without parameters, which can always be prepared.
-const NOTHING: &[u8] = &[0; 3];
-/// Before anything was prepared.
-const NEVER: u64 = 0;
+/// What has the name of a statement that cannot be prepared any more: without parameters, and an error if executed.
+const PLACEHOLDER: &[u8] = b"DEALLOCATE \"HOWDAH_out_of_date\"\0\0\0";

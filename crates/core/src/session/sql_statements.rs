@@ -34,6 +34,24 @@ pub(super) struct Entry {
     pub(super) since: u64,
     /// When it could not be prepared, the last time that was tried.
     pub(super) failed_at: Option<u64>,
+    /// Only the name is given away there, to what must not be executed.
+    pub(super) placeholder: bool,
+}
+
+impl Entry {
+    pub(super) fn new(definition: Definition, since: u64) -> Entry {
+        Entry { definition, since, failed_at: None, placeholder: false }
+    }
+
+    /// It cannot be prepared any more: that was tried, and no table has `changed` since.
+    pub(super) fn has_failed(&self, changed: u64) -> bool {
+        self.failed_at.is_some_and(|failed| changed < failed)
+    }
+
+    /// It may be that it cannot be prepared any more.
+    pub(super) fn is_doubtful(&self, changed: u64) -> bool {
+        self.failed_at.is_some() || self.since <= changed
+    }
 }
 
 /// Where a name comes from, and what it stands for.
@@ -49,9 +67,7 @@ pub(super) enum Definition {
 
 impl SqlStatements {
     pub(super) fn insert(&mut self, name: &[u8], definition: Definition, since: u64) {
-        self.remove(name);
-        self.bytes += cost(name, &definition);
-        self.by_name.insert(name.into(), Entry { definition, since, failed_at: None });
+        self.put(name, Some(Entry::new(definition, since)));
     }
 
     pub(super) fn remove(&mut self, name: &[u8]) {
@@ -122,14 +138,23 @@ impl SqlStatements {
     }
 
     fn put(&mut self, name: &[u8], entry: Option<Entry>) {
-        match entry {
-            Some(Entry { definition, since, .. }) => self.insert(name, definition, since),
-            None => self.remove(name),
+        self.remove(name);
+        if let Some(entry) = entry {
+            self.bytes += cost(name, &entry.definition);
+            self.by_name.insert(name.into(), entry);
         }
     }
 
     pub(super) fn entry(&self, name: &[u8]) -> Option<&Entry> {
         self.by_name.get(name)
+    }
+
+    /// What was to give this name away anew, or to forget it, has not done so: if it is a placeholder's, it does not stand
+    /// for what it should.
+    pub(super) fn expose(&mut self, name: &[u8]) {
+        if let Some(entry) = self.by_name.get_mut(name).filter(|entry| entry.placeholder) {
+            entry.since = 0;
+        }
     }
 
     /// The statement of this name could not be prepared at this time; or that will be tried again.

@@ -26,6 +26,11 @@ impl Vain {
         self.0.iter().any(|(tried, _)| **tried == *name)
     }
 
+    /// It has not been tried with this name, and if it is, that will be noted.
+    pub(super) fn tells_of_others(&self, name: &[u8]) -> bool {
+        self.0.len() < MAX_NOTED && !self.has(name)
+    }
+
     /// What has brought about an error that only says that a statement is not there, or that the transaction has failed.
     pub(super) fn cause_of(&self, error: &ErrorResponse) -> Option<&ErrorResponse> {
         let is_meant = |name: &[u8]| match error.code {

@@ -77,8 +77,7 @@ impl Sql {
         let number = |at: usize| words.get(at)?.parse::<usize>().ok();
         let asked = |at: usize| Some(Asked { client: number(at)?, sequence: number(at + 1)? });
         Some(match *words.as_slice() {
-            // It can be prepared; nobody has it carried out.
-            [] => Sql::Session(String::new()),
+            [] => return None,
             _ if Sql::is_survey(text) => Sql::Survey,
             ["SELECT", "rows", ..] => Sql::Rows { asked: asked(2)?, rows: number(4)?, filling: number(5)? },
             ["SELECT", "sleep", ..] => Sql::Sleep { asked: asked(2)?, millis: number(4)? as u64 },

@@ -27,6 +27,14 @@ impl Outstanding {
         self.copy.reading && self.queue.iter().all(|e| e.kind != Kind::CopyEnd)
     }
 
+    /// The server goes on only with what the client says next, be it data or not: what has been sent already would end
+    /// the COPY.
+    #[must_use]
+    pub fn waits_for_client(&self) -> bool {
+        let is_no_request = |entry: &Expected| matches!(entry.kind, Kind::Sync | Kind::CopyData);
+        self.wants_copy_data() && self.queue.iter().skip(1).all(is_no_request)
+    }
+
     /// The end of some COPY data has been sent: a Sync before them may have been ignored.
     #[must_use]
     pub fn ends_copy(&self) -> bool {
