@@ -266,10 +266,10 @@ impl Session {
     /// which it would end, also what tables that have changed may have put out of date.
     fn ensure_all(&mut self, server: &mut Server, names: Vec<Box<[u8]>>, patch: &mut Patch) {
         let (amid_batch, changed) = (server.outstanding.wants_sync(), self.rules.registry.changed());
-        let is_tried = |own: &Entry| !own.has_failed(changed) && !(amid_batch && own.is_doubtful(changed));
+        let is_left_out = |own: &Entry| own.has_failed(changed) || amid_batch && own.is_doubtful(changed);
         for name in names {
             let own = self.entry(&name);
-            if own.as_ref().is_some_and(is_tried)
+            if own.as_ref().is_some_and(|own| !is_left_out(own))
                 && !self.is_there(server, &name, own.as_ref(), Wanted::Statement)
             {
                 self.ensure_apart(server, &name, patch);
