@@ -24,16 +24,22 @@ fn copy_in_takes_rows_and_gives_the_server_connection_back() {
 #[test]
 fn copy_in_that_is_disturbed_by_a_name_holds_nobody_up() {
     let (database, howdah) = with_table();
-    let (mut client, mut next) = (howdah.client(&database), howdah.client(&database));
-    client.run("prepare b as select 'b'");
-    let disturbed = [message::query("do $$ begin end $$; copy t from stdin"), message::query("execute b")];
-    client.send(&disturbed.concat());
-    assert_eq!(client.expect(b'C').first_string(), "DO");
-    client.expect(b'G');
-    // PostgreSQL ends the connection, and so does Howdah.
-    let end = client.read_to_end();
-    assert!(only_error(&end[..1]).0.starts_with("08"), "{end:?}");
-    assert_eq!(next.value("select count(*) from t"), "0");
+    let mut next = howdah.client(&database);
+    for (copy, disturbance) in [
+        ("do $$ begin end $$; copy t from stdin", "execute b"),
+        ("copy t from stdin", "deallocate b"),
+        ("copy t from stdin", "do $$ begin end $$"),
+    ] {
+        let mut client = howdah.client(&database);
+        client.run("prepare b as select 'b'");
+        next.run("do $$ begin end $$; deallocate all");
+        client.send(&[message::query(copy), message::query(disturbance)].concat());
+        while client.read().tag != b'G' {}
+        // PostgreSQL ends the connection, and so does Howdah.
+        let end = client.read_to_end();
+        assert!(only_error(&end[..1]).0.starts_with("08"), "{copy}, {disturbance}: {end:?}");
+        assert_eq!(next.value("select count(*) from t"), "0");
+    }
 }
 
 #[test]

@@ -91,6 +91,9 @@ pub(super) fn error(
     if server.note_refusal(asked.subject, &error) {
         return Ok(Reply::Swallow);
     }
+    if !asked.ours {
+        server.sql.expose_placeholders();
+    }
     if !asked.ours
         && let Some(cause) = server.vain.cause_of(&error)
     {

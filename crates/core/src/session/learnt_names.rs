@@ -2,7 +2,7 @@
 
 use howdah_wire::sql::prepare_text;
 
-use super::sql_statements::Definition;
+use super::sql_statements::{Definition, Held};
 use super::state::Look;
 use super::{Asks, PinReason, Session};
 use crate::server::Server;
@@ -60,7 +60,7 @@ impl Session {
                 },
             };
             if known == Some(&definition) {
-                if server.sql.entry(name).is_some_and(|entry| entry.placeholder) {
+                if server.sql.entry(name).is_some_and(|entry| entry.held != Held::Statement) {
                     server.sql.insert(name, definition, now);
                 }
                 continue;

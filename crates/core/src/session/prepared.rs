@@ -68,9 +68,6 @@ impl Session {
         }
         if self.sql.as_ref().is_some_and(|sql| sql.has(name)) {
             // Given away by PREPARE: the same.
-            if self.tries_name(server, name, patch) {
-                return wait(server);
-            }
             self.prepare_name(server, name, Wanted::Name, patch);
             write_parse_start(name, definition_len, &mut patch.to_server);
             server.outstanding.push(Expected { subject: Subject::Taken, ..Expected::theirs(Kind::Parse) });
@@ -226,10 +223,9 @@ impl Session {
         } else if server.outstanding.has_failed() {
             self.forget_name(server, name);
             frontend::write_close(&mut patch.to_server, TargetKind::Statement, name);
-        } else if self.tries_name(server, name, patch) {
-            return wait(server);
         } else {
             self.prepare_name(server, name, Wanted::Name, patch);
+            server.sql.deallocated();
             server.doubts.add(Asks::STATEMENTS, name);
             server.outstanding.push(expected);
             frontend::write_close(&mut patch.to_server, TargetKind::Statement, name);

@@ -213,9 +213,6 @@ impl Session {
         if heeded && self.names_in_doubt(server, &signs, text.unwrap_or_default()) {
             return wait(server);
         }
-        if heeded && self.tries_names(server, &signs, text.unwrap_or_default(), patch) {
-            return wait(server);
-        }
         self.unnamed.forget();
         server.unnamed.forget();
         let (commits, clears) = (signs.has(Sign::Commits), signs.has(Sign::Clears));

@@ -56,8 +56,13 @@ pub(super) fn parameter(server: &mut Server, session: Option<&mut Session>, body
 /// The body of a CommandComplete, by which something has become of the session.
 #[inline]
 pub(super) fn matters(body: &[u8]) -> bool {
-    matches!(body, b"SET\0" | b"RESET\0" | b"ROLLBACK\0" | b"DEALLOCATE ALL\0" | b"DISCARD ALL\0")
-        || changes_tables(body)
+    match body {
+        b"SET\0" | b"RESET\0" | b"ROLLBACK\0" | b"DEALLOCATE\0" | b"DEALLOCATE ALL\0" | b"DISCARD ALL\0" => {
+            true
+        }
+        [b'C', b'R', ..] => body.starts_with(b"CREATE "),
+        _ => changes_tables(body),
+    }
 }
 
 /// Behind a command that is called so the rows of a statement may look different.
@@ -89,6 +94,14 @@ pub(super) fn command_complete(
     }
     if tag == b"ROLLBACK" {
         server.doubts.reconsider();
+    }
+    if tag == b"DEALLOCATE" && !asked.ours {
+        server.sql.deallocated();
+    }
+    if tag.starts_with(b"CREATE ")
+        && let Some(session) = session.as_deref()
+    {
+        session.rules.registry.objects_made();
     }
     if changes_tables(tag)
         && let Some(session) = session.as_deref()

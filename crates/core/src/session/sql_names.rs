@@ -17,7 +17,7 @@ use howdah_wire::sql::{Head, Sign, Signs, StatementNames, Statements, Verb};
 
 use super::prepared::names_are_unknown;
 use super::server_names::write_parse;
-use super::sql_statements::{Definition, Entry};
+use super::sql_statements::{Definition, Entry, Held};
 use super::{Asks, Expected, Kind, Patch, Session, Subject};
 use crate::server::Server;
 
@@ -52,44 +52,6 @@ impl Session {
         for (name, wanted) in names_in(text) {
             self.ensure_named(server, &name, wanted, patch);
         }
-    }
-
-    /// Tries whether what only has to have its name can be prepared, where that is doubtful: its place is taken if it
-    /// cannot. True: what becomes of it is to be waited for.
-    pub(super) fn tries_names(
-        &mut self,
-        server: &mut Server,
-        signs: &Signs,
-        text: &[u8],
-        patch: &mut Patch,
-    ) -> bool {
-        if !BY_NAME.into_iter().any(|sign| signs.has(sign)) {
-            return false;
-        }
-        let mut tries = false;
-        for (name, _) in names_in(text).into_iter().filter(|(_, wanted)| *wanted == Wanted::Name) {
-            tries |= self.tries_name(server, &name, patch);
-        }
-        tries
-    }
-
-    /// The same for a name.
-    pub(super) fn tries_name(&mut self, server: &mut Server, name: &[u8], patch: &mut Patch) -> bool {
-        let changed = self.rules.registry.changed();
-        let possible = self.rules.follows_state()
-            && !server.outstanding.has_failed()
-            && !server.outstanding.wants_sync()
-            && server.vain.tells_of_others(name);
-        let is_tried = |own: &Entry| possible && own.is_doubtful(changed) && !own.has_failed(changed);
-        let own = self.entry(name).filter(is_tried);
-        if own.is_none() || self.is_there(server, name, own.as_ref(), Wanted::Name) {
-            return false;
-        }
-        // How it is tried depends on whether a transaction is open.
-        if !server.outstanding.owes_ready() {
-            self.ensure_apart(server, name, patch);
-        }
-        true
     }
 
     /// A statement with these signs is to be parsed or described here, and perhaps executed right behind that: what it
@@ -129,6 +91,9 @@ impl Session {
     pub(super) fn names_in_doubt(&self, server: &Server, signs: &Signs, text: &[u8]) -> bool {
         let all = self.means_all(signs);
         if !self.rules.follows_state() || !all && !BY_NAME.into_iter().any(|sign| signs.has(sign)) {
+            return false;
+        }
+        if server.outstanding.waits_for_client() {
             return false;
         }
         if names_are_unknown(server) {
@@ -204,7 +169,14 @@ impl Session {
         if server.sql.len() >= self.rules.max_prepared_statements.max(1) as usize {
             attempt(server, patch, |server, patch| self.close_foreign(server, patch));
         }
-        self.ensure_name(server, name, wanted, patch);
+        let changed = self.rules.registry.changed();
+        let may_fail = |own: Entry| wanted == Wanted::Statement && own.is_doubtful(changed);
+        if self.entry(name).is_some_and(may_fail) {
+            // The text may commit before it comes to that.
+            self.ensure_apart(server, name, patch);
+        } else {
+            self.ensure_name(server, name, wanted, patch);
+        }
     }
 
     fn ensure_name(&mut self, server: &mut Server, name: &[u8], wanted: Wanted, patch: &mut Patch) {
@@ -212,18 +184,17 @@ impl Session {
         if self.is_there(server, name, own.as_ref(), wanted) {
             return;
         }
-        if let Some(sql) = &mut self.sql {
+        if let Some(sql) = self.sql.as_mut().filter(|_| wanted == Wanted::Statement) {
             sql.note_failure(name, None);
         }
-        let changed = self.rules.registry.changed();
         attempt(server, patch, |server, patch| {
             if server.sql.has(name) {
                 close(server, name, patch);
             }
             let Some(own) = own else { return };
-            let placeholder = wanted == Wanted::Name && own.is_doubtful(changed);
+            let held = if wanted == Wanted::Name { Held::Placeholder } else { Held::Statement };
             match &own.definition {
-                _ if placeholder => {
+                _ if held == Held::Placeholder => {
                     write_parse(name, PLACEHOLDER, &mut patch.to_server);
                     push_about_name(server, Kind::Parse);
                 }
@@ -234,7 +205,7 @@ impl Session {
                 }
                 Definition::Foreign => return,
             }
-            let entry = Entry { since: self.rules.registry.now(), placeholder, ..own };
+            let entry = Entry { since: self.rules.registry.now(), held, ..own };
             server.sql.send(name, Some(entry), server.outstanding.batch());
             // If that fails the name is not there, and the client has to see it so.
             server.doubts.add(Asks::STATEMENTS, b"");
@@ -266,12 +237,10 @@ impl Session {
     /// which it would end, also what tables that have changed may have put out of date.
     fn ensure_all(&mut self, server: &mut Server, names: Vec<Box<[u8]>>, patch: &mut Patch) {
         let (amid_batch, changed) = (server.outstanding.wants_sync(), self.rules.registry.changed());
-        let is_left_out = |own: &Entry| own.has_failed(changed) || amid_batch && own.is_doubtful(changed);
+        let made = self.rules.registry.made();
+        let is_left_out = |own: &Entry| own.has_failed(made) || amid_batch && own.is_doubtful(changed);
         for name in names {
-            let own = self.entry(&name);
-            if own.as_ref().is_some_and(|own| !is_left_out(own))
-                && !self.is_there(server, &name, own.as_ref(), Wanted::Statement)
-            {
+            if self.entry(&name).is_some_and(|own| !is_left_out(&own)) {
                 self.ensure_apart(server, &name, patch);
             }
         }
@@ -279,6 +248,9 @@ impl Session {
 
     /// One of them is, without harm to a transaction that is open. What is prepared stays, whatever becomes of a savepoint.
     fn ensure_apart(&mut self, server: &mut Server, name: &[u8], patch: &mut Patch) {
+        if self.is_there(server, name, self.entry(name).as_ref(), Wanted::Statement) {
+            return;
+        }
         let open = server.outstanding.is_amid_transaction() && !server.outstanding.wants_sync();
         let run = |server: &mut Server, texts: &[&[u8]], patch: &mut Patch| {
             attempt(server, patch, |server, patch| {
@@ -376,5 +348,5 @@ fn push_about_name(server: &mut Server, kind: Kind) {
 
 /// Signs of a text that means statements by their names.
 const BY_NAME: [Sign; 3] = [Sign::Prepare, Sign::Execute, Sign::Deallocate];
-/// What has the name of a statement that cannot be prepared any more: without parameters, and an error if executed.
+/// What has the name of a statement where only that is needed: without parameters, and an error if executed.
 const PLACEHOLDER: &[u8] = b"DEALLOCATE \"HOWDAH_out_of_date\"\0\0\0";

@@ -34,24 +34,35 @@ pub(super) struct Entry {
     pub(super) since: u64,
     /// When it could not be prepared, the last time that was tried.
     pub(super) failed_at: Option<u64>,
-    /// Only the name is given away there, to what must not be executed.
-    pub(super) placeholder: bool,
+    /// What a server connection really has under the name.
+    pub(super) held: Held,
 }
 
 impl Entry {
     pub(super) fn new(definition: Definition, since: u64) -> Entry {
-        Entry { definition, since, failed_at: None, placeholder: false }
+        Entry { definition, since, failed_at: None, held: Held::Statement }
     }
 
-    /// It cannot be prepared any more: that was tried, and no table has `changed` since.
-    pub(super) fn has_failed(&self, changed: u64) -> bool {
-        self.failed_at.is_some_and(|failed| changed < failed)
+    /// It cannot be prepared any more: that was tried, and nothing was `made` since.
+    pub(super) fn has_failed(&self, made: u64) -> bool {
+        self.failed_at.is_some_and(|failed| made < failed)
     }
 
     /// It may be that it cannot be prepared any more.
     pub(super) fn is_doubtful(&self, changed: u64) -> bool {
         self.failed_at.is_some() || self.since <= changed
     }
+}
+
+/// What a server connection has under a name that is given away there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Held {
+    /// The statement.
+    Statement,
+    /// Something that only has the name, and is an error if executed.
+    Placeholder,
+    /// The same, unless it was what the client has forgotten since.
+    PlaceholderOrNothing,
 }
 
 /// Where a name comes from, and what it stands for.
@@ -149,11 +160,24 @@ impl SqlStatements {
         self.by_name.get(name)
     }
 
-    /// What was to give this name away anew, or to forget it, has not done so: if it is a placeholder's, it does not stand
-    /// for what it should.
+    /// A client's DEALLOCATE has succeeded: what only has the name may be gone.
+    pub(super) fn deallocated(&mut self) {
+        for entry in self.by_name.values_mut().filter(|entry| entry.held == Held::Placeholder) {
+            entry.held = Held::PlaceholderOrNothing;
+        }
+    }
+
+    /// Something of the client's has failed: what only has the name stands for the statement no longer.
+    pub(super) fn expose_placeholders(&mut self) {
+        for entry in self.by_name.values_mut().filter(|entry| entry.held == Held::Placeholder) {
+            entry.since = NEVER;
+        }
+    }
+
+    /// The name is there, says the server, and not by PREPARE. The same if it is such a one's.
     pub(super) fn expose(&mut self, name: &[u8]) {
-        if let Some(entry) = self.by_name.get_mut(name).filter(|entry| entry.placeholder) {
-            entry.since = 0;
+        if let Some(entry) = self.by_name.get_mut(name).filter(|entry| entry.held != Held::Statement) {
+            entry.since = NEVER;
         }
     }
 
@@ -213,3 +237,5 @@ fn cost(name: &[u8], definition: &Definition) -> usize {
 }
 
 const OVERHEAD: usize = 128;
+/// Before anything was prepared.
+const NEVER: u64 = 0;

@@ -119,6 +119,8 @@ pub struct StatementRegistry {
     clock: AtomicU64,
     /// When tables were changed last, as far as that was seen.
     changed: AtomicU64,
+    /// When something was made last, the same.
+    made: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -184,6 +186,17 @@ impl StatementRegistry {
     /// Tables have changed: what is prepared from now on may be something else.
     pub fn tables_changed(&self) {
         self.changed.fetch_max(self.now(), Ordering::AcqRel);
+    }
+
+    /// Something was made: what could not be prepared may be possible now.
+    pub fn objects_made(&self) {
+        self.made.fetch_max(self.now(), Ordering::AcqRel);
+    }
+
+    /// When something was made or changed last by which a statement may become possible.
+    #[must_use]
+    pub fn made(&self) -> u64 {
+        self.made.load(Ordering::Acquire).max(self.changed())
     }
 
     /// When tables changed last, as far as that was seen.

@@ -26,11 +26,6 @@ impl Vain {
         self.0.iter().any(|(tried, _)| **tried == *name)
     }
 
-    /// It has not been tried with this name, and if it is, that will be noted.
-    pub(super) fn tells_of_others(&self, name: &[u8]) -> bool {
-        self.0.len() < MAX_NOTED && !self.has(name)
-    }
-
     /// What has brought about an error that only says that a statement is not there, or that the transaction has failed.
     pub(super) fn cause_of(&self, error: &ErrorResponse) -> Option<&ErrorResponse> {
         let is_meant = |name: &[u8]| match error.code {
@@ -50,10 +45,10 @@ impl Vain {
 }
 
 impl Session {
-    /// The statement of this name could not be prepared, and not because of the moment.
+    /// The statement of this name could not be prepared: because of what it says, or of the moment.
     pub(super) fn note_failure(&mut self, name: &[u8], code: SqlState) {
         let now = self.rules.registry.now();
-        let lasts = !matches!(code, SqlState::IN_FAILED_SQL_TRANSACTION | SqlState::QUERY_CANCELED);
+        let lasts = LASTING.iter().any(|class| code.as_bytes().starts_with(*class));
         if let Some(sql) = self.sql.as_mut().filter(|_| lasts) {
             sql.note_failure(name, Some(now));
         }
@@ -62,3 +57,5 @@ impl Session {
 
 /// More than that are not told apart.
 const MAX_NOTED: usize = 64;
+/// Classes of errors that come again: syntax or access, a feature that is not supported, a schema that is not there.
+const LASTING: [&[u8]; 3] = [b"42", b"0A", b"3F"];
