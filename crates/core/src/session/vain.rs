@@ -48,7 +48,7 @@ impl Session {
     /// The statement of this name could not be prepared: because of what it says, or of the moment.
     pub(super) fn note_failure(&mut self, name: &[u8], code: SqlState) {
         let now = self.rules.registry.now();
-        let lasts = LASTING.iter().any(|class| code.as_bytes().starts_with(*class));
+        let lasts = LASTING.iter().any(|class| code.as_bytes().starts_with(class));
         if let Some(sql) = self.sql.as_mut().filter(|_| lasts) {
             sql.note_failure(name, Some(now));
         }
