@@ -91,14 +91,55 @@ fn what_the_session_decides_is_no_text_shared_with_others() {
     }
 }
 
-#[test]
-fn why_something_was_prepared_in_vain_is_told_to_nobody_else() {
+/// What client 0 has prepared is not on the server connection any more.
+fn lost() -> Stage {
     let mut stage = Stage::transaction(2, 1);
     prepare(&mut stage, 0, 1);
     stage.client(1, "Q deallocate all");
     stage.server(0, "C DEALLOCATE ALL / Z I");
     stage.server(0, "C SELECT 0 / Z I");
     stage.report();
+    stage
+}
+
+#[test]
+fn what_only_has_the_name_is_not_taken_for_the_statement_once_something_has_failed() {
+    let mut stage = lost();
+    stage.client(0, "Q begin");
+    stage.server(0, "C BEGIN / Z T");
+    stage.report();
+    let sent = stage.client(0, "Q prepare a as select 9");
+    assert!(
+        sent.starts_with("server 0: P a DEALLOCATE \\\"HOWDAH_out_of_date\\\" / S / Q prepare a"),
+        "{sent}"
+    );
+    stage.server(0, "1 / Z T / E 42P05 taken / Z E");
+    stage.client(0, "Q rollback to s");
+    stage.server(0, "C ROLLBACK / Z T");
+    stage.report();
+    let sent = stage.client(0, "Q execute a");
+    let prepared = sent.find("P HOWDAH_own prepare/**/a/**/as/**/select/**/1 / ");
+    assert!(sent.starts_with("server 0: C a / ") && prepared.is_some(), "{sent}");
+}
+
+#[test]
+fn what_has_been_forgotten_in_a_transaction_is_not_prepared_anew() {
+    let mut stage = lost();
+    stage.client(0, "Q begin");
+    stage.server(0, "C BEGIN / Z T");
+    stage.client(0, "Q deallocate a");
+    stage.server(0, "1 / Z T / C DEALLOCATE / Z T");
+    stage.client(0, "Q select 1/0");
+    stage.server(0, "E 22012 zero / Z E");
+    stage.client(0, "Q rollback to s");
+    stage.server(0, "C ROLLBACK / Z T");
+    stage.report();
+    assert_eq!(stage.client(0, "Q execute a"), "server 0: Q execute a | 0-0");
+}
+
+#[test]
+fn why_something_was_prepared_in_vain_is_told_to_nobody_else() {
+    let mut stage = lost();
     let sent = stage.client(0, "Q do $$ $$; execute a");
     assert!(sent.contains(" / S / Q do $$ $$; execute a"), "{sent}");
     let failed =
@@ -114,12 +155,7 @@ fn why_something_was_prepared_in_vain_is_told_to_nobody_else() {
 
 #[test]
 fn in_an_open_transaction_it_is_prepared_where_failure_does_no_harm() {
-    let mut stage = Stage::transaction(2, 1);
-    prepare(&mut stage, 0, 1);
-    stage.client(1, "Q deallocate all");
-    stage.server(0, "C DEALLOCATE ALL / Z I");
-    stage.server(0, "C SELECT 0 / Z I");
-    stage.report();
+    let mut stage = lost();
     stage.client(0, "Q begin");
     stage.server(0, "C BEGIN / Z T");
     stage.report();
