@@ -78,7 +78,12 @@ impl Visit {
             }
             match next {
                 LoginNext::More if eaten > 0 && !self.conn.held.is_empty() => {}
-                LoginNext::More => self.read_more(MAX_LOGIN_BYTES).await?,
+                LoginNext::More => {
+                    if !self.conn.held.is_empty() {
+                        self.conn.socket.acknowledge();
+                    }
+                    self.read_more(MAX_LOGIN_BYTES).await?;
+                }
                 LoginNext::Hash => {
                     self.worker.turn_to_hash(|| login.has_to_hash()).await;
                     login.may_hash();

@@ -21,7 +21,7 @@ pub(crate) use options::defer_accept;
 #[cfg(test)]
 pub(crate) use pipe::{Pipe, PipeFaults, Scissors, pipe};
 pub use real::RealNet;
-pub(crate) use real::{apply_heritable_tcp, apply_other_tcp, unix_socket_path};
+pub(crate) use real::{acknowledge_with_the_answer, apply_heritable_tcp, apply_other_tcp, unix_socket_path};
 pub use socket::{Ends, Socket};
 pub(crate) use socket::{known, local_of};
 pub use stream::Stream;

@@ -12,6 +12,7 @@ use socket2::SockRef;
 use super::Pipe;
 use super::Stream;
 use super::options::{PeerCredentials, peer_credentials};
+use super::real::acknowledge;
 
 /// A connection.
 #[derive(Debug)]
@@ -100,6 +101,15 @@ impl Socket {
             Socket::Tcp(stream) | Socket::Unix(stream) => stream.poll_write(cx, bytes),
             #[cfg(test)]
             Socket::Pipe(pipe) => pipe.poll_write(cx, bytes),
+        }
+    }
+
+    /// Tells the other side that what it has sent so far has come, where no answer does so soon.
+    pub(crate) fn acknowledge(&self) {
+        if let Socket::Tcp(stream) = self
+            && let Ok(socket) = stream.socket()
+        {
+            acknowledge(&SockRef::from(&socket));
         }
     }
 
