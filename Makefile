@@ -23,7 +23,7 @@ test: setup ## Run all tests, against a real PostgreSQL of their own and with re
 	@tests/drivers/setup
 	$(CARGO) build --package howdah
 	$(CARGO) test --workspace
-	@echo "And once more with plain sends; io_uring is the default where it is allowed."
+	@echo "That was with all sends by io_uring, where it is allowed. And once more with plain sends."
 	HOWDAH_TEST_IO_ENGINE=plain $(CARGO) test --package howdah-tests
 
 .PHONY: check

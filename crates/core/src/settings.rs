@@ -78,7 +78,7 @@ pub struct Listen {
 /// How a worker hands its sends to the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IoEngine {
-    /// As `Uring` where the kernel and the container allow it, else as `Plain`.
+    /// As `Uring` where the kernel and the container allow it and a turn has more than one send, else as `Plain`.
     Auto,
     /// All sends of a turn in one system call, by io_uring.
     Uring,

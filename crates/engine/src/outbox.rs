@@ -16,6 +16,7 @@ use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
+use howdah_core::settings::IoEngine;
 use rustc_hash::FxHashMap;
 
 use crate::client_card::ClientCard;
@@ -26,6 +27,8 @@ use crate::worker::Worker;
 pub(crate) struct Outbox {
     /// Without a ring every send goes out at once.
     ring: Option<RefCell<Ring>>,
+    /// `None`: with or without, sends are queued.
+    company: Option<Company>,
     queue: RefCell<Queue>,
     /// Number of the turn under way, from 1.
     turn: Cell<u64>,
@@ -56,9 +59,44 @@ pub(crate) enum Trouble {
     Broken(io::Error),
 }
 
+/// Do sends have company in their turn? One that has none had better gone out at once: whoever waits for it would have
+/// been woken earlier.
+struct Company {
+    /// How many sends a turn has had of late, in [`ALONE`]ths.
+    average: Cell<usize>,
+    /// How many more go out at once before turns are looked at again.
+    at_once: Cell<u32>,
+}
+
+impl Company {
+    fn new() -> Company {
+        Company { average: Cell::new(FRESH), at_once: Cell::new(0) }
+    }
+
+    /// Is it missing, so that this send goes out at once? Asked once for each send.
+    #[inline]
+    fn is_missing(&self) -> bool {
+        let left = self.at_once.get();
+        self.at_once.set(left.saturating_sub(1));
+        left > 0
+    }
+
+    /// A turn has ended that had this many.
+    fn note(&self, sends: usize) {
+        let average = (self.average.get() * (MEMORY - 1) + sends * ALONE) / MEMORY;
+        let little = average < LITTLE;
+        if little {
+            self.at_once.set(AT_ONCE);
+        }
+        // Next time a few turns are to decide.
+        self.average.set(if little { FRESH } else { average });
+    }
+}
+
 impl Outbox {
-    pub(crate) fn new(ring: Option<Ring>) -> Outbox {
+    pub(crate) fn new(ring: Option<Ring>, engine: IoEngine) -> Outbox {
         Outbox {
+            company: (engine == IoEngine::Auto).then(Company::new),
             ring: ring.map(RefCell::new),
             queue: RefCell::default(),
             turn: Cell::new(1),
@@ -67,10 +105,10 @@ impl Outbox {
         }
     }
 
-    /// Sends of this length are better queued than sent at once.
+    /// A send of this length is better queued now than sent at once. Asked once for each send.
     #[inline]
     pub(crate) fn takes(&self, len: usize) -> bool {
-        self.ring.is_some() && len <= LONGEST
+        self.ring.is_some() && len <= LONGEST && !self.company.as_ref().is_some_and(Company::is_missing)
     }
 
     /// The turn under way: what is queued in it has not been sent.
@@ -130,6 +168,9 @@ impl Outbox {
             troubled.insert(entry.fd, trouble);
             entry.owner.wake();
         };
+        if let Some(company) = self.company.as_ref().filter(|_| !entries.is_empty()) {
+            company.note(entries.len());
+        }
         match (entries.as_slice(), &self.ring) {
             ([], _) => {}
             ([entry], _) | ([entry, ..], None) => {
@@ -163,3 +204,52 @@ impl Outbox {
 
 /// Longer spans go out at once: copying them would cost more than it saves.
 const LONGEST: usize = 4 * 1024;
+/// A turn of one send, on the scale of [`Company::average`].
+const ALONE: usize = 256;
+/// The average before anything is known.
+const FRESH: usize = 2 * ALONE;
+/// An average below this is little company.
+const LITTLE: usize = ALONE * 3 / 2;
+/// How many turns the average is about.
+const MEMORY: usize = 16;
+/// Sends that go out at once when there was little company.
+const AT_ONCE: u32 = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many sends of the next turns are queued, if a turn has so many.
+    fn queued(company: &Company, sends: usize, turns: usize) -> usize {
+        let mut queued = 0;
+        for _ in 0..turns {
+            let together = (0..sends).filter(|_| !company.is_missing()).count();
+            if together > 0 {
+                company.note(together);
+            }
+            queued += together;
+        }
+        queued
+    }
+
+    #[test]
+    fn who_is_alone_is_soon_sent_at_once() {
+        let company = Company::new();
+        assert!(queued(&company, 1, 1_000) < 100);
+    }
+
+    #[test]
+    fn company_is_noticed_again() {
+        let company = Company::new();
+        queued(&company, 1, 1_000);
+        queued(&company, 8, 100);
+        assert_eq!(queued(&company, 8, 100), 800);
+    }
+
+    #[test]
+    fn a_few_single_sends_say_nothing() {
+        let company = Company::new();
+        queued(&company, 4, 100);
+        assert_eq!(queued(&company, 1, 8), 8);
+    }
+}

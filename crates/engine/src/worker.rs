@@ -114,7 +114,7 @@ pub(crate) enum Which {
 impl Worker {
     pub(crate) fn new(id: WorkerId, shared: Arc<Shared>, ring: Option<Ring>) -> Rc<Worker> {
         Rc::new(Worker {
-            outbox: Outbox::new(ring),
+            outbox: Outbox::new(ring, shared.settings.load().listen.io_engine),
             time: Cell::new(tokio::time::Instant::now().into_std()),
             id,
             settings: RefCell::new(Cache::new(Arc::clone(&shared.settings))),

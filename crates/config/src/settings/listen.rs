@@ -48,7 +48,7 @@ pub(super) static SETTINGS: [Setting; 18] = [
     new("io_engine", "auto", Value::IoEngine(at!(listen.io_engine))).fixed().since("Howdah 0.1").says(
         "how a worker hands its sends to the kernel",
         "`uring`: all sends of a turn in one system call. `plain`: one for each. `auto`: `uring` where the kernel \
-         and the container allow it; SHOW STATE tells which it is.",
+         and the container allow it, as SHOW STATE tells, and `plain` while a turn has hardly more than one.",
     ),
     new("pidfile", "", Value::Path(at!(listen.pidfile)))
         .fixed()
