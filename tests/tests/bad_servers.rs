@@ -106,37 +106,40 @@ fn a_server_that_closes_in_mid_reply_costs_its_client_only() {
 /// An error put behind half a row would be read as the rest of the row.
 #[test]
 fn half_a_row_is_never_completed_with_anything_else() {
-    let (howdah, mut client) = with_answers(|connection, query| match query {
-        "half" => connection.send(&[row_description(), data_row(&"x".repeat(100))[..40].to_vec()].concat()),
-        other => connection.send(&echo_of(other)),
-    });
-    client.send(&message::query("half"));
-    client.expect(b'T');
-    let end = client.try_read();
-    assert!(end.is_err() || matches!(end, Ok(None)), "a row was made up: {end:?}");
-    assert_eq!(client_of(&howdah).value("fine"), "fine");
+    for size in [SMALL, LARGE] {
+        let (howdah, mut client) = with_answers(move |connection, query| match query {
+            "half" => connection.send(&half_a_row(size)),
+            other => connection.send(&echo_of(other)),
+        });
+        client.send(&message::query("half"));
+        client.expect(b'T');
+        let end = client.try_read();
+        assert!(end.is_err() || matches!(end, Ok(None)), "a row was made up: {end:?}");
+        assert_eq!(client_of(&howdah).value("fine"), "fine");
+    }
 }
 
 /// The same when it is Howdah that ends the client.
 #[test]
 fn a_time_limit_in_the_middle_of_a_row_does_not_complete_it() {
-    let server = FakeServer::start(|mut connection, _| {
-        connection.welcome();
-        while let Some(query) = connection.next_query() {
-            let answer = [row_description(), data_row(&"x".repeat(100))[..40].to_vec()].concat();
-            connection.send(if query == "half" { &answer } else { &[] });
-        }
-    });
-    let howdah = Howdah::builder()
-        .setting("pool_mode", "transaction")
-        .setting("query_timeout", "0.3")
-        .database("fake", &server.entry())
-        .start();
-    let mut client = client_of(&howdah);
-    client.send(&message::query("half"));
-    client.expect(b'T');
-    let end = client.try_read();
-    assert!(end.is_err() || matches!(end, Ok(None)), "a row was made up: {end:?}");
+    for size in [SMALL, LARGE] {
+        let server = FakeServer::start(move |mut connection, _| {
+            connection.welcome();
+            while let Some(query) = connection.next_query() {
+                connection.send(if query == "half" { half_a_row(size) } else { Vec::new() }.as_slice());
+            }
+        });
+        let howdah = Howdah::builder()
+            .setting("pool_mode", "transaction")
+            .setting("query_timeout", "0.3")
+            .database("fake", &server.entry())
+            .start();
+        let mut client = client_of(&howdah);
+        client.send(&message::query("half"));
+        client.expect(b'T');
+        let end = client.try_read();
+        assert!(end.is_err() || matches!(end, Ok(None)), "a row was made up: {end:?}");
+    }
 }
 
 #[test]
@@ -354,6 +357,16 @@ fn command_tags_and_parameters_of_any_size_and_bytes() {
         assert_eq!(answer.last().unwrap().body, b"I", "{query}");
     }
 }
+
+/// A description, and the first half of a row that has one value of this size.
+fn half_a_row(size: usize) -> Vec<u8> {
+    [row_description(), data_row(&"x".repeat(size))[..size / 2].to_vec()].concat()
+}
+
+/// Bytes of a value that goes through one buffer.
+const SMALL: usize = 100;
+/// Bytes of a value that the kernel passes on for the most part.
+const LARGE: usize = 1_000_000;
 
 /// A Howdah in transaction mode before `server`.
 fn before(server: &FakeServer) -> Howdah {

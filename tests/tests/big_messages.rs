@@ -98,6 +98,45 @@ fn who_reads_slowly_holds_up_nobody_and_no_memory() {
 }
 
 #[test]
+fn large_values_of_many_reach_those_who_asked_for_them() {
+    let database = Database::create();
+    let settings = [("pool_mode", "transaction"), ("workers", "1"), ("default_pool_size", "4")];
+    let howdah = Howdah::before(&database, &settings);
+    let questions: Vec<_> = (0..8)
+        .map(|n| {
+            let rows = format!("select repeat(md5('{n} of ' || i), 20000 * i) from generate_series(1, 5) i");
+            message::query(&if n % 2 == 0 { rows } else { format!("copy ({rows}) to stdout") })
+        })
+        .collect();
+    let mut direct = database.direct();
+    let answers = questions.iter().map(|question| {
+        direct.send(question);
+        direct.read_until_ready().iter().flat_map(Message::bytes).collect::<Vec<u8>>()
+    });
+    let answers: Vec<_> = answers.collect();
+
+    let mut clients: Vec<_> = questions.iter().map(|_| howdah.client(&database)).collect();
+    std::thread::scope(|scope| {
+        for (n, client) in clients.iter_mut().enumerate() {
+            let (question, answer) = (&questions[n], &answers[n]);
+            scope.spawn(move || {
+                client.send(question);
+                let mut got = Vec::new();
+                // Some take all there is, others a little at a time.
+                let at_once = [MEGABYTE, 100_000, 7_000][n % 3];
+                while got.len() < answer.len() {
+                    got.extend(client.read_bytes(at_once.min(answer.len() - got.len())));
+                }
+                assert!(got == *answer, "client {n} got something else");
+            });
+        }
+    });
+    for (n, client) in clients.iter_mut().enumerate() {
+        assert_eq!(client.value(&format!("select {n}")), n.to_string());
+    }
+}
+
+#[test]
 fn max_packet_size_is_kept() {
     let database = Database::create();
     let settings = [("pool_mode", "transaction"), ("max_packet_size", "100000")];

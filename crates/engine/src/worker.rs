@@ -23,7 +23,7 @@ use crate::client_card::{ClientCard, Guest, Order};
 use crate::client_task::{self, Comer};
 use crate::consoles::Consoles;
 use crate::logins::Logins;
-use crate::net::{Ends, Socket};
+use crate::net::{Conduit, Ends, Socket};
 use crate::opener;
 use crate::outbox::Outbox;
 use crate::shared::{Shared, WorkerDoor};
@@ -39,6 +39,8 @@ pub(crate) struct Worker {
     settings: RefCell<Cache<Arc<ArcSwap<Settings>>, Arc<Settings>>>,
     pub(crate) scratch: RefCell<Scratch>,
     pub(crate) outbox: Outbox,
+    /// Once it has been needed.
+    pub(crate) conduit: RefCell<Option<Conduit>>,
     /// When the bytes that are being dealt with were read.
     time: Cell<Instant>,
     /// Random bytes fetched ahead; each is given out once.
@@ -115,6 +117,7 @@ impl Worker {
     pub(crate) fn new(id: WorkerId, shared: Arc<Shared>, ring: Option<Ring>) -> Rc<Worker> {
         Rc::new(Worker {
             outbox: Outbox::new(ring, shared.settings.load().listen.io_engine),
+            conduit: RefCell::default(),
             time: Cell::new(tokio::time::Instant::now().into_std()),
             id,
             settings: RefCell::new(Cache::new(Arc::clone(&shared.settings))),

@@ -161,6 +161,19 @@ impl Server {
         self.rest.bytes > 0 && self.rest.forward
     }
 
+    /// How many of the next bytes go to the client as they are, whatever they say: the rest of the message under way,
+    /// but for its last byte, with which a reply may end.
+    #[must_use]
+    pub fn unseen(&self) -> usize {
+        if self.rest.forward { self.rest.bytes.saturating_sub(1) } else { 0 }
+    }
+
+    /// So many of the [`unseen`](Self::unseen) have gone past the session.
+    pub fn pass_unseen(&mut self, bytes: usize) {
+        debug_assert!(bytes <= self.unseen(), "the end of a reply has to be seen");
+        self.rest.bytes -= bytes.min(self.unseen());
+    }
+
     /// Nothing is owed and no transaction is open.
     #[must_use]
     pub fn is_settled(&self) -> bool {

@@ -116,7 +116,8 @@ impl Link<'_> {
             }
             // Mostly its answer is what there is, and ends the link.
             if !server_is_dry && self.client.is_flushed() {
-                server_is_dry = !self.read(Origin::Server, cx, scratch)?;
+                let passed = self.pass_unseen(cx)?;
+                server_is_dry = !passed.map_or_else(|| self.read(Origin::Server, cx, scratch), Ok)?;
                 moved |= !server_is_dry;
             }
             if !client_is_dry && self.client_may_say_more() {

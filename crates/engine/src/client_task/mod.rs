@@ -8,6 +8,7 @@
 //! * `checkout` – waiting for a server connection
 //! * `link` – client and server joined
 //! * `mover` – the bytes between them
+//! * `unseen` – those of large messages, which the kernel moves
 //! * `parting` – when they part
 //! * `hearing` – what the client is to get that it has LISTENed to
 //! * `farewell` – the client has gone; its server connection is made fit again
@@ -24,6 +25,7 @@ mod link;
 mod login;
 mod mover;
 mod parting;
+mod unseen;
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;

@@ -3,6 +3,7 @@
 //! [`Socket`] is a connection of any kind; [`Net`] opens new ones. The same client task runs over TCP, over
 //! Unix sockets and over the simulator's in-memory pipes.
 
+mod conduit;
 mod options;
 #[cfg(test)]
 mod pipe;
@@ -17,6 +18,7 @@ use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
 
+pub(crate) use conduit::{Conduit, Passed};
 pub(crate) use options::defer_accept;
 #[cfg(test)]
 pub(crate) use pipe::{Pipe, PipeFaults, Scissors, pipe};

@@ -146,6 +146,15 @@ impl Socket {
         }
     }
 
+    /// What the kernel can move bytes from and to by itself.
+    pub(crate) fn stream(&self) -> Option<&Stream> {
+        match self {
+            Socket::Tcp(stream) | Socket::Unix(stream) => Some(stream),
+            #[cfg(test)]
+            Socket::Pipe(_) => None,
+        }
+    }
+
     /// It came over a Unix socket.
     #[must_use]
     pub fn is_unix(&self) -> bool {

@@ -1,4 +1,4 @@
-//! However the bytes are cut, the same bytes come out; and no bytes at all make anything panic.
+//! However the bytes are cut, and whether or not the session sees all of them, the same bytes come out; and no bytes at all make anything panic.
 
 use proptest::prelude::*;
 
@@ -56,8 +56,10 @@ proptest! {
     fn cuts_change_nothing(
         conversation in proptest::sample::select(CONVERSATIONS),
         cuts in proptest::collection::vec(1..40_usize, 1..100),
+        past in any::<bool>(),
     ) {
         let (mut whole, mut cut) = (Stage::transaction(1, 1), Stage::transaction(1, 1));
+        cut.past = past;
         let mut sizes = cuts.iter().copied().cycle();
         for (question, answer) in conversation {
             let (question, answer) = (notation::from_client(question), notation::from_server(answer));
@@ -78,8 +80,10 @@ proptest! {
     fn garbage_harms_nobody(
         mode in proptest::sample::select(vec![PoolMode::Session, PoolMode::Transaction, PoolMode::Statement]),
         pieces in proptest::collection::vec((any::<bool>(), piece()), 1..60),
+        past in any::<bool>(),
     ) {
         let mut stage = Stage::new(rules(mode, 2), 1, 1);
+        stage.past = past;
         for (from_client, bytes) in pieces {
             if from_client {
                 stage.client_bytes(0, &bytes);

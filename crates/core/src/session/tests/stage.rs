@@ -18,6 +18,8 @@ pub(super) struct Stage {
     pub(super) servers: Vec<Backend>,
     /// A client in need gets the first free server connection at once; otherwise it waits for [`Stage::link`].
     pub(super) grants: bool,
+    /// What the session need not see goes past it.
+    pub(super) past: bool,
 }
 
 pub(super) struct Client {
@@ -85,6 +87,7 @@ impl Stage {
             clients: (1..=clients).map(client).collect(),
             servers: (0..servers).map(backend).collect(),
             grants: true,
+            past: false,
         }
     }
 
@@ -150,8 +153,17 @@ impl Stage {
         self.pump_client(c);
     }
 
-    pub(super) fn server_bytes(&mut self, s: usize, bytes: &[u8]) {
-        self.servers[s].held.extend_from_slice(bytes);
+    pub(super) fn server_bytes(&mut self, s: usize, mut bytes: &[u8]) {
+        let backend = &mut self.servers[s];
+        if self.past
+            && let Some(c) = backend.client
+        {
+            let unseen;
+            (unseen, bytes) = bytes.split_at(backend.server.unseen().min(bytes.len()));
+            backend.server.pass_unseen(unseen.len());
+            self.clients[c].out.extend_from_slice(unseen);
+        }
+        backend.held.extend_from_slice(bytes);
         self.pump_server(s);
     }
 
