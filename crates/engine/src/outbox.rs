@@ -64,13 +64,15 @@ pub(crate) enum Trouble {
 struct Company {
     /// How many sends a turn has had of late, in [`ALONE`]ths.
     average: Cell<usize>,
+    /// Of the turn under way, so far.
+    sends: Cell<usize>,
     /// How many more go out at once before turns are looked at again.
     at_once: Cell<u32>,
 }
 
 impl Company {
     fn new() -> Company {
-        Company { average: Cell::new(FRESH), at_once: Cell::new(0) }
+        Company { average: Cell::new(FRESH), sends: Cell::new(0), at_once: Cell::new(0) }
     }
 
     /// Is it missing, so that this send goes out at once? Asked once for each send.
@@ -81,8 +83,16 @@ impl Company {
         left > 0
     }
 
-    /// A turn has ended that had this many.
+    /// So many go together, in this turn and perhaps not as all of it.
     fn note(&self, sends: usize) {
+        self.sends.set(self.sends.get() + sends);
+    }
+
+    fn end_turn(&self) {
+        let sends = self.sends.take();
+        if sends == 0 {
+            return;
+        }
         let average = (self.average.get() * (MEMORY - 1) + sends * ALONE) / MEMORY;
         let little = average < LITTLE;
         if little {
@@ -168,7 +178,7 @@ impl Outbox {
             troubled.insert(entry.fd, trouble);
             entry.owner.wake();
         };
-        if let Some(company) = self.company.as_ref().filter(|_| !entries.is_empty()) {
+        if let Some(company) = &self.company {
             company.note(entries.len());
         }
         match (entries.as_slice(), &self.ring) {
@@ -197,6 +207,9 @@ impl Outbox {
             let outbox = &worker.outbox;
             outbox.flusher.borrow_mut().clone_from(cx.waker());
             outbox.flush();
+            if let Some(company) = &outbox.company {
+                company.end_turn();
+            }
             Poll::Pending
         })
     }
@@ -224,9 +237,10 @@ mod tests {
         let mut queued = 0;
         for _ in 0..turns {
             let together = (0..sends).filter(|_| !company.is_missing()).count();
-            if together > 0 {
-                company.note(together);
-            }
+            // It makes no difference if some have to go earlier than the others.
+            company.note(together / 2);
+            company.note(together - together / 2);
+            company.end_turn();
             queued += together;
         }
         queued

@@ -39,7 +39,7 @@ pub(crate) struct Worker {
     settings: RefCell<Cache<Arc<ArcSwap<Settings>>, Arc<Settings>>>,
     pub(crate) scratch: RefCell<Scratch>,
     pub(crate) outbox: Outbox,
-    /// Once it has been needed.
+    /// For large values; `None`: there could be none.
     pub(crate) conduit: RefCell<Option<Conduit>>,
     /// When the bytes that are being dealt with were read.
     time: Cell<Instant>,
@@ -117,7 +117,7 @@ impl Worker {
     pub(crate) fn new(id: WorkerId, shared: Arc<Shared>, ring: Option<Ring>) -> Rc<Worker> {
         Rc::new(Worker {
             outbox: Outbox::new(ring, shared.settings.load().listen.io_engine),
-            conduit: RefCell::default(),
+            conduit: RefCell::new(Conduit::new().ok()),
             time: Cell::new(tokio::time::Instant::now().into_std()),
             id,
             settings: RefCell::new(Cache::new(Arc::clone(&shared.settings))),

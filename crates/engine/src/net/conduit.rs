@@ -2,14 +2,13 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::task::{Context, Poll};
 
 use rustix::io::Errno;
-use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with, splice};
+use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_getpipe_size, fcntl_setpipe_size, pipe_with, splice};
 
 use super::Stream;
 
-/// A pipe of the kernel's through which bytes pass. It is empty whenever it is nobody's: what is in it, or may be, is
+/// A pipe of the kernel's through which bytes pass. It is empty whenever it is nobody's: what may be in it otherwise is
 /// thrown away together with it.
 #[derive(Debug)]
 pub(crate) struct Conduit {
@@ -19,62 +18,49 @@ pub(crate) struct Conduit {
 
 /// What has been read from one connection for another.
 #[derive(Debug)]
-pub(crate) enum Passed {
-    /// So many bytes, and all but the last of them have been sent.
-    Sent {
-        /// How many were read.
-        bytes: usize,
-        /// Those that the other one does not take now.
-        left: Vec<u8>,
-    },
-    /// So many bytes, and they are lost: the other one has ended.
-    Lost(usize),
-    /// None, since the first one has ended.
-    Ended,
-    /// None: this kernel cannot do it between these two.
-    Impossible,
+pub(crate) struct Passed {
+    /// How many bytes; 0: there are none, or a read has to tell what is the matter.
+    pub(crate) bytes: usize,
+    /// The last of them, which the other one has not taken. The error: they are lost.
+    pub(crate) left: io::Result<Vec<u8>>,
 }
 
 impl Conduit {
     /// # Errors
-    /// There are no descriptors for it.
+    /// There are no descriptors for it, or the user's pipes take too much memory already (`pipe-user-pages-soft`,
+    /// pipe(7)).
     pub(crate) fn new() -> io::Result<Conduit> {
         let (exit, entrance) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        // As it is it may be large enough.
+        let _ = fcntl_setpipe_size(&entrance, ROOM);
+        if fcntl_getpipe_size(&entrance)? < LEAST_ROOM {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
         Ok(Conduit { entrance, exit })
     }
 
     /// Passes on what is there, at most so many bytes. More has to be sent after them: until it is, the kernel may
     /// keep the last of them back. The conduit itself is returned if it is empty again.
-    pub(crate) fn poll_pass(
-        self,
-        cx: &mut Context<'_>,
-        from: &Stream,
-        to: &Stream,
-        most: usize,
-    ) -> (Option<Conduit>, Poll<Passed>) {
-        let read = from.poll_read_by(cx, |socket| splice(socket, None, &self.entrance, None, most, NOW));
-        let bytes = match read {
-            Poll::Pending => return (Some(self), Poll::Pending),
-            Poll::Ready(Ok(bytes)) if bytes > 0 => bytes,
-            Poll::Ready(Err(Errno::INVAL)) => return (None, Poll::Ready(Passed::Impossible)),
-            Poll::Ready(_) => return (None, Poll::Ready(Passed::Ended)),
-        };
-        match self.send(to, bytes) {
-            Ok(left) => (Some(self), Poll::Ready(Passed::Sent { bytes, left })),
-            Err(_) => (None, Poll::Ready(Passed::Lost(bytes))),
-        }
+    ///
+    /// splice(2) raises SIGPIPE where send(2) can be told not to; Rust's runtime has it ignored.
+    pub(crate) fn pass(self, from: &Stream, to: &Stream, most: usize) -> (Option<Conduit>, Passed) {
+        let read = from.socket().and_then(|from| {
+            rustix::io::retry_on_intr(|| splice(from, None, &self.entrance, None, most, NOW))
+                .map_err(Into::into)
+        });
+        let bytes = read.unwrap_or(0);
+        let left = self.send(to, bytes);
+        (left.is_ok().then_some(self), Passed { bytes, left })
     }
 
-    /// Sends what is in it, so many bytes. Returns those that are not taken now.
+    /// Sends what is in it, so many bytes. Returns those that are not taken now, or not at all: the next send tells.
     fn send(&self, to: &Stream, mut bytes: usize) -> io::Result<Vec<u8>> {
         let to = to.socket()?;
         while bytes > 0 {
             match splice(&self.exit, None, to, None, bytes, NOW | SpliceFlags::MORE) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(sent) => bytes -= sent.min(bytes),
+                Ok(sent) if sent > 0 => bytes -= sent.min(bytes),
                 Err(Errno::INTR) => {}
-                Err(Errno::WOULDBLOCK | Errno::INVAL) => return self.take_out(bytes),
-                Err(error) => return Err(error.into()),
+                _ => return self.take_out(bytes),
             }
         }
         Ok(Vec::new())
@@ -84,11 +70,9 @@ impl Conduit {
         let mut left = vec![0; bytes];
         let mut filled = 0;
         while let Some(room) = left.get_mut(filled..).filter(|room| !room.is_empty()) {
-            match rustix::io::read(&self.exit, room) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(read) => filled += read,
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
+            match rustix::io::retry_on_intr(|| rustix::io::read(&self.exit, &mut *room))? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                read => filled += read,
             }
         }
         Ok(left)
@@ -96,6 +80,10 @@ impl Conduit {
 }
 
 const NOW: SpliceFlags = SpliceFlags::NONBLOCK.union(SpliceFlags::MOVE);
+/// A page is taken for each packet that has come, so that full use of it may be made over a network, too.
+const ROOM: usize = 256 * 1024;
+/// The usual size. With less a read is better.
+const LEAST_ROOM: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -113,16 +101,6 @@ mod tests {
         (theirs, Stream::new(from.into()).unwrap(), Stream::new(to.into()).unwrap(), others)
     }
 
-    async fn pass(from: &Stream, to: &Stream, most: usize) -> (Option<Conduit>, Passed) {
-        let mut conduit = Some(Conduit::new().unwrap());
-        std::future::poll_fn(|cx| {
-            let (back, passed) = conduit.take().unwrap().poll_pass(cx, from, to, most);
-            conduit = back;
-            passed.map(|passed| (conduit.take(), passed))
-        })
-        .await
-    }
-
     #[tokio::test]
     async fn what_is_not_taken_is_left_over_and_nothing_stays_inside() {
         let (mut theirs, from, to, mut others) = connections();
@@ -131,19 +109,18 @@ mod tests {
             filled += sent;
         }
         theirs.write_all(b"this is too much").unwrap();
-        let (conduit, passed) = pass(&from, &to, 12).await;
-        assert!(matches!(passed, Passed::Sent { bytes: 12, left } if left == b"this is too "));
+        let (conduit, passed) = Conduit::new().unwrap().pass(&from, &to, 12);
+        assert_eq!((passed.bytes, passed.left.unwrap()), (12, b"this is too ".to_vec()));
         others.read_exact(&mut vec![0; filled]).unwrap();
 
-        let passed = std::future::poll_fn(|cx| {
-            let (back, passed) = Conduit::new().unwrap().poll_pass(cx, &from, &to, 100);
-            assert!(back.is_some());
-            passed
-        });
-        assert!(matches!(passed.await, Passed::Sent { bytes: 4, left } if left.is_empty()));
+        let (conduit, passed) = conduit.unwrap().pass(&from, &to, 100);
+        assert_eq!((passed.bytes, passed.left.unwrap()), (4, vec![]));
         let mut got = [0; 4];
         others.read_exact(&mut got).unwrap();
         assert_eq!(&got, b"much");
+
+        let (conduit, passed) = conduit.unwrap().pass(&from, &to, 100);
+        assert_eq!((passed.bytes, passed.left.unwrap()), (0, vec![]));
         let inside = rustix::io::read(&conduit.unwrap().exit, &mut [0; 1]);
         assert_eq!(inside, Err(Errno::WOULDBLOCK));
     }
@@ -153,11 +130,11 @@ mod tests {
         let (mut theirs, from, to, others) = connections();
         drop(others);
         theirs.write_all(b"for nobody").unwrap();
-        let (conduit, passed) = pass(&from, &to, 100).await;
-        assert!(conduit.is_none(), "it still has what was meant for somebody else");
-        assert!(matches!(passed, Passed::Lost(10)));
+        let (conduit, passed) = Conduit::new().unwrap().pass(&from, &to, 100);
+        assert_eq!((passed.bytes, passed.left.unwrap()), (10, b"for nobody".to_vec()));
+        assert!(to.send_now(b"x").is_err());
         drop(theirs);
-        let (_, passed) = pass(&from, &to, 100).await;
-        assert!(matches!(passed, Passed::Ended));
+        let (_, passed) = conduit.unwrap().pass(&from, &to, 100);
+        assert_eq!(passed.bytes, 0);
     }
 }

@@ -18,7 +18,7 @@ use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
 
-pub(crate) use conduit::{Conduit, Passed};
+pub(crate) use conduit::Conduit;
 pub(crate) use options::defer_accept;
 #[cfg(test)]
 pub(crate) use pipe::{Pipe, PipeFaults, Scissors, pipe};

@@ -70,28 +70,6 @@ impl Stream {
         }
     }
 
-    /// Reads by other means, to which `WOULDBLOCK` is that there is nothing.
-    ///
-    /// # Errors
-    /// Theirs, or the reactor is gone.
-    pub(crate) fn poll_read_by(
-        &self,
-        cx: &mut Context<'_>,
-        read: impl Fn(&OwnedFd) -> Result<usize, Errno>,
-    ) -> Poll<Result<usize, Errno>> {
-        let Ok(watch) = self.watch() else { return Poll::Ready(Err(Errno::NOTCONN)) };
-        loop {
-            let Ok(mut ready) = ready!(watch.poll_read_ready(cx)) else {
-                return Poll::Ready(Err(Errno::NOTCONN));
-            };
-            match read(ready.get_inner()) {
-                Err(Errno::WOULDBLOCK) => ready.clear_ready(),
-                Err(Errno::INTR) => {}
-                outcome => return Poll::Ready(outcome),
-            }
-        }
-    }
-
     /// Ready when there may be something to read; asks the reactor's cache, not the kernel.
     ///
     /// # Errors
