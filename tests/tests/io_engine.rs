@@ -23,7 +23,7 @@ fn alone_or_in_a_crowd_everybody_gets_its_own_answers() {
 
 /// Three questions at once; their answers may be queued, too long for that, or passed on by the kernel.
 fn ask(client: &mut RawClient, name: &str, n: usize) {
-    let long = if n % 25 == 0 { 200_000 } else { 6_000 };
+    let long = if n.is_multiple_of(25) { 200_000 } else { 6_000 };
     let lengths = [10, long, 1_000];
     let question = |length| message::query(&format!("select '{name}', repeat('{n}', {length})"));
     client.send(&lengths.map(question).concat());
