@@ -109,12 +109,11 @@ fn large_values_of_many_reach_those_who_asked_for_them() {
         })
         .collect();
     let mut direct = database.direct();
-    let answers = questions.iter().map(|question| {
+    let mut answer_to = |question: &Vec<u8>| {
         direct.send(question);
-        direct.read_until_ready().iter().flat_map(Message::bytes).collect::<Vec<u8>>()
-    });
-    let answers: Vec<_> = answers.collect();
-
+        direct.read_until_ready().iter().flat_map(Message::bytes).collect()
+    };
+    let answers: Vec<Vec<u8>> = questions.iter().map(&mut answer_to).collect();
     let mut clients: Vec<_> = questions.iter().map(|_| howdah.client(&database)).collect();
     std::thread::scope(|scope| {
         for (n, client) in clients.iter_mut().enumerate() {

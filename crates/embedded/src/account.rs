@@ -80,5 +80,6 @@ fn look_up(name: &str) -> Option<Account> {
     Some(Account::Other { uid: id("-u")?, gid: id("-g")? })
 }
 
-/// A socket's path has at most 107 bytes (103 on macOS); `/howdah-pg-XXXXXX/.s.PGSQL.65535` needs 33 of them.
+/// A socket's path has at most 107 bytes (103 on macOS); `/howdah-pg-`, six characters of chance and
+/// `/.s.PGSQL.65535` need 33 of them.
 const LONGEST_ROOT: usize = 70;

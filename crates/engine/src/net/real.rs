@@ -60,17 +60,10 @@ pub(crate) fn apply_heritable_tcp(socket: &SockRef<'_>, tcp: &Tcp) -> io::Result
 
 /// Has connections acknowledge a client's first bytes together with their answer: they inherit it from the socket that
 /// listens. One packet less for each login, of fourteen. The kernel does not wait for the answer longer than 40 ms, but
-/// a client that sends piece by piece (Nagle's algorithm) would wait as long: see [`acknowledge`].
+/// a client that sends piece by piece (Nagle's algorithm) would wait as long: see [`Socket::acknowledge`].
 pub(crate) fn acknowledge_with_the_answer(listener: &SockRef<'_>) {
     if let Err(error) = listener.set_tcp_quickack(false) {
         tracing::debug!(%error, "first bytes are acknowledged at once");
-    }
-}
-
-/// Acknowledges what has come now: there is no answer yet.
-pub(crate) fn acknowledge(socket: &SockRef<'_>) {
-    if let Err(error) = socket.set_tcp_quickack(true) {
-        tracing::debug!(%error, "a client may have to wait for being acknowledged");
     }
 }
 

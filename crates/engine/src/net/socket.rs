@@ -12,7 +12,6 @@ use socket2::SockRef;
 use super::Pipe;
 use super::Stream;
 use super::options::{PeerCredentials, peer_credentials};
-use super::real::acknowledge;
 
 /// A connection.
 #[derive(Debug)]
@@ -106,10 +105,10 @@ impl Socket {
 
     /// Tells the other side that what it has sent so far has come, where no answer does so soon.
     pub(crate) fn acknowledge(&self) {
-        if let Socket::Tcp(stream) = self
-            && let Ok(socket) = stream.socket()
-        {
-            acknowledge(&SockRef::from(&socket));
+        let Socket::Tcp(stream) = self else { return };
+        let told = stream.socket().and_then(|socket| SockRef::from(&socket).set_tcp_quickack(true));
+        if let Err(error) = told {
+            tracing::debug!(%error, "a client may have to wait for being acknowledged");
         }
     }
 

@@ -1,4 +1,5 @@
-//! However the bytes are cut, and whether or not the session sees all of them, the same bytes come out; and no bytes at all make anything panic.
+//! However the bytes are cut, and whether or not the session sees all of them, the same bytes come out; and no bytes at
+//! all make anything panic.
 
 use proptest::prelude::*;
 
